@@ -1,0 +1,106 @@
+//! Who calls, and who may: settings, token issuer, namespaces, accounts, keys, consent, access.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The operator's flags that pods must know.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// Namespace whose routes serve every namespace.
+    pub platform_namespace: String,
+    /// Private or loopback ranges that upstreams may be in, as CIDRs; public addresses always may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_upstream_cidrs: Vec<String>,
+    /// Addresses that are never dialled: those of the cluster's API server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbidden_addresses: Vec<IpAddr>,
+}
+
+/// Who signs ServiceAccount tokens, and by which keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// The `iss` claim, exactly.
+    pub issuer: String,
+    /// The JSON Web Key Set, as the API server serves it.
+    pub jwks: String,
+}
+
+/// What a namespace says of the callers in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Namespaces whose routes may serve callers of this one (`weir.dev/accept-routes-from`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept_routes_from: Vec<String>,
+    /// Label `weir.dev/team`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+}
+
+/// A ServiceAccount that exists now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAccount {
+    /// A token must carry this UID; one of a deleted or re-created account does not.
+    pub uid: String,
+}
+
+/// One API key: what its Secret says, without the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// The id within the token.
+    pub id: String,
+    /// Hashes that the secret may have, as hex: the current one, then the previous while it lasts.
+    pub hashes: Vec<String>,
+    /// Annotation `weir.dev/owner`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Annotation `weir.dev/team`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Annotation `weir.dev/user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Unix seconds from which the key is refused (`weir.dev/expires-at`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Models that the key may name (`weir.dev/models`); empty = all that its routes serve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// Which namespaces' routes may use a Provider; empty = none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Consent {
+    /// Every namespace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// These namespaces; the Provider's own is named here too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+}
+
+/// Who may use a route; empty = nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Access {
+    /// Everybody, without any credential.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
+    /// These ServiceAccounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_accounts: Vec<AccountRef>,
+    /// Every API key of these namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_key_namespaces: Vec<String>,
+    /// These API keys: namespace to ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub api_keys: BTreeMap<String, Vec<String>>,
+}
+
+/// A ServiceAccount, or with the name `*` all of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRef {
+    /// Namespace of the account.
+    pub namespace: String,
+    /// Name of the account, or `*`.
+    pub name: String,
+}

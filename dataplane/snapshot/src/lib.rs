@@ -1,0 +1,32 @@
+//! What the operator pushes to the data plane: plain data that both ends agree on.
+//!
+//! It knows no Kubernetes and decides nothing; the bodies are JSON, the digests BLAKE3, the
+//! envelope is `proto/config.proto`.
+
+mod access;
+pub mod api_key;
+pub mod envelope;
+mod money;
+mod provider;
+mod resource;
+mod route;
+mod secret;
+
+pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
+pub use money::{Price, PriceError};
+pub use provider::{Credential, CredentialRef, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream};
+pub use resource::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
+pub use route::{ModelName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
+pub use secret::Secret;
+
+/// What this build of the data plane understands, sent in its hello.
+pub const FEATURES: &[&str] = &["provider.openai", "provider.mock"];
+
+/// Audience of the token by which a data-plane pod proves itself to the operator.
+pub const POD_AUDIENCE: &str = "weir-operator";
+
+/// Audience of the ServiceAccount tokens that callers present as API keys.
+pub const CALLER_AUDIENCE: &str = "weir";
+
+/// TLS server name of the operator's config stream, whatever address is dialled.
+pub const OPERATOR_SERVER_NAME: &str = "weir-operator";

@@ -1,0 +1,217 @@
+//! The unit of config: one resource with its id and digest, and the snapshot that holds them all.
+
+use crate::{Access, ApiKey, Consent, Credential, Issuer, Namespace, Provider, Route, ServiceAccount, Settings};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// `namespace/name` of a Kubernetes object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Name {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+}
+
+impl Name {
+    /// Puts the two parts together.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// The operator's flags that pods must know. One, with empty namespace and name.
+    Settings,
+    /// Who signs ServiceAccount tokens. Named after the cluster, `kubernetes`.
+    Issuer,
+    /// What a caller's namespace says of itself. Name is the namespace, namespace is empty.
+    Namespace,
+    /// A ServiceAccount that some route admits.
+    ServiceAccount,
+    /// One API key. Named after its Secret.
+    ApiKey,
+    /// A Provider object.
+    Provider,
+    /// Which namespaces may use the Provider of the same name.
+    Consent,
+    /// One upstream credential, named `<provider>/<credential>`.
+    Credential,
+    /// An LLMRoute object.
+    Route,
+    /// Who may use the route of the same name.
+    Access,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are written.
+    pub const ALL: [Self; 10] = [
+        Self::Settings,
+        Self::Issuer,
+        Self::Namespace,
+        Self::ServiceAccount,
+        Self::ApiKey,
+        Self::Provider,
+        Self::Consent,
+        Self::Credential,
+        Self::Route,
+        Self::Access,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Settings => "Settings",
+            Self::Issuer => "Issuer",
+            Self::Namespace => "Namespace",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::ApiKey => "ApiKey",
+            Self::Provider => "Provider",
+            Self::Consent => "Consent",
+            Self::Credential => "Credential",
+            Self::Route => "Route",
+            Self::Access => "Access",
+        }
+    }
+
+    /// The kind of that name; `None` for one that only a newer build knows.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Identity of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    /// What it is.
+    pub kind: Kind,
+    /// Whose it is.
+    pub name: Name,
+}
+
+impl ResourceId {
+    /// Puts the parts together.
+    pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind, name: Name::new(namespace, name) }
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.name)
+    }
+}
+
+/// One resource. The JSON of the inner value is what goes over the wire.
+#[derive(Clone, PartialEq)]
+#[expect(missing_docs, reason = "each variant is named after its type")]
+pub enum Resource {
+    Settings(Settings),
+    Issuer(Issuer),
+    Namespace(Namespace),
+    ServiceAccount(ServiceAccount),
+    ApiKey(ApiKey),
+    Provider(Provider),
+    Consent(Consent),
+    Credential(Credential),
+    Route(Route),
+    Access(Access),
+}
+
+impl Resource {
+    /// What it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Settings(_) => Kind::Settings,
+            Self::Issuer(_) => Kind::Issuer,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::ServiceAccount(_) => Kind::ServiceAccount,
+            Self::ApiKey(_) => Kind::ApiKey,
+            Self::Provider(_) => Kind::Provider,
+            Self::Consent(_) => Kind::Consent,
+            Self::Credential(_) => Kind::Credential,
+            Self::Route(_) => Kind::Route,
+            Self::Access(_) => Kind::Access,
+        }
+    }
+
+    /// The features without which a pod must not apply this resource.
+    pub fn needs(&self) -> Vec<&'static str> {
+        match self {
+            Self::Provider(provider) => match provider.provider_type {
+                crate::ProviderType::OpenAI | crate::ProviderType::OpenAICompatible => vec!["provider.openai"],
+                crate::ProviderType::Mock => vec!["provider.mock"],
+            },
+            Self::Settings(_)
+            | Self::Issuer(_)
+            | Self::Namespace(_)
+            | Self::ServiceAccount(_)
+            | Self::ApiKey(_)
+            | Self::Consent(_)
+            | Self::Credential(_)
+            | Self::Route(_)
+            | Self::Access(_) => Vec::new(),
+        }
+    }
+
+    /// The body that goes over the wire, secrets included. Equal resources give equal bytes.
+    pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+        match self {
+            Self::Settings(body) => serde_json::to_vec(body),
+            Self::Issuer(body) => serde_json::to_vec(body),
+            Self::Namespace(body) => serde_json::to_vec(body),
+            Self::ServiceAccount(body) => serde_json::to_vec(body),
+            Self::ApiKey(body) => serde_json::to_vec(body),
+            Self::Provider(body) => serde_json::to_vec(body),
+            Self::Consent(body) => serde_json::to_vec(body),
+            Self::Credential(body) => serde_json::to_vec(body),
+            Self::Route(body) => serde_json::to_vec(body),
+            Self::Access(body) => serde_json::to_vec(body),
+        }
+    }
+
+    /// Reads a body of that kind. The error never quotes the body, which may hold a secret.
+    pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, String> {
+        let read = match kind {
+            Kind::Settings => serde_json::from_slice(body).map(Self::Settings),
+            Kind::Issuer => serde_json::from_slice(body).map(Self::Issuer),
+            Kind::Namespace => serde_json::from_slice(body).map(Self::Namespace),
+            Kind::ServiceAccount => serde_json::from_slice(body).map(Self::ServiceAccount),
+            Kind::ApiKey => serde_json::from_slice(body).map(Self::ApiKey),
+            Kind::Provider => serde_json::from_slice(body).map(Self::Provider),
+            Kind::Consent => serde_json::from_slice(body).map(Self::Consent),
+            Kind::Credential => serde_json::from_slice(body).map(Self::Credential),
+            Kind::Route => serde_json::from_slice(body).map(Self::Route),
+            Kind::Access => serde_json::from_slice(body).map(Self::Access),
+        };
+        read.map_err(|e| format!("cannot be decoded: {:?} at column {}", e.classify(), e.column()))
+    }
+}
+
+/// BLAKE3 of a resource's body, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+impl Digest {
+    /// The digest of a body.
+    pub fn of(body: &[u8]) -> Self {
+        Self(blake3::hash(body).to_hex().to_string())
+    }
+}
+
+/// Everything that a pod serves from: one immutable whole.
+#[derive(Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// The resources by id.
+    pub resources: BTreeMap<ResourceId, Resource>,
+}
