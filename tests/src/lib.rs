@@ -1,10 +1,32 @@
 //! The test harness of Weir: real parts, started and stopped.
+//!
+//! It holds no test; each file of `tests/` holds one promise. A failed expectation panics at once.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
 
+pub mod apiserver;
 pub mod codegen;
+pub mod process;
+pub mod provider;
+pub mod tls;
+pub mod wait;
 
 use std::path::{Path, PathBuf};
 
 /// The folder of the workspace.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_path_buf()
+}
+
+/// A tool that `tests/run` found or built, by the variable it hands it on in.
+pub fn tool(variable: &str) -> PathBuf {
+    let found = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let found =
+        found.unwrap_or_else(|| panic!("{variable} is not set: run this by `tests/run cargo test -p weir-tests ...`"));
+    PathBuf::from(found)
 }

@@ -1,5 +1,5 @@
 //! Generated from `dataplane/snapshot/proto/config.proto`; `UPDATE=1 cargo test -p weir-tests --test tidy` writes it anew.
-#![expect(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "generated")]
+#![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "generated")]
 /// Generated client implementations.
 pub mod config_client {
     #![allow(

@@ -1,0 +1,165 @@
+//! A scripted provider on real sockets: what it answers, byte by byte, is the test's to say.
+//!
+//! It never sleeps: a pause lasts until the test ends it. What was asked of it is recorded.
+
+mod accept;
+mod h1;
+mod h2;
+mod record;
+mod script;
+
+pub use accept::Accept;
+pub use record::{Gone, Record};
+pub use script::{Script, Signal, Step, Usage, chunk};
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::tls::Authority;
+use crate::wait;
+
+type Respond = dyn Fn(&Record) -> Script + Send + Sync;
+
+/// A provider that listens; its connections end when it is dropped.
+pub struct Provider {
+    address: SocketAddr,
+    tls: bool,
+    state: Arc<State>,
+    listening: Mutex<Option<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+}
+
+/// What its connections share.
+struct State {
+    queue: Mutex<VecDeque<Script>>,
+    otherwise: Mutex<Arc<Respond>>,
+    accepts: Mutex<VecDeque<Accept>>,
+    records: Mutex<Vec<Arc<Record>>>,
+    connections: Mutex<u64>,
+}
+
+impl State {
+    /// Keeps the request and says how it is answered.
+    fn receive(&self, record: Record) -> (Arc<Record>, Script) {
+        let queued = self.queue.lock().expect("no holder panics").pop_front();
+        let otherwise = Arc::clone(&self.otherwise.lock().expect("no holder panics"));
+        let script = queued.unwrap_or_else(|| otherwise(&record)).for_request(&record);
+        let record = Arc::new(record);
+        self.records.lock().expect("no holder panics").push(Arc::clone(&record));
+        (record, script)
+    }
+
+    fn accept(&self) -> Accept {
+        self.accepts.lock().expect("no holder panics").pop_front().unwrap_or(Accept::Serve)
+    }
+
+    fn next_connection(&self) -> u64 {
+        let mut connections = self.connections.lock().expect("no holder panics");
+        *connections += 1;
+        *connections
+    }
+}
+
+impl Provider {
+    /// Listens in plain text, HTTP/1.1 and HTTP/2, and answers `Hello` until told otherwise.
+    pub async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// Listens with a certificate of `authority` for `names`.
+    pub async fn start_tls(authority: &Authority, names: &[&str]) -> Self {
+        Self::listen(Some(authority.acceptor(names, &[b"h2", b"http/1.1"]))).await
+    }
+
+    async fn listen(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let state = Arc::new(State {
+            queue: Mutex::default(),
+            otherwise: Mutex::new(Arc::new(|_: &Record| Script::chat("Hello", Usage::of(7, 3)))),
+            accepts: Mutex::default(),
+            records: Mutex::default(),
+            connections: Mutex::new(0),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let is_tls = tls.is_some();
+        let task = tokio::spawn(accept::accept_all(listener, tls, Arc::clone(&state), stopped));
+        Self { address, tls: is_tls, state, listening: Mutex::new(Some(task)), stop }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL that a Provider's `endpoint.url` takes.
+    pub fn url(&self) -> String {
+        format!("{}://{}/v1", if self.tls { "https" } else { "http" }, self.address)
+    }
+
+    /// Answers the next request that no earlier script takes.
+    pub fn next(&self, script: Script) -> &Self {
+        self.state.queue.lock().expect("no holder panics").push_back(script);
+        self
+    }
+
+    /// Answers every request that no script was queued for.
+    pub fn always(&self, script: Script) -> &Self {
+        self.respond(move |_| script.clone())
+    }
+
+    /// Answers every request that no script was queued for, by what it asks.
+    pub fn respond(&self, respond: impl Fn(&Record) -> Script + Send + Sync + 'static) -> &Self {
+        *self.state.otherwise.lock().expect("no holder panics") = Arc::new(respond);
+        self
+    }
+
+    /// What becomes of the next connection.
+    pub fn next_connection(&self, accept: Accept) -> &Self {
+        self.state.accepts.lock().expect("no holder panics").push_back(accept);
+        self
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Arc<Record>> {
+        self.state.records.lock().expect("no holder panics").clone()
+    }
+
+    /// The request of this number, from 0, past or to come.
+    pub async fn request(&self, number: usize) -> Arc<Record> {
+        wait::until("the provider is asked", || async { self.requests().get(number).cloned() }).await
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        *self.state.connections.lock().expect("no holder panics")
+    }
+
+    /// Closes the port and every connection, so that connecting is refused from now on.
+    pub async fn refuse(&self) {
+        self.stop.send_replace(true);
+        let listening = self.listening.lock().expect("no holder panics").take();
+        if let Some(task) = listening {
+            let _ = task.await;
+        }
+    }
+
+    /// Opens the same port again.
+    pub async fn heal(&self) {
+        assert!(!self.tls, "a provider with TLS is not reopened");
+        let listener = TcpListener::bind(self.address).await.expect("the port is still free");
+        self.stop.send_replace(false);
+        let task = tokio::spawn(accept::accept_all(listener, None, Arc::clone(&self.state), self.stop.subscribe()));
+        *self.listening.lock().expect("no holder panics") = Some(task);
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,94 @@
+//! Accepts a provider's connections, and speaks the HTTP version that each client begins with.
+
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{State, h1, h2};
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// It is served.
+    Serve,
+    /// It is reset at once.
+    Reset,
+    /// It is held open and nothing is read or written, not even of a TLS handshake.
+    Silent,
+}
+
+/// A connection, with or without TLS.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes that dropping it resets the connection.
+    fn reset_on_drop(&self);
+}
+
+impl Socket for TcpStream {
+    fn reset_on_drop(&self) {
+        self.set_zero_linger().expect("a socket can linger");
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn reset_on_drop(&self) {
+        self.get_ref().0.reset_on_drop();
+    }
+}
+
+/// Accepts until `stopped`; then the port and all connections are closed.
+pub(super) async fn accept_all(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    state: Arc<State>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        };
+        let Ok((socket, _)) = accepted else { break };
+        connections.spawn(connection(socket, tls.clone(), Arc::clone(&state)));
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let number = state.next_connection();
+    match state.accept() {
+        Accept::Serve => {}
+        Accept::Reset => return socket.reset_on_drop(),
+        Accept::Silent => return std::future::pending().await,
+    }
+    let _ = socket.set_nodelay(true);
+    let Some(tls) = tls else {
+        return if speaks_h2(&socket).await {
+            h2::serve(socket, number, state).await
+        } else {
+            h1::serve(socket, number, state).await
+        };
+    };
+    let Ok(socket) = tls.accept(socket).await else { return };
+    if socket.get_ref().1.alpn_protocol() == Some(b"h2") {
+        h2::serve(socket, number, state).await;
+    } else {
+        h1::serve(socket, number, state).await;
+    }
+}
+
+/// Whether the client begins with the preface of HTTP/2.
+async fn speaks_h2(socket: &TcpStream) -> bool {
+    let mut start = [0u8; 3];
+    loop {
+        match socket.peek(&mut start).await {
+            Ok(3) => return &start == b"PRI",
+            Ok(read @ 1..=2) if start[..read] == b"PRI"[..read] => tokio::task::yield_now().await,
+            Ok(_) | Err(_) => return false,
+        }
+    }
+}
