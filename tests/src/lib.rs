@@ -10,7 +10,9 @@
 )]
 
 pub mod apiserver;
+pub mod client;
 pub mod codegen;
+pub mod gateway;
 pub mod process;
 pub mod provider;
 pub mod tls;

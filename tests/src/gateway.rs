@@ -1,0 +1,124 @@
+//! The real binaries as child processes: `weir-operator up DIR`, and whatever else serves requests.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::client::Client;
+use crate::process::Process;
+use crate::wait;
+
+/// `weir-operator up` over a folder of manifests; stopped on drop.
+pub struct Gateway {
+    folder: tempfile::TempDir,
+    process: Process,
+    addresses: Addresses,
+}
+
+/// Where a data plane listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Requests.
+    pub listen: SocketAddr,
+    /// Probes, metrics, config dump.
+    pub admin: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts with one file of manifests, and waits until it serves.
+    pub async fn up(manifests: &str) -> Self {
+        Self::up_with(manifests, &[]).await
+    }
+
+    /// The same, with environment variables.
+    pub async fn up_with(manifests: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("weir.yaml"), manifests).expect("manifests can be written");
+        let mut command = binary("weir-operator");
+        command.arg("up").arg(folder.path()).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        let process = Process::spawn("weir-operator up", &mut command);
+        let addresses = addresses(&process).await;
+        ready(&process, addresses.admin).await;
+        Self { folder, process, addresses }
+    }
+
+    /// Writes one more file of manifests, or another version of one.
+    pub fn write(&self, file: &str, manifests: &str) {
+        let path = self.folder.path().join(file);
+        let new = path.with_extension("new");
+        std::fs::write(&new, manifests).and_then(|()| std::fs::rename(&new, &path)).expect("manifests can be written");
+    }
+
+    /// A caller without a credential.
+    pub fn client(&self) -> Client {
+        Client::new(self.addresses.listen)
+    }
+
+    /// A caller of the admin listener.
+    pub fn admin(&self) -> Client {
+        Client::new(self.addresses.admin)
+    }
+
+    /// The base URL that an SDK takes.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.addresses.listen)
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The folder of manifests.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// One of our binaries: of `WEIR_BIN_DIR`, else built beside this test.
+pub fn binary(name: &str) -> Command {
+    let folder = std::env::var_os("WEIR_BIN_DIR").map_or_else(beside_this_test, PathBuf::from);
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built: run `cargo build --profile quick --workspace --bins`", path.display());
+    Command::new(path)
+}
+
+fn beside_this_test() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    test.ancestors().nth(2).expect("a test is in target/PROFILE/deps").to_path_buf()
+}
+
+/// Waits for the line that says where a data plane listens.
+pub async fn addresses(process: &Process) -> Addresses {
+    process
+        .line("where it listens", |line| {
+            Some(Addresses { listen: address(line, "listen")?, admin: address(line, "admin")? })
+        })
+        .await
+}
+
+/// Waits until the admin listener says ready.
+pub async fn ready(process: &Process, admin: SocketAddr) {
+    wait::until_true("the readiness endpoint says 200", || async {
+        assert!(process.exited().is_none(), "it ended instead of getting ready:\n{}", process.output().join("\n"));
+        is_ready(admin).await
+    })
+    .await;
+}
+
+/// Whether the admin listener says ready now.
+pub async fn is_ready(admin: SocketAddr) -> bool {
+    let client = Client::new(admin);
+    let Ok(mut connection) = client.connect().await else { return false };
+    let request = client.request(http::Method::GET, "/readyz", bytes::Bytes::new());
+    connection.send(request).await.is_ok_and(|answer| answer.status() == 200)
+}
+
+/// The address in a log line, as `key=ADDRESS` or as a JSON field.
+fn address(line: &str, key: &str) -> Option<SocketAddr> {
+    [format!("\"{key}\":\""), format!("{key}=")].iter().find_map(|mark| {
+        let value = line.split_once(mark.as_str())?.1;
+        value.split(['"', ' ', ',']).next()?.parse().ok()
+    })
+}
