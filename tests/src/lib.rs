@@ -1,18 +1,12 @@
 //! The test harness of Weir: real parts, started and stopped.
 //!
 //! It holds no test; each file of `tests/` holds one promise. A failed expectation panics at once.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test that cannot go on fails"
-)]
 
 pub mod apiserver;
 pub mod client;
 pub mod codegen;
 pub mod gateway;
+pub mod helm;
 pub mod process;
 pub mod provider;
 pub mod tls;
