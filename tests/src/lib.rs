@@ -7,10 +7,12 @@ pub mod client;
 pub mod codegen;
 pub mod gateway;
 pub mod helm;
+pub mod modules;
 pub mod process;
 pub mod provider;
 pub mod tls;
 pub mod wait;
+pub mod workspace;
 
 use std::path::{Path, PathBuf};
 

@@ -7,22 +7,23 @@ mod h1;
 mod h2;
 mod record;
 mod script;
+mod socket;
+mod state;
 
-pub use accept::Accept;
 pub use record::{Gone, Record};
 pub use script::{Script, Signal, Step, Usage, chunk};
+pub use state::Accept;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use state::State;
+
 use crate::tls::Authority;
 use crate::wait;
-
-type Respond = dyn Fn(&Record) -> Script + Send + Sync;
 
 /// A provider that listens; its connections end when it is dropped.
 pub struct Provider {
@@ -31,37 +32,6 @@ pub struct Provider {
     state: Arc<State>,
     listening: Mutex<Option<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
-}
-
-/// What its connections share.
-struct State {
-    queue: Mutex<VecDeque<Script>>,
-    otherwise: Mutex<Arc<Respond>>,
-    accepts: Mutex<VecDeque<Accept>>,
-    records: Mutex<Vec<Arc<Record>>>,
-    connections: Mutex<u64>,
-}
-
-impl State {
-    /// Keeps the request and says how it is answered.
-    fn receive(&self, record: Record) -> (Arc<Record>, Script) {
-        let queued = self.queue.lock().expect("no holder panics").pop_front();
-        let otherwise = Arc::clone(&self.otherwise.lock().expect("no holder panics"));
-        let script = queued.unwrap_or_else(|| otherwise(&record)).for_request(&record);
-        let record = Arc::new(record);
-        self.records.lock().expect("no holder panics").push(Arc::clone(&record));
-        (record, script)
-    }
-
-    fn accept(&self) -> Accept {
-        self.accepts.lock().expect("no holder panics").pop_front().unwrap_or(Accept::Serve)
-    }
-
-    fn next_connection(&self) -> u64 {
-        let mut connections = self.connections.lock().expect("no holder panics");
-        *connections += 1;
-        *connections
-    }
 }
 
 impl Provider {
@@ -78,13 +48,7 @@ impl Provider {
     async fn listen(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let state = Arc::new(State {
-            queue: Mutex::default(),
-            otherwise: Mutex::new(Arc::new(|_: &Record| Script::chat("Hello", Usage::of(7, 3)))),
-            accepts: Mutex::default(),
-            records: Mutex::default(),
-            connections: Mutex::new(0),
-        });
+        let state = Arc::new(State::new(Script::chat("Hello", Usage::of(7, 3))));
         let (stop, stopped) = watch::channel(false);
         let is_tls = tls.is_some();
         let task = tokio::spawn(accept::accept_all(listener, tls, Arc::clone(&state), stopped));
@@ -103,7 +67,7 @@ impl Provider {
 
     /// Answers the next request that no earlier script takes.
     pub fn next(&self, script: Script) -> &Self {
-        self.state.queue.lock().expect("no holder panics").push_back(script);
+        self.state.queue(script);
         self
     }
 
@@ -114,19 +78,19 @@ impl Provider {
 
     /// Answers every request that no script was queued for, by what it asks.
     pub fn respond(&self, respond: impl Fn(&Record) -> Script + Send + Sync + 'static) -> &Self {
-        *self.state.otherwise.lock().expect("no holder panics") = Arc::new(respond);
+        self.state.otherwise(Arc::new(respond));
         self
     }
 
     /// What becomes of the next connection.
     pub fn next_connection(&self, accept: Accept) -> &Self {
-        self.state.accepts.lock().expect("no holder panics").push_back(accept);
+        self.state.queue_accept(accept);
         self
     }
 
     /// All requests so far.
     pub fn requests(&self) -> Vec<Arc<Record>> {
-        self.state.records.lock().expect("no holder panics").clone()
+        self.state.records()
     }
 
     /// The request of this number, from 0, past or to come.
@@ -136,7 +100,7 @@ impl Provider {
 
     /// Connections accepted so far.
     pub fn connections(&self) -> u64 {
-        *self.state.connections.lock().expect("no holder panics")
+        self.state.connections()
     }
 
     /// Closes the port and every connection, so that connecting is refused from now on.

@@ -1,6 +1,41 @@
 //! The rules of ARCHITECTURE.md, held by a program.
 
-use weir_tests::{codegen, repository};
+use std::collections::BTreeSet;
+use std::path::Path;
+use weir_tests::modules::Modules;
+use weir_tests::workspace::{self, Crate};
+use weir_tests::{codegen, gateway, repository};
+
+/// Which crate may use which of the others.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("weir-crds", &[]),
+    ("weir-snapshot", &[]),
+    ("weir-dialect", &[]),
+    ("weir-policy", &["weir-dialect", "weir-snapshot"]),
+    ("weir-compile", &["weir-crds", "weir-snapshot"]),
+    ("weir-dataplane", &["weir-dialect", "weir-policy", "weir-snapshot"]),
+    // The data plane's library for `up` alone.
+    ("weir-operator", &["weir-compile", "weir-crds", "weir-dataplane", "weir-snapshot"]),
+    ("weir-tests", &["weir-crds", "weir-snapshot"]),
+];
+const PURE: [&str; 5] = ["weir-crds", "weir-snapshot", "weir-dialect", "weir-policy", "weir-compile"];
+const MOST_LINES: usize = 500;
+const MOST_DEPENDENCIES_PURE: usize = 8;
+const MOST_DEPENDENCIES_SHELL: usize = 30;
+
+fn is_pure(of: &Crate) -> bool {
+    PURE.contains(&of.name.as_str())
+}
+
+/// Rust files of the workspace that a person wrote.
+fn written_files() -> Vec<(std::path::PathBuf, String)> {
+    let files = workspace::files(&repository(), ".rs").into_iter();
+    let read = files.map(|path| {
+        let text = std::fs::read_to_string(&path).expect("source is text");
+        (path, text)
+    });
+    read.filter(|(_, text)| !text.starts_with("//! Generated")).collect()
+}
 
 #[test]
 fn generated_code_is_up_to_date() {
@@ -12,5 +47,130 @@ fn generated_code_is_up_to_date() {
             let held = std::fs::read_to_string(&path).unwrap_or_default();
             assert!(held == text, "{} is out of date; run with UPDATE=1", path.display());
         }
+    }
+}
+
+#[test]
+fn crates_use_only_the_crates_that_they_may() {
+    for of in workspace::crates() {
+        let allowed = ARROWS.iter().find(|(name, _)| *name == of.name);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{} has no line in ARROWS", of.name));
+        let own = of.dependencies.iter().filter(|name| name.starts_with("weir-"));
+        let excess: Vec<_> = own.filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(excess.is_empty(), "{} may not use {excess:?}", of.name);
+    }
+}
+
+#[test]
+fn the_data_plane_knows_no_kubernetes() {
+    let reached = workspace::tree(&["-p", "weir-dataplane", "-e", "normal"]);
+    for name in ["kube", "kube-core", "kube-client", "k8s-openapi", "weir-crds", "weir-compile"] {
+        assert!(!reached.contains(name), "weir-dataplane reaches {name}");
+    }
+}
+
+#[test]
+fn pure_crates_reach_no_runtime_network_or_chance() {
+    for name in PURE {
+        let reached = workspace::tree(&["-p", name, "-e", "normal"]);
+        for banned in ["tokio", "hyper", "kube-client", "kube-runtime", "rand", "fastrand", "tracing", "socket2"] {
+            assert!(!reached.contains(banned), "{name} reaches {banned}");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_ask_no_clock_environment_file_or_chance() {
+    let asks = ["SystemTime", "Instant::now", "Timestamp::now", "Zoned::now", "std::env", "std::fs", "std::net::Tcp"];
+    for of in workspace::crates().iter().filter(|of| is_pure(of)) {
+        for path in workspace::files(&of.folder.join("src"), ".rs") {
+            let text = std::fs::read_to_string(&path).expect("source is text");
+            let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let in_tests = path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+            let asked: Vec<_> = asks.iter().filter(|ask| !in_tests && shipped.contains(**ask)).collect();
+            assert!(asked.is_empty(), "{} asks {asked:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_hold() {
+    for (path, text) in written_files() {
+        assert!(text.starts_with("//!"), "{} opens with `//!`", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn modules_use_each_other_in_no_circle() {
+    let mut circles = Vec::new();
+    for of in workspace::crates() {
+        let src = of.folder.join("src");
+        for root in ["lib.rs", "main.rs"].into_iter().filter(|root| src.join(root).exists()) {
+            let circle = Modules::read(&src, root).circle();
+            circles.extend(circle.map(|circle| format!("{}: {}", of.name, circle.join(" -> "))));
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn dependencies_are_few_and_used() {
+    for of in workspace::crates().iter().filter(|of| of.name != "weir-tests") {
+        let most = if is_pure(of) { MOST_DEPENDENCIES_PURE } else { MOST_DEPENDENCIES_SHELL };
+        let foreign: Vec<_> = of.dependencies.iter().filter(|name| !name.starts_with("weir-")).collect();
+        assert!(foreign.len() <= most, "{} has {} direct dependencies: {foreign:?}", of.name, foreign.len());
+        let sources = workspace::files(&of.folder.join("src"), ".rs");
+        let text: String = sources.iter().map(|path| std::fs::read_to_string(path).expect("source is text")).collect();
+        let idle: Vec<_> = of.dependencies.iter().filter(|name| !text.contains(&name.replace('-', "_"))).collect();
+        assert!(idle.is_empty(), "{} does not use {idle:?}", of.name);
+    }
+}
+
+#[test]
+fn one_crypto_provider_and_no_banned_crate_is_built() {
+    let built = workspace::tree(&["--workspace", "-e", "normal,build,dev"]);
+    for banned in ["ring", "openssl", "native-tls", "rsa", "serde_yml"] {
+        assert!(!built.contains(banned), "{banned} is built; `cargo tree -i {banned}` says why");
+    }
+}
+
+#[test]
+fn commands_of_the_documents_exist() {
+    let help = gateway::binary("weir-operator").arg("--help").output().expect("weir-operator starts");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let known: BTreeSet<_> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = std::fs::read_to_string(repository().join(document)).expect("the document is there");
+        let named = text
+            .split("weir-operator ")
+            .skip(1)
+            .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next());
+        let after_code =
+            text.split(['\n', '`', '|', '$']).filter_map(|part| part.trim().strip_prefix("weir-operator "));
+        let commands = after_code.filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next());
+        for command in commands.filter(|command| !command.is_empty()) {
+            assert!(known.contains(command), "{document} names `weir-operator {command}`; there is {known:?}");
+        }
+        assert!(document != "README.md" || named.count() > 0, "README.md shows a command");
+        for path in text.split(['\n', '`', ' ', '(', ')']).filter(|word| is_path(word)) {
+            assert!(repository().join(path).exists(), "{document} names {path}, which is not there");
+        }
+    }
+}
+
+/// Whether a word of a document names a file or folder of the repository.
+fn is_path(word: &str) -> bool {
+    let top = ["tests/", "charts/", "crds/", "operator/", "dataplane/"];
+    top.iter().any(|folder| word.starts_with(folder)) && !word.contains(['*', '{', '<'])
+}
+
+#[test]
+fn lock_files_name_no_registry_host() {
+    let locks = [Path::new("tests/sdk/node/package-lock.json"), Path::new("tests/sdk/python/requirements.txt")];
+    for lock in locks {
+        let text = std::fs::read_to_string(repository().join(lock)).expect("a lock file");
+        assert!(!text.contains("://"), "{} names a host", lock.display());
     }
 }

@@ -1,43 +1,14 @@
 //! Accepts a provider's connections, and speaks the HTTP version that each client begins with.
 
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::{State, h1, h2};
-
-/// What becomes of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
-    /// It is served.
-    Serve,
-    /// It is reset at once.
-    Reset,
-    /// It is held open and nothing is read or written, not even of a TLS handshake.
-    Silent,
-}
-
-/// A connection, with or without TLS.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Makes that dropping it resets the connection.
-    fn reset_on_drop(&self);
-}
-
-impl Socket for TcpStream {
-    fn reset_on_drop(&self) {
-        self.set_zero_linger().expect("a socket can linger");
-    }
-}
-
-impl Socket for TlsStream<TcpStream> {
-    fn reset_on_drop(&self) {
-        self.get_ref().0.reset_on_drop();
-    }
-}
+use super::socket::Socket;
+use super::state::{Accept, State};
+use super::{h1, h2};
 
 /// Accepts until `stopped`; then the port and all connections are closed.
 pub(super) async fn accept_all(
@@ -59,8 +30,8 @@ pub(super) async fn accept_all(
 }
 
 async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
-    let number = state.next_connection();
-    match state.accept() {
+    let (number, accept) = state.accept();
+    match accept {
         Accept::Serve => {}
         Accept::Reset => return socket.reset_on_drop(),
         Accept::Silent => return std::future::pending().await,

@@ -9,8 +9,10 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
-use super::accept::Socket;
-use super::{Record, Script, State, Step};
+use super::record::Record;
+use super::script::{Script, Step};
+use super::socket::Socket;
+use super::state::State;
 
 /// Answers request after request until either side closes.
 pub(super) async fn serve<S: Socket>(mut socket: S, connection: u64, state: Arc<State>) {

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::accept::Socket;
-use super::{Record, Script, State, Step};
+use super::record::Record;
+use super::script::{Script, Step};
+use super::socket::Socket;
+use super::state::State;
 
 type Piece = Result<Frame<Bytes>, io::Error>;
 type Body = StreamBody<futures_util::stream::BoxStream<'static, Piece>>;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-use super::Record;
+use super::record::Record;
 
 /// A list of steps.
 #[derive(Clone, Default)]
