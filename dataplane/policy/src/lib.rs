@@ -1,1 +1,23 @@
-//! x
+//! Every decision of the data plane, from facts and a given `now`: who calls, which route serves,
+//! which target is tried next, what a failure means, what an answer cost.
+//!
+//! It opens no socket and reads no clock; times are milliseconds on any monotonic scale.
+
+mod caller;
+mod health;
+mod listing;
+mod outcome;
+mod params;
+mod plan;
+mod price;
+mod table;
+
+pub use caller::{Caller, CallerKind, TokenClaims, unauthenticated};
+pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
+pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};
+pub use plan::{Load, Plan, Step};
+pub use price::{Cost, cost, estimate_input, estimate_output};
+pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
+
+/// Milliseconds on a monotonic scale whose zero is the process's business.
+pub type Millis = u64;

@@ -1,0 +1,330 @@
+//! One pass over a JSON object: its top-level members and where their values lie.
+//!
+//! It checks structure and bounds, not numbers or escapes, and builds no tree.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// Deepest nesting that is read.
+pub const MAX_DEPTH: u32 = 128;
+/// Most top-level members of a request or answer.
+const MAX_MEMBERS: usize = 128;
+
+/// Why a text is not taken as a JSON object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// Not JSON from this byte on.
+    Syntax(usize),
+    /// Not an object.
+    NotAnObject,
+    /// Nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// More than 128 top-level members.
+    TooManyMembers,
+    /// A top-level member that appears twice, which different parsers read differently.
+    Duplicate(String),
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(at) => write!(f, "the body is not valid JSON (at byte {at})"),
+            Self::NotAnObject => f.write_str("the body must be a JSON object"),
+            Self::TooDeep => write!(f, "the body is nested deeper than {MAX_DEPTH} levels"),
+            Self::TooManyMembers => write!(f, "the body has more than {MAX_MEMBERS} members"),
+            Self::Duplicate(name) => write!(f, "the member {name:?} appears twice; send it once"),
+        }
+    }
+}
+
+/// A top-level member.
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Its name, unescaped.
+    pub name: Cow<'a, str>,
+    /// Where its value lies in the text.
+    pub value: Range<usize>,
+    /// Elements, if the value is an array or object.
+    pub elements: usize,
+    /// Values inside it, nested ones included.
+    pub values: usize,
+}
+
+/// The members of an object, in order.
+#[derive(Debug, Clone)]
+pub struct Members<'a> {
+    text: &'a str,
+    list: Vec<Member<'a>>,
+}
+
+impl<'a> Members<'a> {
+    /// Scans a whole text that must be one object.
+    pub fn scan(text: &'a str) -> Result<Self, Invalid> {
+        let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+        scan.blank();
+        if scan.peek() != Some(b'{') {
+            return Err(if scan.value().is_ok() { Invalid::NotAnObject } else { Invalid::Syntax(scan.at) });
+        }
+        scan.at += 1;
+        let mut list: Vec<Member<'a>> = Vec::with_capacity(12);
+        scan.blank();
+        if scan.peek() == Some(b'}') {
+            scan.at += 1;
+        } else {
+            loop {
+                let member = scan.member(text)?;
+                if list.iter().any(|held| held.name == member.name) {
+                    return Err(Invalid::Duplicate(member.name.into_owned()));
+                }
+                if list.len() == MAX_MEMBERS {
+                    return Err(Invalid::TooManyMembers);
+                }
+                list.push(member);
+                if scan.separator(b'}')? {
+                    break;
+                }
+            }
+        }
+        scan.blank();
+        if scan.at == scan.bytes.len() { Ok(Self { text, list }) } else { Err(Invalid::Syntax(scan.at)) }
+    }
+
+    /// The member of that name.
+    pub fn get(&self, name: &str) -> Option<&Member<'a>> {
+        self.list.iter().find(|member| member.name == name)
+    }
+
+    /// The text of a member's value; `None` where it is absent or null.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        let member = self.get(name)?;
+        self.text.get(member.value.clone()).filter(|raw| *raw != "null")
+    }
+
+    /// Where the first member may be inserted, and whether others follow.
+    pub fn front(&self) -> (usize, bool) {
+        (self.text.find('{').map_or(0, |at| at + 1), !self.list.is_empty())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.list.iter()
+    }
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn wrong<T>(&self) -> Result<T, Invalid> {
+        Err(Invalid::Syntax(self.at))
+    }
+
+    fn member<'t>(&mut self, text: &'t str) -> Result<Member<'t>, Invalid> {
+        self.blank();
+        let key = self.string()?;
+        let quoted = text.get(key.clone()).unwrap_or_default();
+        let name = if quoted.contains('\\') {
+            Cow::Owned(serde_json::from_str(quoted).map_err(|_| Invalid::Syntax(key.start))?)
+        } else {
+            Cow::Borrowed(quoted.trim_matches('"'))
+        };
+        self.colon()?;
+        let start = self.at;
+        let (elements, values) = self.value()?;
+        Ok(Member { name, value: start..self.at, elements, values })
+    }
+
+    fn colon(&mut self) -> Result<(), Invalid> {
+        self.blank();
+        if self.peek() != Some(b':') {
+            return self.wrong();
+        }
+        self.at += 1;
+        self.blank();
+        Ok(())
+    }
+
+    /// After a value: true at the closing bracket, false at a comma.
+    fn separator(&mut self, close: u8) -> Result<bool, Invalid> {
+        self.blank();
+        let found = self.peek();
+        if found != Some(close) && found != Some(b',') {
+            return self.wrong();
+        }
+        self.at += 1;
+        Ok(found == Some(close))
+    }
+
+    /// A quoted string, quotes included.
+    fn string(&mut self) -> Result<Range<usize>, Invalid> {
+        let start = self.at;
+        if self.peek() != Some(b'"') {
+            return self.wrong();
+        }
+        self.at += 1;
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+                self.at = self.bytes.len();
+                return self.wrong();
+            };
+            self.at += found + 1;
+            if rest.get(found) == Some(&b'"') {
+                return Ok(start..self.at);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), Invalid> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        for literal in [&b"true"[..], b"false", b"null"] {
+            if rest.starts_with(literal) {
+                self.at += literal.len();
+                return Ok(());
+            }
+        }
+        let digits = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
+        if digits == 0 || !matches!(rest.first(), Some(b'-' | b'0'..=b'9')) {
+            return self.wrong();
+        }
+        self.at += digits;
+        Ok(())
+    }
+
+    /// Skips a value; counts its elements and all values below it.
+    fn value(&mut self) -> Result<(usize, usize), Invalid> {
+        // One bit a level: set = object. `depth` says how many are in use.
+        let (mut objects, mut depth) = (0u128, 0u32);
+        let (mut elements, mut values) = (0, 0);
+        loop {
+            values += 1;
+            if depth == 1 {
+                elements += 1;
+            }
+            match self.peek() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(open @ (b'{' | b'[')) => {
+                    if depth == MAX_DEPTH - 1 {
+                        return Err(Invalid::TooDeep);
+                    }
+                    self.at += 1;
+                    self.blank();
+                    let object = open == b'{';
+                    if self.peek() == Some(if object { b'}' } else { b']' }) {
+                        self.at += 1;
+                    } else {
+                        depth += 1;
+                        objects = objects << 1 | u128::from(object);
+                        if object {
+                            self.string()?;
+                            self.colon()?;
+                        }
+                        continue;
+                    }
+                }
+                _ => self.scalar()?,
+            }
+            loop {
+                if depth == 0 {
+                    return Ok((elements, values));
+                }
+                let object = objects & 1 == 1;
+                if !self.separator(if object { b'}' } else { b']' })? {
+                    self.blank();
+                    if object {
+                        self.string()?;
+                        self.colon()?;
+                    }
+                    break;
+                }
+                depth -= 1;
+                objects >>= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<i32>().prop_map(|n| Value::from(f64::from(n) / 8.0)),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 8, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_that_a_full_parser_finds(v in value()) {
+            for text in [v.to_string(), serde_json::to_string_pretty(&v).unwrap()] {
+                match (Members::scan(&text), &v) {
+                    (Ok(members), Value::Object(map)) => {
+                        prop_assert_eq!(members.iter().count(), map.len());
+                        for (name, held) in map {
+                            let raw = &text[members.get(name).unwrap().value.clone()];
+                            prop_assert_eq!(&serde_json::from_str::<Value>(raw).unwrap(), held);
+                        }
+                    }
+                    (Err(Invalid::NotAnObject), other) => prop_assert!(!other.is_object()),
+                    (other, _) => prop_assert!(false, "{:?} for {}", other, text),
+                }
+            }
+        }
+
+        #[test]
+        fn garbage_never_panics(text in any::<String>()) {
+            let _ = Members::scan(&text);
+            let _ = Members::scan(&format!("{{{text}"));
+        }
+    }
+
+    #[test]
+    fn what_parsers_read_differently_is_refused() {
+        assert_eq!(Members::scan(r#"{"model":"a","mod\u0065l":"b"}"#).unwrap_err(), Invalid::Duplicate("model".into()));
+        assert_eq!(Members::scan(&format!("{{\"a\":{}", "[".repeat(100_000))).unwrap_err(), Invalid::TooDeep);
+        for bad in [
+            "",
+            "{",
+            "{}x",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{\"a\":[1 2]}",
+            "{\"a\":{\"b\"}}",
+            "{a:1}",
+            "{\"a\":nul}",
+        ] {
+            assert!(matches!(Members::scan(bad), Err(Invalid::Syntax(_))), "{bad:?}");
+        }
+    }
+}

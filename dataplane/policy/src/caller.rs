@@ -1,0 +1,186 @@
+//! Who calls: an API key or a ServiceAccount token, checked against the table.
+//!
+//! A digest is never a credential, and every way of being wrong gives the same refusal.
+
+use crate::Table;
+use subtle::ConstantTimeEq as _;
+use weir_dialect::{ErrorType, Refusal};
+use weir_snapshot::api_key::Presented;
+use weir_snapshot::{Access, CALLER_AUDIENCE};
+
+/// Longest life of a ServiceAccount token that is accepted, in seconds.
+const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
+/// Clock difference that is forgiven, in seconds.
+const LEEWAY_S: i64 = 60;
+
+/// How a caller proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they speak for themselves")]
+pub enum CallerKind {
+    Anonymous,
+    ApiKey,
+    ServiceAccount,
+}
+
+impl CallerKind {
+    /// As it stands in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::ApiKey => "api_key",
+            Self::ServiceAccount => "service_account",
+        }
+    }
+}
+
+/// A caller, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// How it proved itself.
+    pub kind: CallerKind,
+    /// Its namespace; empty when anonymous.
+    pub namespace: String,
+    /// Name of the ServiceAccount, or of the key's Secret.
+    pub name: String,
+    /// UID of the ServiceAccount.
+    pub uid: Option<String>,
+    /// Id of the API key.
+    pub key_id: Option<String>,
+    /// Whom the key's Secret names as its user.
+    pub user: Option<String>,
+    /// From the key's Secret, else from the namespace's label.
+    pub team: Option<String>,
+    /// Models that the key may name; empty = all.
+    pub models: Vec<String>,
+}
+
+/// The claims of a ServiceAccount token whose signature was found good.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct TokenClaims {
+    /// Issuer.
+    pub iss: String,
+    /// Audiences.
+    pub aud: Vec<String>,
+    /// Unix seconds of its end.
+    pub exp: i64,
+    /// Unix seconds of its issue.
+    pub iat: i64,
+    /// The account.
+    #[serde(rename = "kubernetes.io")]
+    pub kubernetes: KubernetesClaims,
+}
+
+/// The Kubernetes part of the claims. Secret-based legacy tokens have none and are refused.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct KubernetesClaims {
+    namespace: String,
+    serviceaccount: AccountClaims,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+struct AccountClaims {
+    name: String,
+    uid: String,
+}
+
+impl Caller {
+    /// Somebody without a credential.
+    pub fn anonymous() -> Self {
+        Self {
+            kind: CallerKind::Anonymous,
+            namespace: String::new(),
+            name: String::new(),
+            uid: None,
+            key_id: None,
+            user: None,
+            team: None,
+            models: Vec::new(),
+        }
+    }
+
+    /// The caller of an API key, at this Unix time.
+    pub fn of_key(table: &Table, token: &str, unix_s: i64) -> Result<Self, Refusal> {
+        let presented = Presented::parse(token).ok_or_else(unauthenticated)?;
+        // An unknown id compares against a hash that nothing has, so that it takes as long as a known one.
+        let unknown = [[0; 32]];
+        let key = table.key(presented.id);
+        let hashes: &[[u8; 32]] = key.map_or(&unknown, |key| &key.hashes);
+        let hash = presented.hash();
+        let good = hashes.iter().fold(subtle::Choice::from(0), |good, held| good | held.ct_eq(&hash));
+        let key = key.filter(|_| bool::from(good)).ok_or_else(unauthenticated)?;
+        if key.data.expires_at.is_some_and(|end| unix_s >= end) {
+            return Err(unauthenticated());
+        }
+        Ok(Self {
+            kind: CallerKind::ApiKey,
+            namespace: key.secret.namespace.clone(),
+            name: key.secret.name.clone(),
+            uid: None,
+            key_id: Some(key.data.id.clone()),
+            user: key.data.user.clone(),
+            team: key.data.team.clone().or_else(|| table.team(&key.secret.namespace)),
+            models: key.data.models.clone(),
+        })
+    }
+
+    /// The caller of a ServiceAccount token whose signature is good, at this Unix time.
+    pub fn of_token(table: &Table, claims: &TokenClaims, unix_s: i64) -> Result<Self, Refusal> {
+        let KubernetesClaims { namespace, serviceaccount } = &claims.kubernetes;
+        let issuer = table.issuer().is_some_and(|issuer| issuer.issuer == claims.iss);
+        let audience = claims.aud.iter().any(|aud| aud == CALLER_AUDIENCE);
+        let time = claims.exp.saturating_add(LEEWAY_S) > unix_s
+            && claims.iat.saturating_sub(LEEWAY_S) <= unix_s
+            && claims.exp.saturating_sub(claims.iat) <= MAX_TOKEN_LIFE_S;
+        let account = table.account(namespace, &serviceaccount.name).is_some_and(|held| held.uid == serviceaccount.uid);
+        if !(issuer && audience && time && account) {
+            return Err(unauthenticated());
+        }
+        Ok(Self {
+            kind: CallerKind::ServiceAccount,
+            namespace: namespace.clone(),
+            name: serviceaccount.name.clone(),
+            uid: Some(serviceaccount.uid.clone()),
+            key_id: None,
+            user: None,
+            team: table.team(namespace),
+            models: Vec::new(),
+        })
+    }
+
+    /// Whether the caller may name that model.
+    pub fn may_name(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|held| held == model)
+    }
+
+    pub(crate) fn is_admitted_by(&self, access: &Access) -> bool {
+        match self.kind {
+            CallerKind::Anonymous => access.anonymous,
+            CallerKind::ApiKey => {
+                access.anonymous
+                    || access.api_key_namespaces.contains(&self.namespace)
+                    || access
+                        .api_keys
+                        .get(&self.namespace)
+                        .is_some_and(|ids| self.key_id.as_ref().is_some_and(|id| ids.contains(id)))
+            }
+            CallerKind::ServiceAccount => {
+                access.anonymous
+                    || access
+                        .service_accounts
+                        .iter()
+                        .any(|held| held.namespace == self.namespace && (held.name == "*" || held.name == self.name))
+            }
+        }
+    }
+}
+
+/// The one answer to every credential that is not good.
+pub fn unauthenticated() -> Refusal {
+    Refusal::new(
+        401,
+        ErrorType::Authentication,
+        "invalid_api_key",
+        "the credential is not valid here: send a Weir API key, or a ServiceAccount token with audience \"weir\", \
+         as `Authorization: Bearer …`",
+    )
+}

@@ -1,0 +1,371 @@
+//! Which target is tried, which next, and when to stop: one counter over retries and failovers.
+//!
+//! Another ready target comes before the same one again, since it costs no wait. It sends nothing and
+//! sleeps nowhere.
+
+use crate::table::{Credential, Route, Target};
+use crate::{Failure, FailureKind, Millis, Standing};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use weir_dialect::{ErrorType, Refusal};
+
+/// Share of a route's requests in flight that may be failovers at once.
+const FAILOVER_PERCENT: u32 = 50;
+/// Retries that may always be in flight, however quiet the route.
+const RETRY_FLOOR: u32 = 3;
+/// Between two probes of a route whose targets are all out.
+const PANIC_PROBE_MS: u64 = 1_000;
+/// Repeats of requests that the provider surely did not see; they count as no attempt.
+const MAX_UNPROCESSED: u32 = 2;
+/// A hint up to which the only target is waited for.
+const MAX_WAIT_MS: u64 = 2_000;
+
+/// What of a route is in flight; it outlives config swaps.
+#[derive(Debug, Default)]
+pub struct Load {
+    active: AtomicU32,
+    retries: AtomicU32,
+    failovers: AtomicU32,
+    last_probe: AtomicU64,
+}
+
+/// The attempts of one request.
+pub struct Plan<'t> {
+    route: &'t Arc<Route>,
+    model: &'t str,
+    deadline: Millis,
+    began: Millis,
+    /// Whether the client's SDK is itself repeating: then the same target is not tried twice.
+    client_retries: bool,
+    attempts: u32,
+    unprocessed: u32,
+    lanes: Vec<Lane<'t>>,
+    again: Option<Again>,
+    best: Option<Failure>,
+    retrying: bool,
+    failing_over: bool,
+}
+
+/// One credential of one target.
+#[derive(Clone, Copy)]
+struct Lane<'t> {
+    index: usize,
+    target: &'t Target,
+    credential: Option<&'t Credential>,
+    spent: bool,
+    repeated: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Again {
+    lane: usize,
+    wait_ms: u64,
+}
+
+/// What to do next.
+pub enum Step<'t> {
+    /// Try this target with this credential after so many milliseconds.
+    Attempt {
+        /// Where to.
+        target: &'t Target,
+        /// With which secret.
+        credential: Option<&'t Credential>,
+        /// After which pause.
+        wait_ms: u64,
+    },
+    /// Nothing more to try: the client's answer.
+    Refuse(Refusal),
+}
+
+impl<'t> Plan<'t> {
+    /// The plan of a request for `model` that must end at `deadline`. Needs of the request that no target can
+    /// meet are refused here: `input` and `max_output` are tokens, the former a cautious estimate.
+    pub fn new(
+        route: &'t Arc<Route>,
+        model: &'t str,
+        needs: (u64, Option<u64>),
+        client_retries: bool,
+        now: Millis,
+        deadline: Millis,
+    ) -> Result<Self, Refusal> {
+        if let Some(why) =
+            route.data.refusal.as_ref().or_else(|| route.data.rules.iter().find_map(|rule| rule.unavailable.as_ref()))
+        {
+            return Err(unavailable(route, why));
+        }
+        let (mut lanes, mut too_small) = (Vec::new(), None);
+        for target in route.targets.iter().filter(|target| target.data.weight > 0) {
+            if target.upstream_model(model).is_none() {
+                continue;
+            }
+            if let Some(why) = misfit(target, model, needs) {
+                too_small = Some(why);
+                continue;
+            }
+            let credentials = &target.provider.credentials;
+            let with = credentials.iter().map(Some).chain(target.provider.data.credentials.is_empty().then_some(None));
+            lanes.extend(with.map(|credential| Lane { index: 0, target, credential, spent: false, repeated: false }));
+        }
+        lanes.iter_mut().enumerate().for_each(|(index, lane)| lane.index = index);
+        match (lanes.is_empty(), too_small) {
+            (true, Some(refusal)) => return Err(refusal),
+            (true, None) => return Err(unavailable(route, "none of its targets has this model and a credential")),
+            (false, _) => {}
+        }
+        route.load.active.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            route,
+            model,
+            deadline,
+            began: now,
+            client_retries,
+            attempts: 0,
+            unprocessed: 0,
+            lanes,
+            again: None,
+            best: None,
+            retrying: false,
+            failing_over: false,
+        })
+    }
+
+    /// Attempts so far.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The model that the client named.
+    pub const fn model(&self) -> &'t str {
+        self.model
+    }
+
+    /// The next step. `draw` is any random number.
+    pub fn next(&mut self, now: Millis, draw: u64) -> Step<'t> {
+        self.leave_budgets();
+        if let Some(Again { lane, wait_ms }) = self.again.take()
+            && let Some(lane) = self.lanes.get(lane).copied()
+        {
+            return self.attempt(lane, wait_ms);
+        }
+        if self.attempts >= self.route.data.retry.max_attempts.max(1) || now >= self.deadline {
+            return self.give_up(now);
+        }
+        if self.attempts > 0 && !self.may_fail_over() {
+            return self.give_up(now);
+        }
+        let Some(lane) = self.choose(now, draw).or_else(|| self.panic_probe(now)) else {
+            return self.give_up(now);
+        };
+        if lane.target.health.standing(now) != Standing::Ready {
+            lane.target.health.begin_probe();
+        }
+        self.attempt(lane, 0)
+    }
+
+    fn attempt(&mut self, lane: Lane<'t>, wait_ms: u64) -> Step<'t> {
+        self.attempts += 1;
+        if let Some(held) = self.lanes.get_mut(lane.index) {
+            held.spent = true;
+        }
+        Step::Attempt { target: lane.target, credential: lane.credential, wait_ms }
+    }
+
+    /// Records the outcome of the last attempt; a further one may follow. Health is told by the caller.
+    pub fn failed(
+        &mut self,
+        target: &Target,
+        credential: Option<&Credential>,
+        failure: Failure,
+        now: Millis,
+        draw: u64,
+    ) {
+        let same = |lane: &Lane<'_>| {
+            std::ptr::eq(lane.target, target) && lane.credential.map(|c| &c.name) == credential.map(|c| &c.name)
+        };
+        let Some(tried) = self.lanes.iter().position(same) else { return };
+        if failure.kind == FailureKind::Unprocessed && self.unprocessed < MAX_UNPROCESSED {
+            self.unprocessed += 1;
+            self.attempts -= 1;
+            self.again = Some(Again { lane: tried, wait_ms: 0 });
+            return;
+        }
+        if !failure.of_credential() {
+            for lane in self.lanes.iter_mut().filter(|lane| std::ptr::eq(lane.target, target)) {
+                lane.spent = true;
+            }
+        }
+        let may = failure.retry_on().is_some_and(|on| self.route.data.retry.on.contains(&on));
+        if !may
+            || (failure.kind == FailureKind::Timeout
+                && self.deadline.saturating_sub(now) * 4 < self.deadline - self.began)
+        {
+            self.lanes.iter_mut().for_each(|lane| lane.spent = true);
+        } else if self.choose(now, draw).is_none() {
+            self.again = self.same_again(tried, &failure, now, draw);
+        }
+        if self.best.as_ref().is_none_or(|best| best.weight() <= failure.weight()) {
+            self.best = Some(failure);
+        }
+    }
+
+    /// The same target once more, where nothing else is ready and the failure allows it.
+    fn same_again(&mut self, tried: usize, failure: &Failure, now: Millis, draw: u64) -> Option<Again> {
+        let retry = &self.route.data.retry;
+        let wait_ms = if failure.kind == FailureKind::Connect {
+            0
+        } else if failure.kind == FailureKind::RateLimited {
+            failure.retry_after_ms.filter(|ms| *ms <= MAX_WAIT_MS)?.max(100)
+        } else if failure.same_target() {
+            let span = (retry.backoff_base_ms << self.attempts.saturating_sub(1).min(16)).min(retry.backoff_max_ms);
+            (draw % span.max(1)).max(failure.retry_after_ms.unwrap_or(0))
+        } else {
+            return None;
+        };
+        let allowed = self.attempts < retry.max_attempts && !self.client_retries && now + wait_ms < self.deadline;
+        let lane = self.lanes.get_mut(tried).filter(|lane| allowed && !lane.repeated)?;
+        let budget = RETRY_FLOOR.max(self.route.load.active.load(Ordering::Relaxed) * retry.budget_percent / 100);
+        if !enter(&self.route.load.retries, budget) {
+            return None;
+        }
+        self.retrying = true;
+        lane.repeated = true;
+        Some(Again { lane: tried, wait_ms })
+    }
+
+    fn may_fail_over(&mut self) -> bool {
+        let budget = RETRY_FLOOR.max(self.route.load.active.load(Ordering::Relaxed) * FAILOVER_PERCENT / 100);
+        self.failing_over = enter(&self.route.load.failovers, budget);
+        self.failing_over
+    }
+
+    /// By priority, then weight of the target, then weight of the credential, among those that are ready.
+    fn choose(&self, now: Millis, draw: u64) -> Option<Lane<'t>> {
+        let ready = |lane: &&Lane<'t>| {
+            !lane.spent && self.free_at(lane, now) == 0 && !matches!(lane.target.health.standing(now), Standing::Out(_))
+        };
+        let first = self.lanes.iter().filter(ready).map(|lane| lane.target.data.priority).min()?;
+        let group = || self.lanes.iter().filter(ready).filter(|lane| lane.target.data.priority == first);
+        let mut targets: Vec<(&Lane<'t>, u64)> = Vec::with_capacity(self.lanes.len());
+        for lane in group() {
+            if !targets.iter().any(|(held, _)| std::ptr::eq(held.target, lane.target)) {
+                targets.push((lane, u64::from(lane.target.data.weight)));
+            }
+        }
+        let target = weighted(&targets, draw)?.target;
+        let credentials: Vec<(&Lane<'t>, u64)> = group()
+            .filter(|lane| std::ptr::eq(lane.target, target))
+            .map(|lane| (lane, lane.credential.map_or(1, |c| u64::from(c.weight))))
+            .collect();
+        weighted(&credentials, draw >> 32).map(|lane| **lane)
+    }
+
+    /// When every target is out: one request a second tries the one whose time ends first.
+    fn panic_probe(&self, now: Millis) -> Option<Lane<'t>> {
+        if self.attempts > 0 {
+            return None;
+        }
+        let lane =
+            self.lanes.iter().filter(|lane| self.free_at(lane, now) == 0).min_by_key(|lane| out_until(lane, now))?;
+        let last = self.route.load.last_probe.load(Ordering::Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= PANIC_PROBE_MS;
+        let won =
+            due && self.route.load.last_probe.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        won.then_some(*lane)
+    }
+
+    fn free_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
+        let Some(credential) = lane.credential else { return lane.target.health.cooling_until("", now) };
+        lane.target.health.cooling_until(&credential.name, now).max(credential.health.parked_until(now))
+    }
+
+    fn give_up(&self, now: Millis) -> Step<'t> {
+        let hint = self.lanes.iter().map(|lane| self.free_at(lane, now).max(out_until(lane, now))).min().unwrap_or(now);
+        let wait = hint.checked_sub(now).filter(|ms| *ms > 0);
+        let mut refusal = match &self.best {
+            Some(failure) => failure.refusal(),
+            None if now >= self.deadline => Refusal::new(
+                504,
+                ErrorType::Timeout,
+                "request_timeout",
+                "the request's time limit passed before any target answered",
+            ),
+            None => {
+                let message = "every target of the route is out of service after failures; try again later";
+                Refusal::new(503, ErrorType::Overloaded, "no_healthy_target", message)
+            }
+        };
+        if matches!(refusal.status, 429 | 503) {
+            refusal.retry_after_ms = refusal.retry_after_ms.or(wait);
+        }
+        refusal.should_retry = Some(false);
+        Step::Refuse(refusal)
+    }
+
+    fn leave_budgets(&mut self) {
+        for (held, counter) in
+            [(&mut self.retrying, &self.route.load.retries), (&mut self.failing_over, &self.route.load.failovers)]
+        {
+            // A retry that was just planned stays in its budget until its attempt is over.
+            if *held && self.again.is_none() {
+                counter.fetch_sub(1, Ordering::Relaxed);
+                *held = false;
+            }
+        }
+    }
+}
+
+impl Drop for Plan<'_> {
+    fn drop(&mut self) {
+        self.again = None;
+        self.leave_budgets();
+        self.route.load.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Enters a budget if it has room.
+fn enter(counter: &AtomicU32, budget: u32) -> bool {
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < budget).then_some(held + 1)).is_ok()
+}
+
+fn out_until(lane: &Lane<'_>, now: Millis) -> Millis {
+    match lane.target.health.standing(now) {
+        Standing::Ready | Standing::Probe => now,
+        Standing::Out(until) => until,
+    }
+}
+
+fn weighted<T>(items: &[(T, u64)], draw: u64) -> Option<&T> {
+    let total: u64 = items.iter().map(|(_, weight)| weight).sum();
+    let mut left = draw.checked_rem(total)?;
+    items.iter().find_map(|(item, weight)| match left.checked_sub(*weight) {
+        Some(rest) => {
+            left = rest;
+            None
+        }
+        None => Some(item),
+    })
+}
+
+/// Why a target cannot hold the request at all.
+fn misfit(target: &Target, model: &str, (input, max_output): (u64, Option<u64>)) -> Option<Refusal> {
+    let limits = target.limits_for(model);
+    if let (Some(limit), Some(wanted)) = (limits.max_output, max_output)
+        && wanted > limit
+    {
+        let message = format!("`max_completion_tokens` is {wanted}, but the model writes at most {limit} tokens");
+        return Some(Refusal::invalid("invalid_value", Some("max_completion_tokens"), message));
+    }
+    let window = limits.context_window?;
+    let total = input + max_output.unwrap_or(0);
+    (total > window).then(|| {
+        let message = format!(
+            "the request needs about {total} tokens, but the model's context window has {window}; shorten `messages`"
+        );
+        Refusal::invalid("context_length_exceeded", Some("messages"), message)
+    })
+}
+
+fn unavailable(route: &Route, why: &str) -> Refusal {
+    let message = format!("the route {} cannot serve: {why}", route.id);
+    Refusal::new(503, ErrorType::Overloaded, "route_unavailable", message)
+}

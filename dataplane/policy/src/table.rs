@@ -1,0 +1,367 @@
+//! The config of one moment, indexed for requests: immutable, swapped whole.
+//!
+//! A resource that cannot be used is named with its reason and the rest is built.
+
+use crate::plan::Load;
+use crate::{Caller, CredentialHealth, TargetHealth, params};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use weir_dialect::openai::Param;
+use weir_dialect::{ErrorType, Refusal};
+use weir_snapshot::{
+    Access, ApiKey, Consent, Issuer, Kind, Name, Namespace, Pricing, Resource, ResourceId, ServiceAccount, Settings,
+};
+
+/// Everything that a request is decided by.
+#[derive(Default)]
+pub struct Table {
+    settings: Settings,
+    issuer: Option<Issuer>,
+    namespaces: HashMap<String, Namespace>,
+    accounts: HashMap<Name, ServiceAccount>,
+    keys: HashMap<String, Key>,
+    providers: BTreeMap<Name, Arc<Provider>>,
+    routes: BTreeMap<Name, Arc<Route>>,
+    health: HashMap<TargetId, Arc<TargetHealth>>,
+    exact: HashMap<String, Vec<Arc<Route>>>,
+    /// By prefix, the longest first.
+    wildcards: Vec<(String, Vec<Arc<Route>>)>,
+}
+
+/// A resource that this pod cannot use, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Which.
+    pub id: ResourceId,
+    /// What is wrong with it, without secrets.
+    pub reason: String,
+}
+
+/// What a route is chosen by.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The request's host, lower case, without port.
+    pub hostname: Option<&'a str>,
+    /// The model it names.
+    pub model: &'a str,
+}
+
+pub(crate) struct Key {
+    pub(crate) secret: Name,
+    pub(crate) hashes: Vec<[u8; 32]>,
+    pub(crate) data: ApiKey,
+}
+
+/// A provider as requests use it.
+pub struct Provider {
+    /// Namespace and name.
+    pub id: Name,
+    /// What was pushed.
+    pub data: weir_snapshot::Provider,
+    /// Its credentials that have a secret.
+    pub credentials: Vec<Credential>,
+}
+
+/// A credential as requests use it.
+pub struct Credential {
+    /// Name within the provider.
+    pub name: String,
+    /// Share of requests.
+    pub weight: u32,
+    /// The secret.
+    pub secret: weir_snapshot::Secret,
+    /// What answers said of it.
+    pub health: Arc<CredentialHealth>,
+}
+
+/// A route as requests use it.
+pub struct Route {
+    /// Namespace and name.
+    pub id: Name,
+    /// What was pushed.
+    pub data: weir_snapshot::Route,
+    /// Who may use it.
+    pub access: Access,
+    /// Its targets that can be used.
+    pub targets: Vec<Target>,
+    /// Requests, retries and failovers in flight.
+    pub load: Arc<Load>,
+}
+
+/// What keeps health over config swaps.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId {
+    /// The provider.
+    pub provider: Name,
+    /// Its model; empty where the client names it.
+    pub model: String,
+}
+
+/// A target as requests use it.
+pub struct Target {
+    /// What was pushed.
+    pub data: weir_snapshot::Target,
+    /// Its provider.
+    pub provider: Arc<Provider>,
+    /// Parameters where the caller gave none.
+    pub defaults: Vec<Param>,
+    /// Parameters whatever the caller gave.
+    pub overrides: Vec<Param>,
+    /// Its health.
+    pub health: Arc<TargetHealth>,
+}
+
+/// Limits of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Tokens of input and output together.
+    pub context_window: Option<u64>,
+    /// Tokens of output.
+    pub max_output: Option<u64>,
+}
+
+impl Target {
+    /// The provider's name for the model, where the client asked for `named`; `None` if it does not have it.
+    pub fn upstream_model<'a>(&'a self, named: &'a str) -> Option<&'a str> {
+        let model = self.data.model.as_deref().unwrap_or(named);
+        match self.provider.data.models.get(model) {
+            Some(listed) => Some(listed.upstream_name.as_deref().unwrap_or(model)),
+            None => self.provider.data.any_model.then_some(model),
+        }
+    }
+
+    /// What the model costs.
+    pub fn pricing(&self, named: &str) -> Option<&Pricing> {
+        self.listed(named)?.pricing.as_ref()
+    }
+
+    /// The model's limits.
+    pub fn limits_for(&self, named: &str) -> Limits {
+        self.listed(named).map_or(Limits::default(), |model| Limits {
+            context_window: model.context_window,
+            max_output: model.max_output,
+        })
+    }
+
+    fn listed(&self, named: &str) -> Option<&weir_snapshot::Model> {
+        self.provider.data.models.get(self.data.model.as_deref().unwrap_or(named))
+    }
+}
+
+impl Table {
+    /// Builds the table. Health and load are taken over from `previous` by identity.
+    pub fn build(resources: &BTreeMap<ResourceId, Arc<Resource>>, previous: &Self) -> (Self, Vec<Rejected>) {
+        let mut table = Self::default();
+        let mut rejected = Vec::new();
+        let mut consents: BTreeMap<&Name, &Consent> = BTreeMap::new();
+        for (id, resource) in resources {
+            match &**resource {
+                Resource::Settings(settings) => table.settings = settings.clone(),
+                Resource::Issuer(issuer) => table.issuer = Some(issuer.clone()),
+                Resource::Namespace(namespace) => {
+                    table.namespaces.insert(id.name.name.clone(), namespace.clone());
+                }
+                Resource::ServiceAccount(account) => {
+                    table.accounts.insert(id.name.clone(), account.clone());
+                }
+                Resource::ApiKey(key) => match hashes(key) {
+                    Some(hashes) => {
+                        table.keys.insert(key.id.clone(), Key { secret: id.name.clone(), hashes, data: key.clone() });
+                    }
+                    None => rejected.push(Rejected { id: id.clone(), reason: "a hash is not 32 bytes of hex".into() }),
+                },
+                Resource::Provider(data) => {
+                    let credentials = credentials(&id.name, data, resources, previous);
+                    let provider = Provider { id: id.name.clone(), data: data.clone(), credentials };
+                    table.providers.insert(id.name.clone(), Arc::new(provider));
+                }
+                Resource::Consent(consent) => {
+                    consents.insert(&id.name, consent);
+                }
+                Resource::Credential(_) | Resource::Route(_) | Resource::Access(_) => {}
+            }
+        }
+        for (id, resource) in resources {
+            if let Resource::Route(data) = &**resource {
+                let access = match resources
+                    .get(&ResourceId { kind: Kind::Access, name: id.name.clone() })
+                    .map(|held| &**held)
+                {
+                    Some(Resource::Access(access)) => access.clone(),
+                    _ => Access::default(),
+                };
+                table.add_route(&id.name, data, access, &consents, previous);
+            }
+        }
+        table.index();
+        (table, rejected)
+    }
+
+    fn add_route(
+        &mut self,
+        id: &Name,
+        data: &weir_snapshot::Route,
+        access: Access,
+        consents: &BTreeMap<&Name, &Consent>,
+        previous: &Self,
+    ) {
+        let health = &mut self.health;
+        let targets = data.rules.iter().flat_map(|rule| &rule.targets).filter_map(|target| {
+            let provider = self.providers.get(&target.provider)?;
+            let consent = consents.get(&target.provider)?;
+            if !consent.all && !consent.namespaces.contains(&id.namespace) {
+                return None;
+            }
+            let known = TargetId { provider: target.provider.clone(), model: target.model.clone().unwrap_or_default() };
+            let kept = previous.health.get(&known).cloned().unwrap_or_default();
+            Some(Target {
+                defaults: params::encode(&target.defaults, provider.data.provider_type),
+                overrides: params::encode(&target.overrides, provider.data.provider_type),
+                data: target.clone(),
+                provider: Arc::clone(provider),
+                health: Arc::clone(health.entry(known).or_insert(kept)),
+            })
+        });
+        let targets = targets.collect();
+        let load = previous.routes.get(id).map_or_else(Arc::default, |held| Arc::clone(&held.load));
+        self.routes.insert(id.clone(), Arc::new(Route { id: id.clone(), data: data.clone(), access, targets, load }));
+    }
+
+    fn index(&mut self) {
+        let mut wildcards: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
+        for route in self.routes.values() {
+            for model in &route.data.models {
+                match model.pattern.strip_suffix('*') {
+                    Some(prefix) => wildcards.entry(prefix.to_owned()).or_default().push(Arc::clone(route)),
+                    None => self.exact.entry(model.pattern.clone()).or_default().push(Arc::clone(route)),
+                }
+            }
+        }
+        self.wildcards = wildcards.into_iter().collect();
+        self.wildcards.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        let oldest_first = |routes: &mut Vec<Arc<Route>>| {
+            routes.sort_by(|a, b| (a.data.created_at, &a.id).cmp(&(b.data.created_at, &b.id)));
+        };
+        self.exact.values_mut().for_each(oldest_first);
+        self.wildcards.iter_mut().map(|(_, routes)| routes).for_each(oldest_first);
+    }
+
+    /// The route that serves a request. Trust before precision: the caller's own namespace, the platform's,
+    /// then those that its namespace accepts; within each, exact host over none, exact model over the longest
+    /// prefix, the oldest.
+    pub fn matching(&self, facts: &Facts<'_>) -> Result<&Arc<Route>, Refusal> {
+        let exact = self.exact.get(facts.model).into_iter().flatten();
+        let prefixed =
+            self.wildcards.iter().filter(|(prefix, _)| facts.model.starts_with(prefix)).flat_map(|(_, routes)| routes);
+        let mut best: Option<((u8, bool), &Arc<Route>)> = None;
+        for route in exact.chain(prefixed) {
+            let Some(tier) = self.tier(facts.caller, route) else { continue };
+            let hosts = &route.data.hostnames;
+            if !hosts.is_empty() && !hosts.iter().any(|host| Some(host.as_str()) == facts.hostname) {
+                continue;
+            }
+            // Candidates come in order of precision of the model and of age: only a better rank replaces.
+            let rank = (tier, hosts.is_empty());
+            if best.is_none_or(|(held, _)| rank < held) {
+                best = Some((rank, route));
+            }
+        }
+        match best {
+            Some((_, route)) if facts.caller.may_name(facts.model) => Ok(route),
+            _ => Err(unknown_model(facts.model)),
+        }
+    }
+
+    /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
+    fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
+        if !caller.is_admitted_by(&route.access) {
+            return None;
+        }
+        if caller.namespace == route.id.namespace {
+            return Some(0);
+        }
+        if route.id.namespace == self.settings.platform_namespace {
+            return Some(1);
+        }
+        let accepted = caller.namespace.is_empty()
+            || self
+                .namespaces
+                .get(&caller.namespace)
+                .is_some_and(|held| held.accept_routes_from.contains(&route.id.namespace));
+        accepted.then_some(2)
+    }
+
+    /// The flags of the operator.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Who signs ServiceAccount tokens.
+    pub const fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
+    }
+
+    /// The health of every target, by identity.
+    pub fn health(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetHealth>)> {
+        self.health.iter()
+    }
+
+    /// Every route.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// Every provider.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    pub(crate) fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.get(id)
+    }
+
+    pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {
+        self.accounts.get(&Name::new(namespace, name))
+    }
+
+    pub(crate) fn team(&self, namespace: &str) -> Option<String> {
+        self.namespaces.get(namespace)?.team.clone()
+    }
+}
+
+fn hashes(key: &ApiKey) -> Option<Vec<[u8; 32]>> {
+    key.hashes.iter().map(|text| hex::decode(text).ok()?.try_into().ok()).collect()
+}
+
+/// A credential without its secret is left out; the operator's status says which.
+fn credentials(
+    provider: &Name,
+    data: &weir_snapshot::Provider,
+    resources: &BTreeMap<ResourceId, Arc<Resource>>,
+    previous: &Table,
+) -> Vec<Credential> {
+    let held = previous.providers.get(provider);
+    let of = |wanted: &weir_snapshot::CredentialRef| {
+        let id = ResourceId::new(Kind::Credential, &provider.namespace, format!("{}/{}", provider.name, wanted.name));
+        let Some(Resource::Credential(body)) = resources.get(&id).map(|resource| &**resource) else { return None };
+        let same =
+            held.and_then(|held| held.credentials.iter().find(|c| c.name == wanted.name && c.secret == body.secret));
+        Some(Credential {
+            name: wanted.name.clone(),
+            weight: wanted.weight,
+            secret: body.secret.clone(),
+            health: same.map_or_else(Arc::default, |same| Arc::clone(&same.health)),
+        })
+    };
+    data.credentials.iter().filter_map(of).collect()
+}
+
+fn unknown_model(model: &str) -> Refusal {
+    let shown: String = model.chars().take(128).collect();
+    let message = format!(
+        "the model {shown:?} does not exist here, or this credential may not use it; GET /v1/models lists those it may"
+    );
+    Refusal { param: Some("model".into()), ..Refusal::new(404, ErrorType::NotFound, "model_not_found", message) }
+}
