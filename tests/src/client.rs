@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
-use crate::process::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// Who asks, and whom.
 #[derive(Clone)]

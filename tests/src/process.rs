@@ -5,12 +5,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use crate::wait;
-
-/// How long a process may take to say what a test waits for; generous, for two busy cores.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::wait::{self, PATIENCE};
 
 /// A running child process.
 pub struct Process {

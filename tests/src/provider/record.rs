@@ -51,7 +51,7 @@ impl Record {
     /// Waits until the client has gone.
     pub async fn until_gone(&self) -> Gone {
         let mut gone = self.gone.subscribe();
-        let seen = tokio::time::timeout(crate::process::PATIENCE, gone.wait_for(Option::is_some)).await;
+        let seen = tokio::time::timeout(crate::wait::PATIENCE, gone.wait_for(Option::is_some)).await;
         seen.expect("the client goes away").expect("the record holds the sender").expect("it was waited for")
     }
 
