@@ -77,6 +77,25 @@ fn both_pods_meet_the_restricted_security_level() {
 }
 
 #[test]
+fn requests_come_over_tls_where_a_secret_is_named() {
+    let objects = render(&json!({}));
+    assert_eq!(
+        named(&objects, "Service", "weir")["spec"]["ports"][0],
+        json!({"name": "http", "port": 80, "targetPort": "http"})
+    );
+    let objects = render(&json!({"dataplane": {"tlsSecretName": "weir-tls"}}));
+    assert_eq!(
+        named(&objects, "Service", "weir")["spec"]["ports"][0],
+        json!({"name": "https", "port": 443, "targetPort": "http"})
+    );
+    let pod = &named(&objects, "Deployment", "weir-dataplane")["spec"]["template"]["spec"];
+    let args = pod["containers"][0]["args"].as_array().expect("args");
+    assert!(args.contains(&json!("--tls-dir=/var/run/weir/tls")), "{args:?}");
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    assert!(volumes.contains(&json!({"name": "tls", "secret": {"secretName": "weir-tls"}})), "{volumes:?}");
+}
+
+#[test]
 fn the_data_plane_holds_no_token_that_the_api_server_takes() {
     let objects = render(&json!({}));
     let pod = &named(&objects, "Deployment", "weir-dataplane")["spec"]["template"]["spec"];
