@@ -2,10 +2,13 @@
 //!
 //! Nothing else of a cluster runs: no garbage collector, no kubelet, no controllers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Config, ResourceExt};
+use rcgen::SigningKey as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -146,6 +149,19 @@ impl ApiServer {
             .status
             .expect("a token was issued")
             .token
+    }
+
+    /// The same token with other claims, signed with the API server's own key.
+    pub fn resign(&self, token: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let key = std::fs::read_to_string(self.folder.path().join("sa.key")).expect("the key was written");
+        let key = rcgen::KeyPair::from_pem_and_sign_algo(&key, &rcgen::PKCS_RSA_SHA256).expect("the key reads back");
+        let mut parts = token.split('.');
+        let (head, body) = (parts.next().expect("a head"), parts.next().expect("claims"));
+        let mut claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).expect("base64")).expect("JSON");
+        change(&mut claims);
+        let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = key.sign(signed.as_bytes()).expect("an RSA key signs");
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// Makes a ServiceAccount and says its UID.

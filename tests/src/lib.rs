@@ -5,11 +5,14 @@
 pub mod apiserver;
 pub mod client;
 pub mod codegen;
+pub mod fleet;
 pub mod gateway;
 pub mod helm;
+pub mod kubectl;
 pub mod modules;
 pub mod process;
 pub mod provider;
+pub mod sdk;
 pub mod tls;
 pub mod wait;
 pub mod workspace;

@@ -1,0 +1,64 @@
+//! One operator process, under the chart's own ServiceAccount.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::Value;
+use std::net::SocketAddr;
+
+use super::args;
+use crate::apiserver::{ApiServer, free_port};
+use crate::gateway::{self, binary};
+use crate::helm::NAMESPACE;
+use crate::kubectl;
+use crate::process::Process;
+use crate::wait;
+
+/// A running operator.
+pub struct Operator {
+    /// Name of its Pod.
+    pub name: String,
+    /// Its process.
+    pub process: Process,
+    address: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Operator {
+    pub(super) async fn start(api: &ApiServer, deployment: &Value, number: usize) -> Self {
+        let name = format!("weir-operator-{number}");
+        kubectl::apply_objects(api, &[args::pod(deployment, &name)]);
+        let token = api.token(NAMESPACE, "weir-operator", crate::apiserver::ISSUER, None).await;
+        let folder = api.folder().join(&name);
+        let (listen, admin) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let replace =
+            [("--listen", listen.as_str()), ("--admin", &admin), ("--pod-name", &name), ("--advertise", &listen)];
+        let mut command = binary("weir-operator");
+        command.args(args::of(deployment, &folder, &replace)).env("KUBECONFIG", api.kubeconfig(&name, &token));
+        let process = Process::spawn(&name, &mut command);
+        let address = listen.parse().expect("an address");
+        let admin = admin.parse().expect("an address");
+        gateway::ready(&process, admin).await;
+        Self { name, process, address, admin }
+    }
+
+    /// Where data planes dial it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its probes and metrics.
+    pub fn admin(&self) -> crate::client::Client {
+        crate::client::Client::new(self.admin)
+    }
+}
+
+/// Waits until one of them leads and is alive, and says its number.
+pub(super) async fn leader(api: &ApiServer, operators: &[Operator]) -> usize {
+    let leases: Api<Lease> = Api::namespaced(api.admin().await, NAMESPACE);
+    wait::until("one operator leads", || async {
+        let lease = leases.list(&Default::default()).await.ok()?.items.into_iter().next()?;
+        let holder = lease.spec?.holder_identity?;
+        operators.iter().position(|operator| operator.name == holder && operator.process.exited().is_none())
+    })
+    .await
+}
