@@ -11,15 +11,29 @@ pub use dataplane::DataPlane;
 pub use operator::Operator;
 
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 use crate::apiserver::ApiServer;
 use crate::helm::{self, NAMESPACE};
 use crate::kubectl;
+use crate::process::Process;
+use crate::wait;
 
 /// A namespace for the tests' own objects, whose Secrets the operator may read and which may use plain http.
 pub const TEAM: &str = "team-a";
 /// Another such namespace.
 pub const OTHER_TEAM: &str = "team-b";
+
+/// One of an object's `status.conditions`; empty where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// CamelCase.
+    pub reason: String,
+    /// What to do about it.
+    pub message: String,
+}
 
 /// The whole installation; stopped on drop.
 pub struct Fleet {
@@ -71,11 +85,67 @@ impl Fleet {
         put(&mut self.operators, number, operator);
     }
 
-    /// Starts one more data plane, or the one of this number again, and waits until it is ready.
+    /// Starts one more data plane and waits until it is ready.
     pub async fn start_dataplane(&mut self, number: usize) {
-        let operators: Vec<_> = self.operators.iter().map(Operator::address).collect();
-        let dataplane = DataPlane::start(&self.api, self.deployment("weir-dataplane"), number, &operators).await;
+        let dataplane = DataPlane::start(&self.api, self.deployment("weir-dataplane"), number, &self.addresses()).await;
         put(&mut self.dataplanes, number, dataplane);
+    }
+
+    /// Starts the process of a data plane again, in the same Pod, and waits until it is ready.
+    pub async fn restart_dataplane(&mut self, number: usize) {
+        let dataplane = self.dataplanes[number].restart(self.deployment("weir-dataplane"), &self.addresses()).await;
+        self.dataplanes[number] = dataplane;
+    }
+
+    /// Starts a process as if it were a data plane, under another account of the same namespace.
+    pub async fn stranger(&self, account: &str) -> Process {
+        dataplane::stranger(&self.api, self.deployment("weir-dataplane"), account, &self.addresses()).await
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.operators.iter().map(Operator::address).collect()
+    }
+
+    /// Applies objects of the tests' own; they must be accepted.
+    pub fn apply(&self, objects: &[Value]) {
+        kubectl::apply_objects(&self.api, objects);
+    }
+
+    /// Waits as a person would until an object such as `llmroute/chat` is ready.
+    pub fn wait_ready(&self, object: &str, namespace: &str) {
+        kubectl::wait_for(&self.api, object, namespace, "Ready").expect("it gets ready");
+    }
+
+    /// An object's condition as it is now: status, reason, message.
+    pub fn condition(&self, object: &str, namespace: &str, condition: &str) -> Condition {
+        let text =
+            kubectl::run(&self.api, &["get", object, "-n", namespace, "-o", "json"], "").expect("the object is there");
+        let object: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
+        let field = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        Condition { status: field("status"), reason: field("reason"), message: field("message") }
+    }
+
+    /// Waits until a condition is what `is` asks for.
+    pub async fn until(
+        &self,
+        object: &str,
+        namespace: &str,
+        condition: &str,
+        is: impl Fn(&Condition) -> bool,
+    ) -> Condition {
+        let mut last = Condition::default();
+        let limit = wait::PATIENCE;
+        let deadline = std::time::Instant::now() + limit;
+        while std::time::Instant::now() < deadline {
+            last = self.condition(object, namespace, condition);
+            if is(&last) {
+                return last;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{object} in {namespace}: {condition} is still {last:?} after {limit:?}")
     }
 
     /// Number of the operator that leads, by its Lease.

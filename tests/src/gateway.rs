@@ -81,7 +81,9 @@ pub fn binary(name: &str) -> Command {
     let folder = std::env::var_os("WEIR_BIN_DIR").map_or_else(beside_this_test, PathBuf::from);
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built: run `cargo build --profile quick --workspace --bins`", path.display());
-    Command::new(path)
+    let mut command = Command::new(path);
+    command.env("NO_COLOR", "1");
+    command
 }
 
 fn beside_this_test() -> PathBuf {

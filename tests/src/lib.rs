@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod helm;
 pub mod kubectl;
+pub mod manifests;
 pub mod modules;
 pub mod process;
 pub mod provider;

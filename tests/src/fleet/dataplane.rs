@@ -29,21 +29,25 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
+    /// Makes the Pod and what it mounts, and starts its process.
     pub(super) async fn start(api: &ApiServer, deployment: &Value, number: usize, operators: &[SocketAddr]) -> Self {
         let name = format!("weir-dataplane-{number}");
-        kubectl::apply_objects(api, &[args::pod(deployment, &name)]);
-        let folder = api.folder().join(&name);
-        project(api, &name, &folder).await;
-        let operators: Vec<_> = operators.iter().map(ToString::to_string).collect();
-        let replace = [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0"), ("--operator", &operators.join(","))];
-        let mut command = binary("weir-dataplane");
-        command.args(args::of(deployment, &folder, &replace));
-        let process = Process::spawn(&name, &mut command);
-        let addresses = gateway::addresses(&process).await;
-        gateway::ready(&process, addresses.admin).await;
-        let this = Self { name, process, folder, addresses };
+        let folder = mount(api, deployment, &name, "weir-dataplane").await;
+        let this = Self::run(deployment, name, folder, operators).await;
         this.set_ready(api, true).await;
         this
+    }
+
+    /// Starts a process again in the same Pod, as kubelet restarts a container.
+    pub(super) async fn restart(&self, deployment: &Value, operators: &[SocketAddr]) -> Self {
+        Self::run(deployment, self.name.clone(), self.folder.clone(), operators).await
+    }
+
+    async fn run(deployment: &Value, name: String, folder: PathBuf, operators: &[SocketAddr]) -> Self {
+        let process = spawn(deployment, &name, &folder, operators);
+        let addresses = gateway::addresses(&process).await;
+        gateway::ready(&process, addresses.admin).await;
+        Self { name, process, folder, addresses }
     }
 
     /// A caller without a credential.
@@ -77,15 +81,34 @@ impl DataPlane {
     }
 }
 
-/// Makes what the Pod would mount: its own token, the CA that the operator publishes, an empty state folder.
-async fn project(api: &ApiServer, name: &str, folder: &Path) {
+/// A process in a Pod like those of the data plane but under another account; it is not waited for.
+pub(super) async fn stranger(api: &ApiServer, deployment: &Value, account: &str, operators: &[SocketAddr]) -> Process {
+    let name = format!("{account}-pod");
+    let folder = mount(api, deployment, &name, account).await;
+    spawn(deployment, &name, &folder, operators)
+}
+
+fn spawn(deployment: &Value, name: &str, folder: &Path, operators: &[SocketAddr]) -> Process {
+    let operators: Vec<_> = operators.iter().map(ToString::to_string).collect();
+    let replace = [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0"), ("--operator", &operators.join(","))];
+    let mut command = binary("weir-dataplane");
+    command.args(args::of(deployment, folder, &replace));
+    Process::spawn(name, &mut command)
+}
+
+/// Makes a Pod and what it mounts: its own token, the CA that the operator publishes, an empty state folder.
+async fn mount(api: &ApiServer, deployment: &Value, name: &str, account: &str) -> PathBuf {
+    let mut pod = args::pod(deployment, name);
+    pod["spec"]["serviceAccountName"] = json!(account);
+    kubectl::apply_objects(api, &[pod]);
+    let folder = api.folder().join(name);
     let pods: Api<Pod> = Api::namespaced(api.admin().await, NAMESPACE);
     let pod = pods.get(name).await.expect("the Pod was made");
-    let token = api.token(NAMESPACE, "weir-dataplane", "weir-operator", Some(&pod)).await;
+    let token = api.token(NAMESPACE, account, "weir-operator", Some(&pod)).await;
     let maps: Api<ConfigMap> = Api::namespaced(api.admin().await, NAMESPACE);
     let published = wait::until("the operator publishes its CA", || async { maps.get_opt(CA).await.ok()??.data });
     let write = |mount: &str, file: &str, text: &str| {
-        let path = args::at(folder, mount);
+        let path = args::at(&folder, mount);
         std::fs::create_dir_all(&path)
             .and_then(|()| std::fs::write(path.join(file), text))
             .expect("a volume can be written");
@@ -94,5 +117,6 @@ async fn project(api: &ApiServer, name: &str, folder: &Path) {
     for (file, text) in published.await {
         write("/var/run/weir/operator-ca", &file, &text);
     }
-    std::fs::create_dir_all(args::at(folder, "/var/run/weir/state")).expect("a volume can be made");
+    std::fs::create_dir_all(args::at(&folder, "/var/run/weir/state")).expect("a volume can be made");
+    folder
 }

@@ -1,0 +1,68 @@
+//! Manifests of the kinds, as small as they can be; a test changes what it is about.
+
+use serde_json::{Value, json};
+use weir_snapshot::api_key;
+
+/// A Provider of one model at `url`, without a credential; plain http is let through.
+pub fn provider(namespace: &str, name: &str, url: &str, model: &str) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "type": "OpenAICompatible",
+            "endpoint": {"url": url, "allowPlaintext": true},
+            "models": [{"name": model}],
+        },
+    })
+}
+
+/// An LLMRoute that serves `model` from these Providers of its namespace, each after the one before.
+pub fn route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Value {
+    let targets = providers.iter().enumerate().map(|(priority, provider)| {
+        json!({"name": provider, "providerRef": {"name": provider}, "model": model, "priority": priority})
+    });
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "models": [{"name": model}],
+            "rules": [{"name": "all", "targets": targets.collect::<Vec<_>>()}],
+        },
+    })
+}
+
+/// The same for everybody, without any credential.
+pub fn open_route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Value {
+    let mut route = route(namespace, name, model, providers);
+    route["spec"]["access"] = json!({"anonymous": true});
+    route
+}
+
+/// A Secret with one value.
+pub fn secret(namespace: &str, name: &str, key: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": name},
+        "stringData": {key: value},
+    })
+}
+
+/// An API key: the token that a caller presents, and the Secret that holds its hash.
+pub fn api_key(namespace: &str, name: &str, annotations: &Value) -> (String, Value) {
+    let id: String = name.chars().filter(char::is_ascii_lowercase).cycle().take(api_key::ID_LEN).collect();
+    let secret = [7; 32];
+    let hash: String = api_key::hash(&id, &secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "weir.dev/api-key",
+        "metadata": {
+            "namespace": namespace, "name": name,
+            "labels": {"weir.dev/api-key": id}, "annotations": annotations,
+        },
+        "stringData": {"current": format!("v1${hash}")},
+    });
+    (api_key::token(&id, &secret).to_string(), manifest)
+}
+
+/// Manifests as one file of YAML documents (JSON is YAML).
+pub fn file(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("---\n{object:#}\n")).collect()
+}

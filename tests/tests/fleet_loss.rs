@@ -1,0 +1,128 @@
+//! Traffic never fails while the control plane does: operator killed, leader moved, API server away, pod restarted.
+
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use weir_tests::client::Client;
+use weir_tests::fleet::{Fleet, TEAM};
+use weir_tests::manifests::{open_route, provider};
+use weir_tests::provider::Provider;
+use weir_tests::wait;
+
+const MODEL: &str = "gpt-test";
+
+/// Requests without pause until it is stopped; every failure is kept.
+struct Load {
+    running: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn on(clients: Vec<Client>) -> Self {
+        let (running, done) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let tasks =
+            clients.into_iter().map(|client| tokio::spawn(ask(client, Arc::clone(&running), Arc::clone(&done))));
+        let tasks = tasks.collect();
+        Self { running, done, tasks }
+    }
+
+    /// Waits until so many more requests are answered.
+    async fn answers(&self, more: usize) {
+        let goal = self.done.load(Ordering::Relaxed) + more;
+        wait::until_true("requests are answered", || async { self.done.load(Ordering::Relaxed) >= goal }).await;
+    }
+
+    /// Ends it; panics where any request failed.
+    async fn none_failed(self) {
+        self.running.store(false, Ordering::Relaxed);
+        for task in self.tasks {
+            let failures = task.await.expect("the load does not panic");
+            assert!(failures.is_empty(), "{} failed, the first with {}", failures.len(), failures[0]);
+        }
+    }
+}
+
+async fn ask(client: Client, running: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Vec<String> {
+    let mut failures = Vec::new();
+    while running.load(Ordering::Relaxed) {
+        let reply = client.chat(MODEL).await;
+        if reply.status != 200 {
+            failures.push(format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body)));
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    failures
+}
+
+async fn serving(upstream: &Provider) -> Fleet {
+    let fleet = Fleet::start().await;
+    fleet.apply(&[provider(TEAM, "upstream", &upstream.url(), MODEL), open_route(TEAM, "chat", MODEL, &["upstream"])]);
+    fleet.wait_ready("llmroute/chat", TEAM);
+    fleet
+}
+
+fn load(fleet: &Fleet) -> Load {
+    Load::on(fleet.dataplanes.iter().map(|dataplane| dataplane.client()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_operator_leads_when_the_leader_is_killed() {
+    let upstream = Provider::start().await;
+    let fleet = serving(&upstream).await;
+    let load = load(&fleet);
+    let first = fleet.leader().await;
+    fleet.operators[first].process.kill();
+    load.answers(20).await;
+    fleet.apply(&[open_route(TEAM, "later", "later", &["upstream"])]);
+    assert_ne!(fleet.leader().await, first);
+    fleet.wait_ready("llmroute/later", TEAM);
+    load.answers(20).await;
+    load.none_failed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_serve_on_without_api_server_and_operators() {
+    let upstream = Provider::start().await;
+    let mut fleet = serving(&upstream).await;
+    let running = load(&fleet);
+    fleet.api.stop();
+    running.answers(50).await;
+    for operator in &fleet.operators {
+        operator.process.kill();
+    }
+    running.answers(50).await;
+    fleet.api.resume().await;
+    for number in 0..2 {
+        fleet.start_operator(number).await;
+    }
+    running.answers(50).await;
+    running.none_failed().await;
+    assert!(fleet.condition("llmroute/chat", TEAM, "Ready").status == "True", "nothing was concluded from the outage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_pod_serves_from_its_own_copy_without_an_operator() {
+    let upstream = Provider::start().await;
+    let mut fleet = serving(&upstream).await;
+    for operator in &fleet.operators {
+        operator.process.kill();
+    }
+    fleet.dataplanes[0].process.kill();
+    fleet.restart_dataplane(0).await;
+    assert_eq!(fleet.dataplanes[0].client().chat(MODEL).await.text(), "Hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_changes_fail_no_request_of_an_unchanged_route() {
+    let upstream = Provider::start().await;
+    let fleet = serving(&upstream).await;
+    let load = load(&fleet);
+    for change in 0..200 {
+        let mut other = open_route(TEAM, "other", "other", &["upstream"]);
+        other["spec"]["rules"][0]["targets"][0]["weight"] = json!(1 + change);
+        fleet.apply(&[other]);
+    }
+    fleet.wait_ready("llmroute/other", TEAM);
+    load.none_failed().await;
+}
