@@ -1,1 +1,26 @@
-//! x
+//! The data plane of Weir as a library: `weir-dataplane` runs it behind the operator's stream,
+//! `weir-operator up` in its own process.
+//!
+//! It knows no Kubernetes. A request's path is `pipeline.rs`.
+
+mod account;
+mod admin;
+mod authenticate;
+mod body;
+mod clock;
+mod config;
+mod drain;
+pub mod feed;
+mod gateway;
+mod live;
+mod pipeline;
+mod refusal;
+mod relay;
+mod serve;
+mod telemetry;
+mod upstream;
+
+pub use config::{Config, Limits};
+pub use drain::Drain;
+pub use gateway::{Gateway, StartError};
+pub use live::Rejection;

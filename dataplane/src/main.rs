@@ -1,2 +1,49 @@
-//! x
-fn main() {}
+//! `weir-dataplane`: one pod of the data plane.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use weir_dataplane::{Config, Gateway, feed};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(clap::Parser)]
+#[command(name = "weir-dataplane", version, about = "Serves LLM requests by the config that the Weir operator pushes")]
+struct Args {
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    feed: feed::Config,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "info".into()))
+        .init();
+    let args = Args::parse();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failed(&format!("no runtime: {e}")),
+    };
+    runtime.block_on(async {
+        let gateway = Gateway::new(args.config);
+        let serving = match gateway.start() {
+            Ok((_, _, serving)) => serving,
+            Err(e) => return failed(&e.to_string()),
+        };
+        let feeding = tokio::spawn(feed::follow(gateway.clone(), args.feed));
+        feed::until_told_to_end().await;
+        gateway.drain().run().await;
+        let _ = serving.await;
+        feeding.abort();
+        ExitCode::SUCCESS
+    })
+}
+
+fn failed(why: &str) -> ExitCode {
+    tracing::error!(%why, "cannot start");
+    ExitCode::FAILURE
+}

@@ -80,11 +80,14 @@ impl TargetHealth {
         state.cooling.iter().find(|(name, until)| name == credential && *until > now).map_or(0, |(_, until)| *until)
     }
 
-    /// An attempt got its answer.
+    /// An attempt got its answer. One that began before an ejection does not end it; the probe does.
     pub fn succeeded(&self, now: Millis) {
         let mut state = self.lock();
         state.window.count(now, true);
         state.consecutive = 0;
+        if state.ejections > 0 && !state.probing {
+            return;
+        }
         state.ejections = 0;
         state.probing = false;
         state.trouble = None;

@@ -122,17 +122,7 @@ pub struct CredentialState {
 }
 /// Nested message and enum types in `CredentialState`.
 pub mod credential_state {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]
     pub enum Verdict {
         Untried = 0,

@@ -4,6 +4,7 @@
 //! envelope is `proto/config.proto`.
 
 mod access;
+mod address;
 pub mod api_key;
 pub mod envelope;
 mod money;
@@ -14,7 +15,9 @@ mod secret;
 
 pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
 pub use money::{Price, PriceError};
-pub use provider::{Credential, CredentialRef, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream};
+pub use provider::{
+    Credential, CredentialRef, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
+};
 pub use resource::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
 pub use route::{ModelName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
 pub use secret::Secret;

@@ -2,15 +2,9 @@
 #![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "generated")]
 /// Generated client implementations.
 pub mod config_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
+    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
     use tonic::codegen::http::Uri;
+    use tonic::codegen::*;
     #[derive(Debug, Clone)]
     pub struct ConfigClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -30,22 +24,16 @@ pub mod config_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> ConfigClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> ConfigClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                    http::Request<tonic::body::Body>,
+                    Response = http::Response<<T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody>,
                 >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
+                Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             ConfigClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -82,9 +70,7 @@ pub mod config_client {
         }
         pub async fn subscribe(
             &mut self,
-            request: impl tonic::IntoStreamingRequest<
-                Message = ::weir_snapshot::envelope::FromPod,
-            >,
+            request: impl tonic::IntoStreamingRequest<Message = ::weir_snapshot::envelope::FromPod>,
         ) -> std::result::Result<
             tonic::Response<tonic::codec::Streaming<::weir_snapshot::envelope::ToPod>>,
             tonic::Status,
@@ -92,18 +78,11 @@ pub mod config_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/weir.config.v1.Config/Subscribe",
-            );
+            let path = http::uri::PathAndQuery::from_static("/weir.config.v1.Config/Subscribe");
             let mut req = request.into_streaming_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("weir.config.v1.Config", "Subscribe"));
+            req.extensions_mut().insert(GrpcMethod::new("weir.config.v1.Config", "Subscribe"));
             self.inner.streaming(req, path, codec).await
         }
     }

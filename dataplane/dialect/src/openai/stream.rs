@@ -33,6 +33,8 @@ pub struct Part {
     pub usage: Option<Usage>,
     /// Whether it has no choices, so that it exists for its usage alone.
     pub no_choices: bool,
+    /// Bytes of text, as JSON has them; what an estimate of unreported output goes by.
+    pub text_bytes: usize,
 }
 
 /// Reads an event's data; the error says that it is no chat completion chunk.
@@ -43,7 +45,7 @@ pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> 
         return Ok(Chunk::Done);
     }
     if begun && is_plain(data) {
-        return Ok(Chunk::Part(Part { content: true, ..Part::default() }));
+        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
     }
     let wire: Wire<'_> = serde_json::from_slice(data)?;
     if wire.error.is_some_and(|raw| raw.get() != "null") {
@@ -55,6 +57,7 @@ pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> 
         finish: choices.iter().any(|choice| choice.finish_reason.is_some()),
         usage: wire.usage.and_then(|raw| read_usage(raw.get())),
         no_choices: choices.is_empty(),
+        text_bytes: text_bytes(data),
     }))
 }
 
@@ -76,6 +79,22 @@ pub fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<Bytes> {
 /// Inside JSON strings quotes are escaped, so that a quoted name found here is a member's.
 fn is_plain(data: &[u8]) -> bool {
     memmem::find(data, b"\"error\"").is_none() && only_null(data, b"\"usage\"") && only_null(data, b"\"finish_reason\"")
+}
+
+/// Length of the first `content` string.
+fn text_bytes(data: &[u8]) -> usize {
+    const NAME: &[u8] = b"\"content\":\"";
+    let Some(at) = memmem::find(data, NAME) else { return 0 };
+    let text = data.get(at + NAME.len()..).unwrap_or_default();
+    let mut end = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(end..).unwrap_or_default()) {
+        end += found;
+        if text.get(end) == Some(&b'"') {
+            break;
+        }
+        end += 2;
+    }
+    end
 }
 
 fn only_null(data: &[u8], name: &[u8]) -> bool {
@@ -163,7 +182,7 @@ mod tests {
         assert!(seen.finish && !seen.content && !seen.no_choices);
         assert_eq!(seen.usage.map(|u| (u.input, u.output)), Some((3, 4)));
         let quoted = r#"{"choices":[{"index":0,"delta":{"content":"\"usage\": {\"error\"} \"finish_reason\":\"stop\""},"finish_reason":null}],"usage":null}"#;
-        assert_eq!(part(quoted, true), Part { content: true, ..Part::default() });
+        assert_eq!(part(quoted, true), Part { content: true, text_bytes: 49, ..Part::default() });
         assert!(matches!(read_chunk(br#"{"error":{"message":"m"}}"#, true), Ok(Chunk::Error(_))));
         assert!(matches!(read_chunk(b"[DONE]", true), Ok(Chunk::Done)));
         assert!(read_chunk(b"{", false).is_err());

@@ -1,0 +1,144 @@
+//! Which addresses an upstream may have: one function for the operator's verdict and the pod's dial.
+
+use crate::Settings;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+impl Settings {
+    /// Why an upstream must not be at that address, as a sentence about the address; `None` if it may.
+    ///
+    /// Public addresses may; loopback and private ones by `allow_upstream_cidrs`; link-local, metadata,
+    /// multicast and the cluster's API server never.
+    pub fn forbids(&self, address: IpAddr) -> Option<&'static str> {
+        let address = plain(address);
+        if let Some(why) = self.never(address) {
+            return Some(why);
+        }
+        let allowed =
+            self.allow_upstream_cidrs.iter().any(|cidr| cidr.parse::<IpNet>().is_ok_and(|net| net.contains(&address)));
+        if allowed || !is_internal(address) {
+            return None;
+        }
+        Some("is loopback or private; the operator's --allow-upstream-cidr can permit its range")
+    }
+
+    /// The same for a Pod behind a Service of the Provider's own namespace, which is private by nature.
+    pub fn forbids_pod(&self, address: IpAddr) -> Option<&'static str> {
+        let address = plain(address);
+        if address.is_loopback() { self.forbids(address) } else { self.never(address) }
+    }
+
+    fn never(&self, address: IpAddr) -> Option<&'static str> {
+        if self.forbidden_addresses.contains(&address) {
+            return Some("belongs to the cluster's API server");
+        }
+        let (special, local) = match address {
+            IpAddr::V4(v4) => (
+                v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0,
+                v4.is_link_local(),
+            ),
+            IpAddr::V6(v6) => {
+                let metadata = v6 == Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+                (v6.is_unspecified() || v6.is_multicast(), v6.is_unicast_link_local() || metadata)
+            }
+        };
+        if local {
+            return Some("is link-local, where instance metadata lives");
+        }
+        special.then_some("is no address of a host")
+    }
+}
+
+/// An IPv4 address that is written as IPv6 (mapped, or NAT64) is judged as what it is.
+fn plain(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    if let Some(v4) = v6.to_ipv4_mapped() {
+        return v4.into();
+    }
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into(),
+        _ => address,
+    }
+}
+
+fn is_internal(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            v4.is_loopback()
+                || v4.is_private()
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (b == 18 || b == 19))
+                || (a, b, c) == (192, 0, 0)
+                || a >= 240
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(cidrs: &[&str]) -> Settings {
+        Settings {
+            allow_upstream_cidrs: cidrs.iter().map(ToString::to_string).collect(),
+            forbidden_addresses: vec!["10.0.0.1".parse().unwrap()],
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn only_public_addresses_are_free_f65() {
+        let rules = settings(&[]);
+        for free in ["8.8.8.8", "2001:4860:4860::8888", "172.32.0.1"] {
+            assert_eq!(rules.forbids(free.parse().unwrap()), None, "{free}");
+        }
+        for bound in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "198.18.0.1",
+            "::1",
+            "fd12::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b::7f00:1",
+            "169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "::",
+        ] {
+            assert!(rules.forbids(bound.parse().unwrap()).is_some(), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_flag_permits_ranges_but_never_metadata_or_the_api_server() {
+        let rules = settings(&["0.0.0.0/0", "::/0"]);
+        assert_eq!(rules.forbids("127.0.0.1".parse().unwrap()), None);
+        assert_eq!(rules.forbids("::ffff:10.1.2.3".parse().unwrap()), None);
+        for never in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+            "10.0.0.1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(rules.forbids(never.parse().unwrap()).is_some(), "{never}");
+        }
+    }
+
+    #[test]
+    fn pods_may_be_private_but_not_the_pod_itself() {
+        let rules = settings(&[]);
+        assert_eq!(rules.forbids_pod("10.1.2.3".parse().unwrap()), None);
+        for never in ["127.0.0.1", "169.254.0.1", "10.0.0.1"] {
+            assert!(rules.forbids_pod(never.parse().unwrap()).is_some(), "{never}");
+        }
+    }
+}

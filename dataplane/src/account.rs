@@ -1,0 +1,287 @@
+//! The account of one request: opened when it arrives, settled exactly once, when this value is dropped.
+//!
+//! Nothing here waits: a client that leaves at any moment settles by the same drop.
+
+use crate::clock::unix;
+use crate::telemetry::Telemetry;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::time::Instant;
+use weir_dialect::{Refusal, Usage, UsageSource};
+use weir_policy::{Caller, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_snapshot::Name;
+
+/// Status of a request whose client left before an answer.
+const CLIENT_CLOSED: u16 = 499;
+
+/// One request's account.
+pub(crate) struct Account {
+    telemetry: Arc<Telemetry>,
+    began: Instant,
+    pub(crate) record: Record,
+    prompt_bytes: usize,
+    tally: Tally,
+    /// Name of the target that was tried last.
+    target: String,
+    pricing: Option<weir_snapshot::Pricing>,
+}
+
+/// What was seen of an answer so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) usage: Option<Usage>,
+    /// Events with content.
+    pub(crate) events: u64,
+    pub(crate) text_bytes: u64,
+}
+
+/// What is kept of a request; prompts and answers are not.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Record {
+    /// Unix milliseconds of its arrival.
+    pub(crate) time_ms: u64,
+    pub(crate) request_id: String,
+    pub(crate) path: &'static str,
+    pub(crate) status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_type: Option<String>,
+    /// Whether the error came after the answer had begun.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) error_in_stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<CallerRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
+    pub(crate) route: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
+    pub(crate) provider: Option<Name>,
+    /// What the client named, cut to 128 characters.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) request_model: String,
+    /// What the route's configuration calls it; for metrics.
+    #[serde(skip)]
+    pub(crate) model_label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) upstream_model: Option<String>,
+    pub(crate) stream: bool,
+    pub(crate) attempts: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failed_attempts: Vec<FailedAttempt>,
+    #[serde(flatten)]
+    pub(crate) usage: UsageRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost: Option<CostRecord>,
+    /// Answered by a model without a price.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unpriced: bool,
+    pub(crate) duration_us: u64,
+    /// To the first content of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) time_to_first_token_us: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CallerRecord {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    namespace: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<String>,
+}
+
+/// An attempt that gave no answer.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FailedAttempt {
+    target: String,
+    pub(crate) error: &'static str,
+    message: String,
+    /// The provider may have worked on it; its estimated input is charged to nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ambiguous_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct UsageRecord {
+    pub(crate) usage_source: &'static str,
+    pub(crate) input_tokens: u64,
+    pub(crate) cache_read_tokens: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) reasoning_tokens: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CostRecord {
+    pub(crate) currency: String,
+    /// Decimal units.
+    pub(crate) amount: String,
+    #[serde(skip)]
+    pub(crate) units: f64,
+}
+
+impl Account {
+    pub(crate) fn open(telemetry: &Arc<Telemetry>, path: &'static str) -> Self {
+        telemetry.metrics.in_flight.inc();
+        let record = Record {
+            time_ms: u64::try_from(unix().as_millis()).unwrap_or(u64::MAX),
+            request_id: format!("req_{:032x}", fastrand::u128(..)),
+            path,
+            status: CLIENT_CLOSED,
+            error_type: None,
+            error_in_stream: false,
+            caller: None,
+            route: None,
+            provider: None,
+            request_model: String::new(),
+            model_label: "other".to_owned(),
+            upstream_model: None,
+            stream: false,
+            attempts: 0,
+            failed_attempts: Vec::new(),
+            usage: usage_record(&Usage::default(), UsageSource::None),
+            cost: None,
+            unpriced: false,
+            duration_us: 0,
+            time_to_first_token_us: None,
+        };
+        let telemetry = Arc::clone(telemetry);
+        Self {
+            telemetry,
+            began: Instant::now(),
+            record,
+            prompt_bytes: 0,
+            tally: Tally::default(),
+            target: String::new(),
+            pricing: None,
+        }
+    }
+
+    pub(crate) fn called_by(&mut self, caller: &Caller) {
+        self.record.caller = Some(CallerRecord {
+            kind: caller.kind.as_str(),
+            namespace: caller.namespace.clone(),
+            name: caller.name.clone(),
+            key_id: caller.key_id.clone(),
+            user: caller.user.clone(),
+            team: caller.team.clone(),
+        });
+    }
+
+    pub(crate) fn named(&mut self, model: &str, stream: bool, prompt_bytes: usize) {
+        self.record.request_model = model.chars().take(128).collect();
+        self.record.stream = stream;
+        self.prompt_bytes = prompt_bytes;
+    }
+
+    pub(crate) fn routed(&mut self, route: &Route, model: &str) {
+        self.record.route = Some(route.id.clone());
+        let configured = route.data.models.iter().find(|held| match held.pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => held.pattern == model,
+        });
+        if let Some(held) = configured {
+            self.record.model_label.clone_from(&held.pattern);
+        }
+    }
+
+    pub(crate) fn attempted(&mut self, target: &Target, upstream_model: &str, named: &str) {
+        self.record.attempts += 1;
+        self.record.provider = Some(target.provider.id.clone());
+        self.target.clone_from(&target.data.name);
+        self.record.upstream_model = Some(upstream_model.to_owned());
+        self.pricing = target.pricing(named).cloned();
+    }
+
+    /// The attempt that was begun last failed, before its answer's first content or after.
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure) {
+        let ambiguous = failure.ambiguous() && self.record.status != 200;
+        let ambiguous = ambiguous.then(|| estimate_input(self.prompt_bytes));
+        self.record.failed_attempts.push(FailedAttempt {
+            target: self.target.clone(),
+            error: failure.error_type(),
+            message: failure.message.clone(),
+            ambiguous_input_tokens: ambiguous,
+        });
+    }
+
+    /// The answer has begun; from here on, whatever ends it, its usage is settled.
+    pub(crate) fn answering(&mut self) {
+        self.record.status = 200;
+        if self.record.stream {
+            self.record.time_to_first_token_us = Some(self.elapsed_us());
+        }
+    }
+
+    pub(crate) const fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.record.error_in_stream = self.record.status == 200;
+        if !self.record.error_in_stream {
+            self.record.status = refusal.status;
+        }
+        self.record.error_type = Some(refusal.code.clone().into_owned());
+    }
+
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.record.status = status;
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// What the answer used: as reported, else estimated from what was relayed.
+    fn settle(&mut self) {
+        let Tally { usage, events, text_bytes } = self.tally;
+        let begun = self.record.attempts > 0 && self.record.status == 200;
+        let (usage, source) = match usage {
+            Some(usage) => (usage, UsageSource::Reported),
+            None if begun => {
+                let (input, output) = (estimate_input(self.prompt_bytes), estimate_output(events, text_bytes));
+                (Usage { input, output, ..Usage::default() }, UsageSource::Estimated)
+            }
+            None => return,
+        };
+        self.record.usage = usage_record(&usage, source);
+        self.record.unpriced = self.pricing.is_none();
+        self.record.cost = self.pricing.as_ref().map(|pricing| {
+            let spent: Cost = cost(&usage, pricing);
+            let amount = format!("{}.{:012}", spent.pico / 1_000_000_000_000, spent.pico % 1_000_000_000_000);
+            CostRecord {
+                units: spent.units(),
+                amount: amount.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                currency: spent.currency,
+            }
+        });
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.record.duration_us = self.elapsed_us();
+        self.settle();
+        self.telemetry.settle(&self.record);
+    }
+}
+
+const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRecord {
+    let Usage { input, cache_read, output, reasoning } = *usage;
+    UsageRecord {
+        usage_source: source.as_str(),
+        input_tokens: input,
+        cache_read_tokens: cache_read,
+        output_tokens: output,
+        reasoning_tokens: reasoning,
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn display<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&name.as_ref().map(ToString::to_string).unwrap_or_default())
+}

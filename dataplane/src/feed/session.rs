@@ -1,0 +1,177 @@
+//! One stream with one operator.
+
+use super::holding::Holding;
+use super::service::config_client::ConfigClient;
+use super::{Config, observed, store};
+use crate::gateway::Gateway;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, Sender};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use weir_snapshot::envelope::{self, Ack, Commit, FromPod, Hello, Observed, Token, from_pod, to_pod};
+use weir_snapshot::{FEATURES, OPERATOR_SERVER_NAME};
+
+const CONNECT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Between two looks at the token file and at what is to be reported.
+const TOKEN_EVERY: Duration = Duration::from_secs(10);
+const OBSERVE_EVERY: Duration = Duration::from_secs(1);
+/// tonic's own default, stated because both ends must agree.
+const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// How a session ended.
+pub(super) enum End {
+    /// The operator is a standby: dial this one.
+    Leader(String),
+    /// It ended; `served` says whether any config came over it.
+    Closed { served: bool, why: String },
+}
+
+/// Dials, says hello, and takes config until the stream ends.
+pub(super) async fn run(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+    address: &str,
+    incarnation: &str,
+    holding: &mut Holding,
+) -> End {
+    let closed = |why: String| End::Closed { served: false, why };
+    let token = match read(&config.token_file) {
+        Ok(token) => token,
+        Err(why) => return closed(why),
+    };
+    let channel = match dial(config, address).await {
+        Ok(channel) => channel,
+        Err(why) => return closed(why),
+    };
+    holding.unstage();
+    let (sender, receiver) = mpsc::channel(64);
+    let hello = hello(config, token.clone(), incarnation, holding);
+    if say(&sender, from_pod::Kind::Hello(hello)).await.is_err() {
+        return closed("the stream closed at once".into());
+    }
+    let mut client = ConfigClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let mut stream = match client.subscribe(ReceiverStream::new(receiver)).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return closed(format!("{}: {}", status.code(), status.message())),
+    };
+    let reports = tokio::spawn(report(Arc::clone(gateway), config.clone(), token, sender.clone()));
+    let mut served = false;
+    let end = loop {
+        let message = match stream.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => break End::Closed { served, why: "it was closed".into() },
+            Err(status) => break End::Closed { served, why: format!("{}: {}", status.code(), status.message()) },
+        };
+        match message.kind {
+            Some(to_pod::Kind::Put(put)) if holding.put(put) => {}
+            Some(to_pod::Kind::Put(_)) => break End::Closed { served, why: "a resource never ended".into() },
+            Some(to_pod::Kind::Remove(remove)) => holding.remove(remove),
+            Some(to_pod::Kind::Commit(commit)) => match apply(gateway, config, holding, &commit).await {
+                Ok(ack) => {
+                    served = true;
+                    if say(&sender, from_pod::Kind::Ack(ack)).await.is_err() {
+                        break End::Closed { served, why: "it was closed".into() };
+                    }
+                }
+                Err(why) => break End::Closed { served, why },
+            },
+            Some(to_pod::Kind::NotLeader(leader)) if leader.address.is_empty() => {
+                break End::Closed { served, why: "no operator leads at the moment".into() };
+            }
+            Some(to_pod::Kind::NotLeader(leader)) => break End::Leader(leader.address),
+            None => {}
+        }
+    };
+    reports.abort();
+    end
+}
+
+async fn dial(config: &Config, address: &str) -> Result<tonic::transport::Channel, String> {
+    let ca = read(&config.operator_ca)?;
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name(OPERATOR_SERVER_NAME);
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(|e| format!("{address}: {e}"))?;
+    let endpoint = endpoint.tls_config(tls).map_err(|e| format!("the operator's CA cannot be used: {e}"))?;
+    let endpoint = endpoint.connect_timeout(CONNECT).http2_keep_alive_interval(KEEP_ALIVE).keep_alive_while_idle(true);
+    endpoint.connect().await.map_err(|e| {
+        let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+        format!("{e}: {cause}")
+    })
+}
+
+fn hello(config: &Config, token: String, incarnation: &str, holding: &Holding) -> Hello {
+    let held = holding.iter().map(|(id, held)| envelope::Held {
+        kind: id.kind.as_str().to_owned(),
+        namespace: id.name.namespace.clone(),
+        name: id.name.name.clone(),
+        digest: held.digest.0.clone(),
+    });
+    Hello {
+        token,
+        gateway: config.gateway.clone(),
+        incarnation: incarnation.to_owned(),
+        features: FEATURES.iter().map(ToString::to_string).collect(),
+        highest_epoch: holding.epoch,
+        held: held.collect(),
+    }
+}
+
+/// Applies a commit and keeps a copy. The table is built off the request threads.
+async fn apply(gateway: &Arc<Gateway>, config: &Config, holding: &mut Holding, commit: &Commit) -> Result<Ack, String> {
+    let refused =
+        holding.commit(commit).map_err(|e| format!("its epoch is {}, older than {}", commit.epoch, e.seen))?;
+    let (resources, gateway) = (holding.resources(), Arc::clone(gateway));
+    let unusable = tokio::task::spawn_blocking(move || gateway.apply_resources(resources)).await;
+    let unusable = unusable.map_err(|e| format!("the config could not be applied: {e}"))?;
+    let mut rejected = refused;
+    rejected.extend(unusable.into_iter().filter_map(|rejected| holding.reject(rejected)));
+    for rejected in &rejected {
+        let id = format!("{} {}/{}", rejected.kind, rejected.namespace, rejected.name);
+        tracing::warn!(resource = %id, reason = %rejected.reason, "a resource was rejected");
+    }
+    if let Some(folder) = &config.state_dir
+        && let Err(why) = store::save(folder, holding)
+    {
+        tracing::error!(%why, "the config cannot be kept for a restart");
+    }
+    Ok(Ack { revision: commit.revision, rejected })
+}
+
+/// Sends newer tokens, and what was seen of upstreams whenever it changes.
+async fn report(gateway: Arc<Gateway>, config: Config, mut token: String, sender: Sender<FromPod>) {
+    let mut tokens = tokio::time::interval(TOKEN_EVERY);
+    let mut observing = tokio::time::interval(OBSERVE_EVERY);
+    let mut told = Observed::default();
+    loop {
+        tokio::select! {
+            _ = tokens.tick() => {
+                let Ok(newer) = read(&config.token_file) else { continue };
+                if newer != token {
+                    token = newer;
+                    if say(&sender, from_pod::Kind::Token(Token { token: token.clone() })).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            _ = observing.tick() => {
+                let seen = observed::observe(&gateway);
+                if seen != told {
+                    told = seen;
+                    if say(&sender, from_pod::Kind::Observed(told.clone())).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn say(sender: &Sender<FromPod>, kind: from_pod::Kind) -> Result<(), ()> {
+    sender.send(FromPod { kind: Some(kind) }).await.map_err(|_| ())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|e| format!("{}: {e}", path.display()))
+}

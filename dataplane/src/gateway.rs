@@ -1,0 +1,91 @@
+//! One running data plane: its config, its listeners, its end.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::drain::Drain;
+use crate::live::{Live, Rejection};
+use crate::telemetry::Telemetry;
+use crate::{admin, serve};
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use weir_snapshot::{Resource, ResourceId, Snapshot};
+
+/// A data plane. It serves nothing until its first config is applied.
+pub struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) clock: Clock,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) drain: Drain,
+    /// Held over an apply, so that two never interleave.
+    applying: Mutex<()>,
+}
+
+/// Why a data plane could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be listened on.
+    Listen(SocketAddr, std::io::Error),
+    /// The TLS files could not be used.
+    Tls(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(address, e) => write!(f, "cannot listen on {address}: {e}; choose another address"),
+            Self::Tls(why) => write!(f, "cannot use the TLS files: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl Gateway {
+    /// A data plane that does not listen yet.
+    pub fn new(config: Config) -> Arc<Self> {
+        Arc::new(Self {
+            drain: Drain::new(config.drain_delay, config.drain_timeout),
+            config,
+            live: ArcSwap::default(),
+            clock: Clock::new(),
+            telemetry: Telemetry::start(),
+            applying: Mutex::new(()),
+        })
+    }
+
+    /// Listens on both addresses and serves until [`Gateway::drain`] is done. Returns the bound addresses at
+    /// once and what to await for the end.
+    pub fn start(self: &Arc<Self>) -> Result<(SocketAddr, SocketAddr, tokio::task::JoinHandle<()>), StartError> {
+        let admin = admin::start(self)?;
+        let (listen, serving) = serve::start(self)?;
+        tracing::info!(%listen, %admin, "serving");
+        Ok((listen, admin, serving))
+    }
+
+    /// Replaces the whole config. What cannot be used is named, and keeps its last good version.
+    pub fn apply(&self, snapshot: Snapshot) -> Vec<Rejection> {
+        self.apply_resources(snapshot.resources.into_iter().map(|(id, resource)| (id, Arc::new(resource))).collect())
+    }
+
+    /// The same for shared resources.
+    pub fn apply_resources(&self, resources: BTreeMap<ResourceId, Arc<Resource>>) -> Vec<Rejection> {
+        let _one = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        let (live, rejected) = Live::build(resources, &self.live.load(), &self.clock);
+        self.telemetry.metrics.config_applied(live.table.routes().count());
+        self.live.store(Arc::new(live));
+        rejected
+    }
+
+    /// Begins and follows the orderly end (SIGTERM); see [`Drain`].
+    pub const fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Whether it has config and is not ending.
+    pub fn is_ready(&self) -> bool {
+        self.live.load().loaded && !self.drain.has_begun()
+    }
+}

@@ -1,0 +1,81 @@
+//! The config of this moment with what belongs to it: the table, the origins, the token keys.
+//!
+//! Built apart, swapped whole; a request keeps the one that it began with.
+
+use crate::authenticate::Verifier;
+use crate::clock::Clock;
+use crate::upstream::{Origin, Trust};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use weir_policy::{Millis, Rejected, Table};
+use weir_snapshot::{Kind, Name, Resource, ResourceId};
+
+/// A resource that was not applied, and why.
+pub type Rejection = Rejected;
+
+/// What requests are served from.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) table: Table,
+    pub(crate) origins: HashMap<Name, Arc<Origin>>,
+    pub(crate) verifier: Arc<Verifier>,
+    trust: Arc<Trust>,
+    /// What was last pushed and could be used.
+    pub(crate) resources: BTreeMap<ResourceId, Arc<Resource>>,
+    /// Whether any config was ever applied.
+    pub(crate) loaded: bool,
+    pub(crate) since: Millis,
+}
+
+impl Live {
+    /// Builds the next from the last. A rejected resource keeps its last good version, except those that
+    /// decide who may do what: they fail closed.
+    pub(crate) fn build(
+        mut resources: BTreeMap<ResourceId, Arc<Resource>>,
+        last: &Self,
+        clock: &Clock,
+    ) -> (Self, Vec<Rejected>) {
+        let mut rejected = Vec::new();
+        let mut origins = HashMap::new();
+        for (id, resource) in &resources {
+            let Resource::Provider(provider) = &**resource else { continue };
+            match Origin::of(provider, last.origins.get(&id.name), &last.trust) {
+                Ok(origin) => {
+                    origins.insert(id.name.clone(), origin);
+                }
+                Err(reason) => rejected.push(Rejected { id: id.clone(), reason }),
+            }
+        }
+        for Rejected { id, reason: _ } in &rejected {
+            match (last.resources.get(id), last.origins.get(&id.name)) {
+                (Some(good), Some(origin)) => {
+                    resources.insert(id.clone(), Arc::clone(good));
+                    origins.insert(id.name.clone(), Arc::clone(origin));
+                }
+                _ => {
+                    resources.remove(id);
+                }
+            }
+        }
+        let (table, unusable) = Table::build(&resources, &last.table);
+        for Rejected { id, reason: _ } in &unusable {
+            resources.remove(id);
+        }
+        rejected.extend(unusable);
+        let (verifier, complaint) = Verifier::of(table.issuer(), &last.verifier);
+        rejected
+            .extend(complaint.map(|reason| Rejected { id: ResourceId::new(Kind::Issuer, "", "kubernetes"), reason }));
+        (
+            Self {
+                table,
+                origins,
+                verifier,
+                trust: Arc::clone(&last.trust),
+                resources,
+                loaded: true,
+                since: clock.now(),
+            },
+            rejected,
+        )
+    }
+}

@@ -1,0 +1,329 @@
+//! A streamed answer on its way to the client: events pass as they came, usage is tapped, and an end that
+//! is none becomes the dialect's error event.
+//!
+//! The client's disconnect drops this value, and with it the upstream.
+
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::gateway::Gateway;
+use crate::pipeline::{Answered, Job};
+use crate::upstream::Source;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use weir_dialect::openai::{Chunk, Part, encode_error_event, read_chunk, strip_usage};
+use weir_dialect::sse::{Event, Parser};
+use weir_dialect::{ErrorType, MAX_EVENT_BYTES, Refusal};
+use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
+use weir_snapshot::Health;
+
+/// Between two keep-alives while an answer has not begun.
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// The body of a streamed answer.
+pub(crate) struct Stream {
+    state: State,
+    clock: Clock,
+    /// Resolves when the process is about to end.
+    farewell: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+enum State {
+    /// The head is out, the answer has not begun: attempts go on.
+    Waiting {
+        job: Job,
+        keep_alive: Pin<Box<Sleep>>,
+    },
+    /// The answer passes.
+    Relaying {
+        relay: Box<Relay>,
+        account: Account,
+        watch: Watch,
+    },
+    Ended,
+}
+
+/// A streamed answer that has begun.
+pub(crate) struct Relay {
+    reader: Reader,
+    /// Events that came before the first content, and the first content.
+    held: VecDeque<Bytes>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Tells a target's health how an attempt went; dropped untold, the client left and nothing was learnt.
+pub(crate) struct Watch {
+    target: Arc<TargetHealth>,
+    config: Health,
+    credential: String,
+    told: bool,
+}
+
+/// Reads a streamed answer event by event.
+pub(crate) struct Reader {
+    source: Source,
+    parser: Parser,
+    /// Whether usage that the caller did not ask for is taken out.
+    strip: bool,
+    limits: StreamLimits,
+    begun: bool,
+    finished: bool,
+    done: bool,
+    last_read: Instant,
+    last_semantic: Instant,
+}
+
+/// Time limits of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamLimits {
+    pub(crate) idle: Duration,
+    pub(crate) semantic: Duration,
+    pub(crate) deadline: Instant,
+}
+
+/// An event as it goes on, and what was in it.
+struct Passed {
+    bytes: Option<Bytes>,
+    part: Option<Part>,
+}
+
+impl Reader {
+    pub(crate) fn new(source: Source, strip: bool, limits: StreamLimits) -> Self {
+        let now = Instant::now();
+        let parser = Parser::new(MAX_EVENT_BYTES);
+        Self {
+            source,
+            parser,
+            strip,
+            limits,
+            begun: false,
+            finished: false,
+            done: false,
+            last_read: now,
+            last_semantic: now,
+        }
+    }
+
+    /// Reads up to the first content; the caller bounds the wait. Until then a failure costs the client nothing.
+    pub(crate) async fn begin(mut self, account: &mut Account) -> Result<Relay, Failure> {
+        let mut held = VecDeque::new();
+        while !self.begun {
+            let event = std::future::poll_fn(|cx| self.poll_event(cx)).await?;
+            let Some(passed) = event else {
+                let why = "the stream ended before any content";
+                return Err(Failure::local(FailureKind::Malformed, why));
+            };
+            tally(account, passed.part.as_ref());
+            held.extend(passed.bytes);
+        }
+        let timer = Box::pin(tokio::time::sleep_until(self.due()));
+        Ok(Relay { reader: self, held, timer })
+    }
+
+    /// The next event; `None` at the orderly end.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Passed>, Failure>> {
+        loop {
+            if self.done {
+                return Poll::Ready(Ok(None));
+            }
+            match self.parser.next_event() {
+                Some(Ok(event)) => return Poll::Ready(self.pass(event).map(Some)),
+                Some(Err(_)) => {
+                    let why = format!("an event of the stream is over {MAX_EVENT_BYTES} bytes");
+                    return Poll::Ready(Err(Failure::local(FailureKind::Malformed, why)));
+                }
+                None => {}
+            }
+            match ready!(self.source.poll_chunk(cx)) {
+                Some(chunk) => {
+                    self.last_read = Instant::now();
+                    self.parser.feed(chunk?);
+                }
+                None => return Poll::Ready(self.end()),
+            }
+        }
+    }
+
+    /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
+    /// counts if it is whole.
+    fn end(&mut self) -> Result<Option<Passed>, Failure> {
+        if let Some(event) = self.parser.finish()
+            && let Ok(passed) = self.pass(event)
+        {
+            return Ok(Some(passed));
+        }
+        if !self.finished {
+            return Err(Failure::local(FailureKind::Reset, "the stream ended before its finish reason"));
+        }
+        self.done = true;
+        Ok(Some(Passed { bytes: Some(Bytes::from_static(b"data: [DONE]\n\n")), part: None }))
+    }
+
+    fn pass(&mut self, event: Event) -> Result<Passed, Failure> {
+        let Event { raw, data } = event;
+        let Some(data) = data else { return Ok(Passed { bytes: Some(raw), part: None }) };
+        let chunk = read_chunk(&data, self.begun)
+            .map_err(|e| Failure::local(FailureKind::Malformed, format!("an event of the stream is no chunk: {e}")))?;
+        self.last_semantic = self.last_read;
+        match chunk {
+            Chunk::Error(body) => Err(classify_error(body)),
+            Chunk::Done => {
+                (self.begun, self.done) = (true, true);
+                Ok(Passed { bytes: Some(raw), part: None })
+            }
+            Chunk::Part(part) => {
+                self.begun |= part.content || part.finish;
+                self.finished |= part.finish;
+                let strip = self.strip && (part.usage.is_some());
+                let bytes = if strip { strip_usage(&raw, &data, &part) } else { Some(raw) };
+                Ok(Passed { bytes, part: Some(part) })
+            }
+        }
+    }
+
+    fn due(&self) -> Instant {
+        let Self { limits, last_read, last_semantic, .. } = self;
+        (*last_read + limits.idle).min(*last_semantic + limits.semantic).min(limits.deadline)
+    }
+
+    fn overdue(&self, now: Instant) -> Option<Failure> {
+        (now >= self.due()).then(|| {
+            let why =
+                if now >= self.limits.deadline { "the request's time limit passed" } else { "the stream stood still" };
+            Failure::local(FailureKind::Timeout, why)
+        })
+    }
+}
+
+impl Relay {
+    fn poll_event(&mut self, cx: &mut Context<'_>, account: &mut Account) -> Poll<Result<Option<Bytes>, Failure>> {
+        if let Some(bytes) = self.held.pop_front() {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+        loop {
+            if let Poll::Ready(event) = self.reader.poll_event(cx) {
+                let Some(passed) = event? else { return Poll::Ready(Ok(None)) };
+                tally(account, passed.part.as_ref());
+                match passed.bytes {
+                    Some(bytes) => return Poll::Ready(Ok(Some(bytes))),
+                    None => continue,
+                }
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            match self.reader.overdue(Instant::now()) {
+                Some(failure) => return Poll::Ready(Err(failure)),
+                None => self.timer.as_mut().reset(self.reader.due()),
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// An answer that has begun.
+    pub(crate) fn relaying(relay: Box<Relay>, account: Account, watch: Watch, gateway: &Gateway) -> Self {
+        Self::new(State::Relaying { relay, account: Box::new(account), watch }, gateway)
+    }
+
+    /// An answer that is still looked for.
+    pub(crate) fn waiting(job: Job, gateway: &Gateway) -> Self {
+        Self::new(State::Waiting { job, keep_alive: Box::pin(tokio::time::sleep(Duration::ZERO)) }, gateway)
+    }
+
+    fn new(state: State, gateway: &Gateway) -> Self {
+        Self { state, clock: gateway.clock, farewell: Box::pin(gateway.drain.farewell()) }
+    }
+
+    /// The next bytes for the client.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Poll::Ready(event) = self.poll_state(cx) {
+            return Poll::Ready(event);
+        }
+        ready!(self.farewell.as_mut().poll(cx));
+        let message = "the gateway is shutting down; send the request again";
+        let refusal = Refusal::new(503, ErrorType::Overloaded, "gateway_draining", message);
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Relaying { account, .. } => Poll::Ready(Some(self.fail(*account, &refusal))),
+            State::Waiting { .. } | State::Ended => Poll::Ready(Some(encode_error_event(&refusal))),
+        }
+    }
+
+    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Waiting { job, keep_alive } => {
+                    let Poll::Ready((account, outcome)) = job.as_mut().poll(cx) else {
+                        ready!(keep_alive.as_mut().poll(cx));
+                        keep_alive.as_mut().reset(Instant::now() + Limits::HEAD_HOLD);
+                        return Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE)));
+                    };
+                    match outcome {
+                        Ok(Answered::Stream { relay, watch }) => {
+                            self.state = State::Relaying { relay, account: Box::new(account), watch }
+                        }
+                        Ok(Answered::Whole { .. }) => self.state = State::Ended,
+                        Err(refusal) => return Poll::Ready(Some(self.fail(account, &refusal))),
+                    }
+                }
+                State::Relaying { relay, account, watch } => match ready!(relay.poll_event(cx, account)) {
+                    Ok(Some(bytes)) => return Poll::Ready(Some(bytes)),
+                    Ok(None) => {
+                        watch.succeeded(&self.clock);
+                        self.state = State::Ended;
+                    }
+                    Err(failure) => {
+                        watch.failed(&failure, &self.clock);
+                        let ended = std::mem::replace(&mut self.state, State::Ended);
+                        let State::Relaying { mut account, .. } = ended else { return Poll::Ready(None) };
+                        account.attempt_failed(&failure);
+                        return Poll::Ready(Some(self.fail(*account, &failure.refusal())));
+                    }
+                },
+            }
+        }
+    }
+
+    /// The error event that ends the stream.
+    fn fail(&mut self, mut account: Account, refusal: &Refusal) -> Bytes {
+        account.refused(refusal);
+        self.state = State::Ended;
+        encode_error_event(refusal)
+    }
+}
+
+impl Watch {
+    pub(crate) const fn new(target: Arc<TargetHealth>, config: Health, credential: String) -> Self {
+        Self { target, config, credential, told: false }
+    }
+
+    pub(crate) fn succeeded(&mut self, clock: &Clock) {
+        self.told = true;
+        self.target.succeeded(clock.now());
+    }
+
+    pub(crate) fn failed(&mut self, failure: &Failure, clock: &Clock) {
+        self.told = true;
+        self.target.failed(failure, &self.credential, &self.config, clock.now(), fastrand::u64(..));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.told {
+            self.target.cancelled();
+        }
+    }
+}
+
+fn tally(account: &mut Account, part: Option<&Part>) {
+    let Some(part) = part else { return };
+    let tally = account.tally();
+    tally.usage = part.usage.or(tally.usage);
+    tally.events += u64::from(part.content);
+    tally.text_bytes += part.text_bytes as u64;
+}

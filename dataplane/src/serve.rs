@@ -1,0 +1,189 @@
+//! Accepting: listener, TLS, connections with their bounds, request bodies, and what a panic costs.
+
+use crate::body::Body;
+use crate::config::Limits;
+use crate::gateway::{Gateway, StartError};
+use crate::{pipeline, refusal};
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use weir_dialect::{ErrorType, Refusal};
+
+mod tls;
+
+/// Connections that may wait to be accepted; hundreds opened at once overflow the usual 128.
+const BACKLOG: i32 = 4_096;
+/// Pause after an accept failed for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Listens for requests; the task ends when the drain is over.
+pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    let address = gateway.config.listen;
+    let listener = listen(address).map_err(|e| StartError::Listen(address, e))?;
+    let bound = listener.local_addr().map_err(|e| StartError::Listen(address, e))?;
+    let tls = gateway.config.tls_dir.as_deref().map(tls::acceptor).transpose().map_err(StartError::Tls)?;
+    Ok((bound, tokio::spawn(accept(Arc::clone(gateway), listener, tls))))
+}
+
+/// A listener with a long backlog.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tls::Reloading>>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = gateway.drain.listeners_close() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(gateway.drain.track(connection(
+                    Arc::clone(&gateway),
+                    stream,
+                    tls.as_ref().map(|tls| tls.acceptor()),
+                )));
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    gateway.drain.finished().await;
+}
+
+async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    match tls {
+        None => serve(gateway, stream).await,
+        Some(acceptor) => match tokio::time::timeout(Limits::HEAD_TIMEOUT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => serve(gateway, stream).await,
+            Ok(Err(e)) => tracing::debug!(error = %e, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake stood still"),
+        },
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<Gateway>, stream: S) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Limits::HEAD_TIMEOUT)
+        .max_headers(Limits::HEADERS)
+        .max_buf_size(Limits::HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(Limits::STREAMS)
+        .max_header_list_size(Limits::HEADER_BYTES as u32)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10));
+    let service = {
+        let gateway = Arc::clone(&gateway);
+        service_fn(move |request: Request<Incoming>| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok::<_, Infallible>(contained(gateway, request).await) }
+        })
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = gateway.drain.listeners_close() => {
+            // Now and not before: hyper closes idle HTTP/1.1 connections at once.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = ended {
+        tracing::debug!(error = %e, "a connection ended early");
+    }
+}
+
+/// A panic costs its own request and nothing else.
+async fn contained(gateway: Arc<Gateway>, request: Request<Incoming>) -> hyper::Response<Body> {
+    let draining = gateway.drain.has_begun() && request.version() <= hyper::Version::HTTP_11;
+    let telemetry = Arc::clone(&gateway.telemetry);
+    let answer = AssertUnwindSafe(pipeline::answer(gateway, request)).catch_unwind().await;
+    let mut response = answer.unwrap_or_else(|_| {
+        telemetry.metrics.panics.inc();
+        let message = "the gateway failed on this request; other requests are not affected";
+        refusal::respond(&Refusal::new(500, ErrorType::Server, "internal_error", message))
+    });
+    if draining {
+        response.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Reads a request body within its bounds. A declared length over the bound is refused unread.
+pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        let message = format!("the body is over {most} bytes");
+        Refusal::new(413, ErrorType::TooLarge, "request_too_large", message)
+    };
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let message = "compressed request bodies are not accepted; send the JSON as it is";
+        return Err(Refusal::new(415, ErrorType::InvalidRequest, "unsupported_content_encoding", message));
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let slow = |_| Refusal::new(408, ErrorType::Timeout, "request_body_timeout", "the request body came too slowly");
+    let read = async {
+        let mut first = Bytes::new();
+        let mut all: Option<BytesMut> = None;
+        loop {
+            let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
+            let Some(frame) = tokio::time::timeout(Limits::BODY_IDLE, frame).await.map_err(slow)? else { break };
+            let frame =
+                frame.map_err(|e| Refusal::invalid("invalid_body", None, format!("the body broke off: {e}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let size = all.as_ref().map_or(first.len(), BytesMut::len) + data.len();
+            if size as u64 > most {
+                return Err(too_large());
+            }
+            match &mut all {
+                Some(all) => all.extend_from_slice(&data),
+                None if first.is_empty() => first = data,
+                None => {
+                    let expected = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
+                    let mut joined = BytesMut::with_capacity(expected.max(size * 2));
+                    joined.extend_from_slice(&first);
+                    joined.extend_from_slice(&data);
+                    all = Some(joined);
+                }
+            }
+        }
+        Ok(all.map_or(first, BytesMut::freeze))
+    };
+    tokio::time::timeout(Limits::BODY_TIMEOUT, read).await.map_err(slow)?
+}

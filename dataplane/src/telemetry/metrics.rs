@@ -1,0 +1,194 @@
+//! Prometheus metrics. Labels are names from the configuration, never a client's strings.
+//!
+//! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
+
+use crate::account::Record;
+use prometheus::{
+    CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+const REQUEST: &[&str] = &["namespace", "route", "provider", "model"];
+
+/// All of them.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) panics: IntCounter,
+    pub(crate) log_lines_dropped: IntCounter,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    first_token: HistogramVec,
+    tokens: IntCounterVec,
+    cost: CounterVec,
+    unpriced: IntCounterVec,
+    failed_attempts: IntCounterVec,
+    routes: IntGauge,
+    config_age: IntGauge,
+    config_applied: IntCounter,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str| keep(&registry, IntGauge::new(name, help));
+        let counter = |name: &str, help: &str| keep(&registry, IntCounter::new(name, help));
+        let counters = |name: &str, help: &str, more: &[&str]| {
+            keep(&registry, IntCounterVec::new(Opts::new(name, help), &[REQUEST, more].concat()))
+        };
+        let histogram = |name: &str, help: &str, more: &[&str]| {
+            let buckets =
+                vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0];
+            keep(
+                &registry,
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &[REQUEST, more].concat()),
+            )
+        };
+        Self {
+            in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
+            panics: counter("weir_panics_total", "Requests that were lost to a panic"),
+            log_lines_dropped: counter(
+                "weir_access_log_dropped_total",
+                "Access log lines that could not be written in time",
+            ),
+            requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
+            duration: histogram(
+                "gen_ai_server_request_duration_seconds",
+                "From a request's arrival to its answer's end",
+                &[],
+            ),
+            first_token: histogram(
+                "gen_ai_server_time_to_first_token_seconds",
+                "From a request's arrival to its first content",
+                &[],
+            ),
+            tokens: counters(
+                "weir_tokens_total",
+                "Tokens used, in classes that do not overlap",
+                &["token_type", "usage_source"],
+            ),
+            cost: keep(
+                &registry,
+                CounterVec::new(
+                    Opts::new("weir_cost_total", "Money spent, in units of the currency"),
+                    &[REQUEST, &["currency"]].concat(),
+                ),
+            ),
+            unpriced: counters("weir_unpriced_requests_total", "Requests answered by a model that has no price", &[]),
+            failed_attempts: counters(
+                "weir_failed_attempts_total",
+                "Attempts that gave no answer, the client's request notwithstanding",
+                &["error_type"],
+            ),
+            routes: gauge("weir_config_routes", "Routes that are served"),
+            config_age: gauge("weir_config_age_seconds", "Time since config was last applied"),
+            config_applied: counter("weir_config_applied_total", "Times that config was applied"),
+            registry,
+        }
+        .with_process()
+    }
+
+    fn with_process(self) -> Self {
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        if let Err(e) = self.registry.register(Box::new(process)) {
+            tracing::error!(error = %e, "process metrics cannot be registered");
+        }
+        self
+    }
+
+    pub(crate) fn config_applied(&self, routes: usize) {
+        self.config_applied.inc();
+        self.routes.set(i64::try_from(routes).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn settled(&self, record: &Record) {
+        self.in_flight.dec();
+        let (namespace, route) = record.route.as_ref().map_or(("", ""), |id| (&*id.namespace, &*id.name));
+        let provider = record.provider.as_ref().map(ToString::to_string).unwrap_or_default();
+        let request = [namespace, route, &*provider, &*record.model_label];
+        let with = |more: &'_ str| [namespace, route, &*provider, &*record.model_label, more].map(str::to_owned);
+        let status = record.status.to_string();
+        let error = record.error_type.as_deref().map_or("", known_error);
+        self.requests.with_label_values(&[namespace, route, &*provider, &*record.model_label, &*status, error]).inc();
+        for failed in &record.failed_attempts {
+            self.failed_attempts.with_label_values(&with(failed.error)).inc();
+        }
+        if record.attempts == 0 {
+            return;
+        }
+        self.duration.with_label_values(&request).observe(seconds(record.duration_us));
+        if let Some(us) = record.time_to_first_token_us {
+            self.first_token.with_label_values(&request).observe(seconds(us));
+        }
+        let usage = record.usage;
+        for (class, tokens) in [
+            ("input", usage.input_tokens),
+            ("cache_read", usage.cache_read_tokens),
+            ("output", usage.output_tokens),
+            ("reasoning", usage.reasoning_tokens),
+        ] {
+            if tokens > 0 {
+                let labels = [namespace, route, &*provider, &*record.model_label, class, usage.usage_source];
+                self.tokens.with_label_values(&labels).inc_by(tokens);
+            }
+        }
+        if let Some(cost) = &record.cost {
+            self.cost.with_label_values(&with(&cost.currency)).inc_by(cost.units);
+        }
+        if record.unpriced {
+            self.unpriced.with_label_values(&request).inc();
+        }
+    }
+
+    /// The exposition text.
+    pub(crate) fn text(&self, config_age_ms: u64) -> String {
+        self.config_age.set(i64::try_from(config_age_ms / 1_000).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8(text).unwrap_or_default(),
+            Err(e) => format!("# {e}\n"),
+        }
+    }
+}
+
+/// A provider's own error codes are strings of its making: as labels only ours are used.
+fn known_error(code: &str) -> &str {
+    const OURS: &[&str] = &[
+        "invalid_api_key",
+        "model_not_found",
+        "request_too_large",
+        "invalid_json",
+        "invalid_type",
+        "invalid_value",
+        "missing_required_parameter",
+        "unsupported_parameter",
+        "context_length_exceeded",
+        "upstream_rate_limited",
+        "upstream_quota_exhausted",
+        "upstream_overloaded",
+        "upstream_timeout",
+        "upstream_credential_rejected",
+        "upstream_error",
+        "upstream_unreachable",
+        "request_timeout",
+        "no_healthy_target",
+        "route_unavailable",
+        "gateway_draining",
+        "request_body_timeout",
+        "invalid_request",
+    ];
+    if OURS.contains(&code) { code } else { "other" }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of one request")]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// A metric that is registered. Names are constants of this file: a wrong one fails the first test.
+#[expect(clippy::expect_used, reason = "a constant of this file is wrong, which no run survives")]
+fn keep<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
+    let metric = metric.expect("the metric's description is valid");
+    registry.register(Box::new(metric.clone())).expect("the metric is registered once");
+    metric
+}

@@ -1,0 +1,131 @@
+//! A new connection: resolve, check the address, connect, TLS. The address that was checked is the one
+//! that is dialled.
+
+use super::origin::{Network, Place};
+use super::pieces::Pieces;
+use crate::config::Limits;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use weir_policy::{Failure, FailureKind};
+use weir_snapshot::Settings;
+
+/// HTTP/2 windows towards upstreams; unequal on purpose, so that one stream cannot use up the connection's.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The sending side of a connection.
+pub(super) enum Sender {
+    H1(http1::SendRequest<Pieces>),
+    /// With the number of streams that the server takes at once.
+    H2(http2::SendRequest<Pieces>, Arc<AtomicUsize>),
+}
+
+impl Network {
+    /// Opens a connection within that time.
+    pub(super) async fn dial(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Sender, Failure> {
+        let failed = |why: String| Failure::local(FailureKind::Connect, why);
+        match tokio::time::timeout(within, self.connect(rules, draw)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(failed(format!("no connection to {} within {} ms", self.authority, within.as_millis()))),
+        }
+    }
+
+    async fn connect(&self, rules: &Settings, draw: u64) -> Result<Sender, Failure> {
+        let mut last = Failure::local(FailureKind::Connect, format!("{} has no address", self.authority));
+        for address in self.addresses(rules, draw).await? {
+            match tokio::time::timeout(Limits::CONNECT_ADDRESS, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return self.handshake(stream).await,
+                Ok(Err(e)) => last.message = format!("cannot connect to {} at {address}: {e}", self.authority),
+                Err(_) => last.message = format!("cannot connect to {} at {address}: no answer", self.authority),
+            }
+        }
+        Err(last)
+    }
+
+    /// The addresses that may be dialled, each pod's turn coming by `draw`.
+    async fn addresses(&self, rules: &Settings, draw: u64) -> Result<Vec<SocketAddr>, Failure> {
+        let (mut found, pods) = match &self.place {
+            Place::Addresses(addresses) => (addresses.clone(), true),
+            Place::Host(host, port) => {
+                let resolved = tokio::net::lookup_host((host.as_str(), *port)).await;
+                let why = |e| Failure::local(FailureKind::Connect, format!("cannot resolve {host}: {e}"));
+                (resolved.map_err(why)?.collect(), false)
+            }
+        };
+        let mut forbidden = None;
+        found.retain(|address: &SocketAddr| {
+            let why = if pods { rules.forbids_pod(address.ip()) } else { rules.forbids(address.ip()) };
+            forbidden = why
+                .map(|why| format!("{} resolves to {}, which {why}", self.authority, address.ip()))
+                .or(forbidden.take());
+            why.is_none()
+        });
+        match forbidden {
+            Some(why) if found.is_empty() => Err(Failure::local(FailureKind::Forbidden, why)),
+            _ => {
+                if pods && !found.is_empty() {
+                    let turn = usize::try_from(draw % found.len() as u64).unwrap_or(0);
+                    found.rotate_left(turn);
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Result<Sender, Failure> {
+        let failed = |e: &dyn std::fmt::Display| {
+            Failure::local(FailureKind::Connect, format!("handshake with {}: {e}", self.authority))
+        };
+        stream.set_nodelay(true).map_err(|e| failed(&e))?;
+        let Some((config, name)) = &self.tls else { return http1(stream).await.map_err(|e| failed(&e)) };
+        let stream = TlsConnector::from(config.clone()).connect(name.clone(), stream).await.map_err(|e| {
+            let kind = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            match kind {
+                Some(rustls::Error::InvalidCertificate(why)) => {
+                    let message = format!("the certificate of {} is not valid: {why:?}", self.authority);
+                    Failure::local(FailureKind::Certificate, message)
+                }
+                _ => failed(&e),
+            }
+        })?;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let sender = if h2 { http2(stream).await } else { http1(stream).await };
+        sender.map_err(|e| failed(&e))
+    }
+}
+
+async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
+    let (sender, connection) =
+        http1::Builder::new().max_buf_size(Limits::HEADER_BYTES).handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(Sender::H1(sender))
+}
+
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let room = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+    let known = Arc::clone(&room);
+    let mut connection = Box::pin(connection);
+    tokio::spawn(std::future::poll_fn(move |cx| {
+        let ended = connection.as_mut().poll(cx).map(drop);
+        known.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        ended
+    }));
+    Ok(Sender::H2(sender, room))
+}

@@ -1,0 +1,16 @@
+//! Upstreams: connections, and one attempt at an answer.
+//!
+//! A request to an upstream is built here from an allowlist; nothing of the caller's head is copied but
+//! its trace context.
+
+mod dial;
+mod mock;
+mod origin;
+mod pieces;
+mod pool;
+mod send;
+mod source;
+
+pub(crate) use origin::{Origin, Trust};
+pub(crate) use send::{Answer, Outgoing, send};
+pub(crate) use source::Source;

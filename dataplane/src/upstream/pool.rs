@@ -1,0 +1,124 @@
+//! The connections of one origin. HTTP/1.1 ones are lent to one request at a time; over HTTP/2 another
+//! connection is opened before streams queue.
+
+use super::dial::Sender;
+use super::origin::Network;
+use super::pieces::Pieces;
+use hyper::client::conn::{http1, http2};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_policy::Failure;
+use weir_snapshot::Settings;
+
+/// An idle connection is closed before most servers would.
+const IDLE: Duration = Duration::from_secs(55);
+/// Idle HTTP/1.1 connections of one origin; more are closed on return.
+const MAX_IDLE: usize = 1_024;
+
+/// Connections at hand.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<(Instant, http1::SendRequest<Pieces>)>>,
+    shared: Mutex<Vec<Arc<Shared>>>,
+}
+
+struct Shared {
+    sender: http2::SendRequest<Pieces>,
+    streams: AtomicUsize,
+    room: Arc<AtomicUsize>,
+}
+
+/// A connection in use by one request. Dropped before [`Lease::give_back`], an HTTP/1.1 connection is closed
+/// and an HTTP/2 stream reset with the answer's body.
+pub(super) struct Lease(Held);
+
+enum Held {
+    H1(http1::SendRequest<Pieces>),
+    H2(Stream),
+}
+
+struct Stream(Arc<Shared>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Network {
+    /// A connection for one request.
+    pub(super) async fn lease(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Lease, Failure> {
+        if let Some(lease) = self.pool.stream().or_else(|| self.pool.idle()) {
+            return Ok(lease);
+        }
+        match self.dial(rules, within, draw).await? {
+            Sender::H1(sender) => Ok(Lease(Held::H1(sender))),
+            Sender::H2(sender, room) => {
+                let shared = Arc::new(Shared { sender, streams: AtomicUsize::new(1), room });
+                lock(&self.pool.shared).push(Arc::clone(&shared));
+                Ok(Lease(Held::H2(Stream(shared))))
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// The least loaded HTTP/2 connection that has room.
+    fn stream(&self) -> Option<Lease> {
+        let mut shared = lock(&self.shared);
+        shared.retain(|held| !held.sender.is_closed());
+        let held = shared.iter().min_by_key(|held| held.streams.load(Ordering::Relaxed))?;
+        if held.streams.load(Ordering::Relaxed) >= held.room.load(Ordering::Relaxed) {
+            return None;
+        }
+        held.streams.fetch_add(1, Ordering::Relaxed);
+        Some(Lease(Held::H2(Stream(Arc::clone(held)))))
+    }
+
+    /// The idle HTTP/1.1 connection that was used last.
+    fn idle(&self) -> Option<Lease> {
+        let mut idle = lock(&self.idle);
+        let oldest = Instant::now().checked_sub(IDLE);
+        idle.retain(|(since, sender)| !sender.is_closed() && oldest.is_none_or(|oldest| *since > oldest));
+        let at = idle.iter().rposition(|(_, sender)| sender.is_ready())?;
+        Some(Lease(Held::H1(idle.remove(at).1)))
+    }
+
+    fn put(&self, sender: http1::SendRequest<Pieces>) {
+        let mut idle = lock(&self.idle);
+        if !sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push((Instant::now(), sender));
+        }
+    }
+}
+
+impl Lease {
+    /// Whether it is HTTP/2.
+    pub(super) const fn is_h2(&self) -> bool {
+        matches!(self.0, Held::H2(_))
+    }
+
+    /// Sends the request and waits for the answer's head.
+    pub(super) async fn send(
+        &mut self,
+        request: hyper::Request<Pieces>,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, hyper::client::conn::TrySendError<hyper::Request<Pieces>>> {
+        match &mut self.0 {
+            Held::H1(sender) => sender.try_send_request(request).await,
+            Held::H2(stream) => stream.0.sender.clone().try_send_request(request).await,
+        }
+    }
+
+    /// The answer was read whole: the connection may serve another request.
+    pub(super) fn give_back(self, network: &Network) {
+        if let Held::H1(sender) = self.0 {
+            network.pool.put(sender);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,129 @@
+//! One attempt: the request to the upstream, and the head of its answer.
+
+use super::origin::{Network, Origin};
+use super::pieces::Pieces;
+use super::source::{LeaseOf, Source};
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use hyper::{Method, Request};
+use std::sync::Arc;
+use std::time::Duration;
+use weir_policy::{Credential, Failure, FailureKind};
+use weir_snapshot::Settings;
+
+const AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
+/// Headers of the caller that go upstream.
+const PASSED: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+
+/// What is sent.
+pub(crate) struct Outgoing<'a> {
+    /// Path below the base URL.
+    pub(crate) path: &'a str,
+    /// The body.
+    pub(crate) pieces: &'a [Bytes],
+    /// The provider's name of the model, for the mock.
+    pub(crate) model: &'a str,
+    /// Whether a stream is asked for.
+    pub(crate) stream: bool,
+    /// Size of the prompt, for the mock's usage.
+    pub(crate) prompt_bytes: usize,
+    /// The secret.
+    pub(crate) credential: Option<&'a Credential>,
+    /// The caller's head.
+    pub(crate) caller: &'a HeaderMap,
+}
+
+/// The head of an upstream's answer, its body yet to be read.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after_ms: Option<u64>,
+    /// The provider's own id of the request.
+    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) source: Source,
+}
+
+/// Sends and waits for the head; the caller bounds the wait.
+pub(crate) async fn send(
+    origin: &Arc<Origin>,
+    outgoing: &Outgoing<'_>,
+    rules: &Settings,
+    connect: Duration,
+    draw: u64,
+) -> Result<Answer, Failure> {
+    let network = match &**origin {
+        Origin::Mock(mock) => return Ok(mock.answer(outgoing).await),
+        Origin::Network(network) => network,
+    };
+    let mut lease = network.lease(rules, connect, draw).await?;
+    let request = request(network, outgoing, lease.is_h2())?;
+    let response = lease.send(request).await.map_err(|mut e| {
+        let unprocessed = e.take_message().is_some() || is_refused_stream(e.error());
+        let kind = if unprocessed { FailureKind::Unprocessed } else { FailureKind::Reset };
+        Failure::local(kind, format!("the connection to {} broke: {}", network.authority, e.error()))
+    })?;
+    let (head, body) = response.into_parts();
+    Ok(Answer {
+        status: head.status.as_u16(),
+        retry_after_ms: retry_after(&head.headers),
+        request_id: head.headers.get("x-request-id").cloned(),
+        source: Source::Network { body, lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }) },
+    })
+}
+
+fn request(network: &Network, outgoing: &Outgoing<'_>, h2: bool) -> Result<Request<Pieces>, Failure> {
+    let wrong =
+        |e: &dyn std::fmt::Display| Failure::local(FailureKind::Connect, format!("the request cannot be built: {e}"));
+    let mut request = Request::new(Pieces::new(outgoing.pieces));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = network.uri(outgoing.path, h2).map_err(|e| wrong(&e))?;
+    let headers = request.headers_mut();
+    if !h2 {
+        headers.insert(HOST, network.host.clone());
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static(if outgoing.stream { "text/event-stream" } else { "application/json" }),
+    );
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    if let Some(credential) = outgoing.credential {
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", credential.secret.expose()));
+        let mut bearer = bearer.map_err(|_| {
+            Failure::local(
+                FailureKind::CredentialRejected,
+                format!("the secret of {} is no header value", credential.name),
+            )
+        })?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    for name in PASSED {
+        if let Some(value) = outgoing.caller.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    Ok(request)
+}
+
+/// The server says that it did nothing with the stream.
+fn is_refused_stream(error: &hyper::Error) -> bool {
+    let inner = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
+    inner.is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// `retry-after-ms`, else `retry-after` in seconds or as an HTTP date, in milliseconds from now.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(ms) = text(&HeaderName::from_static("retry-after-ms")).and_then(|text| text.parse::<u64>().ok()) {
+        return Some(ms);
+    }
+    let text = text(&RETRY_AFTER)?;
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(seconds.saturating_mul(1_000));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let wait = date.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    u64::try_from(wait.as_millis()).ok()
+}

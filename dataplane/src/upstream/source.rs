@@ -1,0 +1,82 @@
+//! The body of an upstream's answer, read piece by piece. Dropped early, it cancels the upstream.
+
+use super::mock;
+use super::origin::Origin;
+use super::pool::Lease;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use weir_policy::{Failure, FailureKind};
+
+/// Where an answer's bytes come from.
+pub(crate) enum Source {
+    /// A connection, which goes back to its pool at the end of the body.
+    Network { body: Incoming, lease: Option<LeaseOf> },
+    /// The data plane itself.
+    Mock(Box<mock::Answer>),
+}
+
+/// A lease with the origin that it is of.
+pub(crate) struct LeaseOf {
+    pub(super) lease: Lease,
+    pub(super) origin: Arc<Origin>,
+}
+
+impl Source {
+    /// The next bytes; `None` at the end.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let (body, lease) = match self {
+            Self::Mock(answer) => return answer.poll_chunk(cx),
+            Self::Network { body, lease } => (body, lease),
+        };
+        loop {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                Some(Err(e)) => {
+                    let message = format!("the answer broke off: {e}");
+                    return Poll::Ready(Some(Err(Failure::local(FailureKind::Reset, message))));
+                }
+                None => {
+                    if let Some(LeaseOf { lease, origin }) = lease.take()
+                        && let Origin::Network(network) = &*origin
+                    {
+                        lease.give_back(network);
+                    }
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// All of it, if it is not longer than that.
+    pub(crate) async fn collect(mut self, most: usize) -> Result<Bytes, Failure> {
+        let mut first = Bytes::new();
+        let mut all: Option<BytesMut> = None;
+        while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
+            let chunk = chunk?;
+            let size = all.as_ref().map_or(first.len(), BytesMut::len) + chunk.len();
+            if size > most {
+                return Err(Failure::local(FailureKind::Malformed, format!("the answer is over {most} bytes")));
+            }
+            match &mut all {
+                Some(all) => all.extend_from_slice(&chunk),
+                None if first.is_empty() => first = chunk,
+                None => {
+                    let mut joined = BytesMut::with_capacity(size * 2);
+                    joined.extend_from_slice(&first);
+                    joined.extend_from_slice(&chunk);
+                    all = Some(joined);
+                }
+            }
+        }
+        Ok(all.map_or(first, BytesMut::freeze))
+    }
+}

@@ -1,0 +1,143 @@
+//! A data plane by itself: config applied, requests answered by the Mock provider.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use weir_dataplane::{Config, Gateway};
+use weir_snapshot::{
+    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, Pricing, Provider, ProviderType, Resource,
+    ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
+};
+
+fn gateway() -> Arc<Gateway> {
+    Gateway::new(Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        admin: ([127, 0, 0, 1], 0).into(),
+        tls_dir: None,
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(5),
+        hide_targets: false,
+        max_body_bytes: 1024 * 1024,
+    })
+}
+
+fn snapshot(mock: Mock) -> Snapshot {
+    let pricing = Pricing {
+        currency: "USD".into(),
+        input: Price::per_million("1").unwrap(),
+        output: Price::per_million("2").unwrap(),
+        cache_read: None,
+        reasoning: None,
+        per_request: None,
+    };
+    let provider = Provider {
+        provider_type: ProviderType::Mock,
+        upstream: Upstream::Mock(mock),
+        ca_pem: None,
+        credentials: vec![],
+        models: BTreeMap::from([("demo".into(), Model { pricing: Some(pricing), ..Model::default() })]),
+        any_model: false,
+        timeouts: weir_snapshot::Timeouts::default(),
+        health: Health::default(),
+    };
+    let target = Target {
+        name: "mock".into(),
+        provider: Name::new("a", "p"),
+        model: None,
+        weight: 1,
+        priority: 0,
+        defaults: weir_snapshot::Params::default(),
+        overrides: weir_snapshot::Params::default(),
+    };
+    let route = Route {
+        created_at: 0,
+        hostnames: vec![],
+        models: vec![ModelName { pattern: "demo".into(), alias_of: None, listed: true }],
+        rules: vec![Rule { targets: vec![target], unavailable: None }],
+        refusal: None,
+        retry: Retry::default(),
+        timeouts: weir_snapshot::RouteTimeouts::default(),
+    };
+    let resources = [
+        (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),
+        (ResourceId::new(Kind::Provider, "a", "p"), Resource::Provider(provider)),
+        (ResourceId::new(Kind::Consent, "a", "p"), Resource::Consent(Consent { all: true, ..Consent::default() })),
+        (ResourceId::new(Kind::Route, "a", "r"), Resource::Route(route)),
+        (ResourceId::new(Kind::Access, "a", "r"), Resource::Access(Access { anonymous: true, ..Access::default() })),
+    ];
+    Snapshot { resources: resources.into_iter().collect() }
+}
+
+fn mock() -> Mock {
+    Mock {
+        text: "one two three".into(),
+        latency_ms: 0,
+        token_interval_ms: 0,
+        errors_per_mille: 0,
+        error_status: 500,
+        cut_after_tokens: None,
+    }
+}
+
+async fn ask(gateway: &Arc<Gateway>, path: &str, body: &str) -> String {
+    let (address, _, _serving) = gateway.start().expect("it starts");
+    let mut stream = TcpStream::connect(address).await.expect("it accepts");
+    let method = if body.is_empty() { "GET" } else { "POST" };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers");
+    answer
+}
+
+#[tokio::test]
+async fn a_whole_answer_a_stream_and_the_models_list() {
+    let gateway = gateway();
+    assert!(gateway.apply(snapshot(mock())).is_empty());
+    let whole = ask(&gateway, "/v1/chat/completions", r#"{"model":"demo","messages":[]}"#).await;
+    assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("one two three"), "{whole}");
+    assert!(whole.contains("x-weir-route: a/r") && whole.contains("x-weir-target: a/p"), "{whole}");
+    let stream = ask(&gateway, "/v1/chat/completions", r#"{"model":"demo","messages":[],"stream":true}"#).await;
+    assert!(stream.contains("\"content\":\"three\"") && stream.contains("data: [DONE]"), "{stream}");
+    assert!(!stream.contains("\"usage\":{"), "usage was not asked for: {stream}");
+    let asked = ask(
+        &gateway,
+        "/v1/chat/completions",
+        r#"{"model":"demo","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+    )
+    .await;
+    assert!(asked.contains("\"completion_tokens\":3"), "{asked}");
+    let models = ask(&gateway, "/v1/models", "").await;
+    assert!(models.contains("\"id\":\"demo\""), "{models}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_ends_with_an_error_event_and_no_done() {
+    let gateway = gateway();
+    gateway.apply(snapshot(Mock { cut_after_tokens: Some(2), ..mock() }));
+    let cut = ask(&gateway, "/v1/chat/completions", r#"{"model":"demo","messages":[],"stream":true}"#).await;
+    assert!(cut.contains("\"content\":\"two \"") && cut.contains("data: {\"error\":{"), "{cut}");
+    assert!(!cut.contains("[DONE]") && !cut.contains("\"finish_reason\":\"stop\""), "{cut}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said() {
+    let gateway = gateway();
+    gateway.apply(snapshot(mock()));
+    for (path, body, expected) in [
+        ("/v1/chat/completions", r#"{"model":"nope","messages":[]}"#, "no credential was sent"),
+        ("/v1/chat/completions", r#"{"model":"demo"}"#, "`messages` must be"),
+        ("/v1/chat/completions", "{", "not valid JSON"),
+        ("/v2/x", "", "POST /v1/chat/completions"),
+        ("/v1/chat/completions", "", "use POST"),
+    ] {
+        let answer = ask(&gateway, path, body).await;
+        assert!(answer.contains(expected), "{path} {body}: {answer}");
+        assert!(answer.contains("\"error\":{") && answer.contains("\"code\":"), "{answer}");
+    }
+}
