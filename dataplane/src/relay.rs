@@ -42,7 +42,7 @@ enum State {
     /// The answer passes.
     Relaying {
         relay: Box<Relay>,
-        account: Account,
+        account: Box<Account>,
         watch: Watch,
     },
     Ended,

@@ -1,5 +1,7 @@
 //! A data plane by itself: config applied, requests answered by the Mock provider.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -66,8 +66,12 @@ pub(super) async fn run(
             Err(status) => break End::Closed { served, why: format!("{}: {}", status.code(), status.message()) },
         };
         match message.kind {
-            Some(to_pod::Kind::Put(put)) if holding.put(put) => {}
-            Some(to_pod::Kind::Put(_)) => break End::Closed { served, why: "a resource never ended".into() },
+            Some(to_pod::Kind::Put(put)) => {
+                let bounded = holding.put(put);
+                if !bounded {
+                    break End::Closed { served, why: "a resource never ended".into() };
+                }
+            }
             Some(to_pod::Kind::Remove(remove)) => holding.remove(remove),
             Some(to_pod::Kind::Commit(commit)) => match apply(gateway, config, holding, &commit).await {
                 Ok(ack) => {

@@ -1,0 +1,411 @@
+//! The decisions of the policy, as promises: who is served by what, and what is tried after a failure.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_dialect::Refusal;
+use weir_policy::{Caller, Facts, Failure, FailureKind, Plan, Standing, Step, Table, TokenClaims};
+use weir_snapshot::{
+    Access, AccountRef, ApiKey, Consent, Credential, CredentialRef, Health, Issuer, Kind, Model, ModelName, Name,
+    Namespace, Params, Provider, ProviderType, Resource, ResourceId, Retry, Route, RouteTimeouts, Rule, Secret,
+    ServiceAccount, Settings, Target, Timeouts, Upstream, api_key,
+};
+
+type Resources = BTreeMap<ResourceId, Arc<Resource>>;
+
+fn put(resources: &mut Resources, kind: Kind, namespace: &str, name: &str, resource: Resource) {
+    resources.insert(ResourceId::new(kind, namespace, name), Arc::new(resource));
+}
+
+fn provider(resources: &mut Resources, name: &str, credentials: &[&str]) {
+    let provider = Provider {
+        provider_type: ProviderType::OpenAI,
+        upstream: Upstream::Url("https://example.com/v1".into()),
+        ca_pem: None,
+        credentials: credentials.iter().map(|name| CredentialRef { name: (*name).into(), weight: 1 }).collect(),
+        models: BTreeMap::from([(
+            "m".into(),
+            Model { max_output: Some(100), context_window: Some(1_000), ..Model::default() },
+        )]),
+        any_model: false,
+        timeouts: Timeouts::default(),
+        health: Health::default(),
+    };
+    put(resources, Kind::Provider, "shared", name, Resource::Provider(provider));
+    put(resources, Kind::Consent, "shared", name, Resource::Consent(Consent { all: true, namespaces: vec![] }));
+    for credential in credentials {
+        let secret = Resource::Credential(Credential { secret: Secret::new(format!("sk-{credential}")) });
+        put(resources, Kind::Credential, "shared", &format!("{name}/{credential}"), secret);
+    }
+}
+
+fn target(provider: &str, priority: u32) -> Target {
+    Target {
+        name: format!("{provider}-{priority}"),
+        provider: Name::new("shared", provider),
+        model: Some("m".into()),
+        weight: 1,
+        priority,
+        defaults: Params::default(),
+        overrides: Params::default(),
+    }
+}
+
+fn route(resources: &mut Resources, namespace: &str, name: &str, pattern: &str, targets: Vec<Target>) {
+    let route = Route {
+        created_at: 0,
+        hostnames: vec![],
+        models: vec![ModelName { pattern: pattern.into(), alias_of: None, listed: true }],
+        rules: vec![Rule { targets, unavailable: None }],
+        refusal: None,
+        retry: Retry::default(),
+        timeouts: RouteTimeouts::default(),
+    };
+    put(resources, Kind::Route, namespace, name, Resource::Route(route));
+    put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
+}
+
+fn table(resources: &Resources) -> Table {
+    let (table, rejected) = Table::build(resources, &Table::default());
+    assert_eq!(rejected, []);
+    table
+}
+
+fn in_namespace(namespace: &str) -> Caller {
+    Caller { namespace: namespace.into(), ..Caller::anonymous() }
+}
+
+fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t Name, Refusal> {
+    table.matching(&Facts { caller, hostname: Some("api.example.com"), model }).map(|route| &route.id)
+}
+
+#[test]
+fn a_tenants_more_exact_route_captures_nobody_elses_traffic() {
+    let mut resources = Resources::new();
+    put(
+        &mut resources,
+        Kind::Settings,
+        "",
+        "",
+        Resource::Settings(Settings { platform_namespace: "platform".into(), ..Settings::default() }),
+    );
+    put(
+        &mut resources,
+        Kind::Namespace,
+        "",
+        "trusting",
+        Resource::Namespace(Namespace { accept_routes_from: vec!["tenant".into()], team: None }),
+    );
+    route(&mut resources, "platform", "all", "gpt-*", vec![]);
+    route(&mut resources, "tenant", "exact", "gpt-4o", vec![]);
+    let table = table(&resources);
+    assert_eq!(served_by(&table, &in_namespace("other"), "gpt-4o"), Ok(&Name::new("platform", "all")));
+    assert_eq!(served_by(&table, &in_namespace("tenant"), "gpt-4o"), Ok(&Name::new("tenant", "exact")));
+    assert_eq!(
+        served_by(&table, &in_namespace("trusting"), "gpt-4o"),
+        Ok(&Name::new("platform", "all")),
+        "trust before precision"
+    );
+    assert_eq!(served_by(&table, &in_namespace("other"), "claude").unwrap_err().status, 404);
+}
+
+#[test]
+fn within_a_tier_the_exact_host_then_the_exact_model_then_the_longest_prefix_wins() {
+    let mut resources = Resources::new();
+    for (name, pattern) in [("star", "*"), ("prefix", "gpt-*"), ("longer", "gpt-4*"), ("exact", "gpt-4o")] {
+        route(&mut resources, "a", name, pattern, vec![]);
+    }
+    let caller = in_namespace("a");
+    for (model, expected) in [("gpt-4o", "exact"), ("gpt-4.1", "longer"), ("gpt-3", "prefix"), ("other", "star")] {
+        assert_eq!(served_by(&table(&resources), &caller, model), Ok(&Name::new("a", expected)));
+    }
+    let id = ResourceId::new(Kind::Route, "a", "star");
+    let Resource::Route(star) = &**resources.get(&id).unwrap() else { panic!("a route") };
+    let hosted = Route { hostnames: vec!["api.example.com".into()], ..star.clone() };
+    resources.insert(id, Arc::new(Resource::Route(hosted)));
+    assert_eq!(served_by(&table(&resources), &caller, "gpt-4o"), Ok(&Name::new("a", "star")));
+}
+
+#[test]
+fn a_route_loses_its_target_when_the_owner_withdraws_consent() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &[]);
+    route(&mut resources, "a", "r", "m", vec![target("p", 0)]);
+    assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 1);
+    put(
+        &mut resources,
+        Kind::Consent,
+        "shared",
+        "p",
+        Resource::Consent(Consent { all: false, namespaces: vec!["b".into()] }),
+    );
+    assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 0);
+}
+
+#[test]
+fn a_key_is_good_until_it_expires_is_revoked_or_rotated_away() {
+    let id = "abcdef012345";
+    let hash = |secret: &[u8; 32]| api_key::hash(id, secret).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let mut resources = Resources::new();
+    let key = ApiKey {
+        id: id.into(),
+        hashes: vec![hash(&[2; 32]), hash(&[1; 32])],
+        expires_at: Some(1_000),
+        ..ApiKey::default()
+    };
+    put(&mut resources, Kind::ApiKey, "a", "team-key", Resource::ApiKey(key.clone()));
+    let held = table(&resources);
+    for secret in [[1; 32], [2; 32]] {
+        let caller =
+            Caller::of_key(&held, &api_key::token(id, &secret), 999).expect("both halves of a rotation are good");
+        assert_eq!((&*caller.namespace, &*caller.name, caller.key_id.as_deref()), ("a", "team-key", Some(id)));
+    }
+    let refused = |table: &Table, token: &str, now| Caller::of_key(table, token, now).expect_err("refused");
+    let texts = [
+        refused(&held, &api_key::token(id, &[3; 32]), 0),
+        refused(&held, &api_key::token(id, &[1; 32]), 1_000),
+        refused(&held, &api_key::token("zzzzzzzzzzzz", &[1; 32]), 0),
+        refused(&held, "weir_nonsense", 0),
+        refused(&Table::default(), &api_key::token(id, &[1; 32]), 0),
+    ];
+    assert!(texts.iter().all(|text| *text == texts[0]), "every way of being wrong reads the same");
+    assert_eq!(texts[0].status, 401);
+}
+
+#[test]
+fn a_service_account_token_must_be_of_an_account_that_exists_now() {
+    let mut resources = Resources::new();
+    put(
+        &mut resources,
+        Kind::Issuer,
+        "",
+        "kubernetes",
+        Resource::Issuer(Issuer { issuer: "https://k".into(), jwks: String::new() }),
+    );
+    put(
+        &mut resources,
+        Kind::ServiceAccount,
+        "a",
+        "app",
+        Resource::ServiceAccount(ServiceAccount { uid: "u1".into() }),
+    );
+    let held = table(&resources);
+    let claims = |iss: &str, aud: &str, uid: &str, iat: i64, exp: i64| -> TokenClaims {
+        serde_json::from_value(serde_json::json!({
+            "iss": iss, "aud": [aud], "iat": iat, "exp": exp,
+            "kubernetes.io": {"namespace": "a", "serviceaccount": {"name": "app", "uid": uid}}
+        }))
+        .unwrap()
+    };
+    let good = claims("https://k", "weir", "u1", 0, 3_600);
+    assert_eq!(Caller::of_token(&held, &good, 10).expect("a caller").uid.as_deref(), Some("u1"));
+    assert_eq!(Caller::of_token(&held, &good, 3_700).expect_err("expired").status, 401);
+    for wrong in [
+        claims("https://other", "weir", "u1", 0, 3_600),
+        claims("https://k", "vault", "u1", 0, 3_600),
+        claims("https://k", "weir", "u2", 0, 3_600),
+        claims("https://k", "weir", "u1", 0, 90_000),
+        claims("https://k", "weir", "u1", 500, 3_600),
+    ] {
+        assert_eq!(Caller::of_token(&held, &wrong, 10).expect_err("refused").status, 401, "{wrong:?}");
+    }
+}
+
+#[test]
+fn access_admits_named_accounts_whole_namespaces_and_keys() {
+    let mut resources = Resources::new();
+    route(&mut resources, "a", "r", "m", vec![]);
+    let access = Access {
+        service_accounts: vec![AccountRef { namespace: "a".into(), name: "app".into() }],
+        api_keys: BTreeMap::from([("a".into(), vec!["k1".into()])]),
+        ..Access::default()
+    };
+    put(&mut resources, Kind::Access, "a", "r", Resource::Access(access));
+    let held = table(&resources);
+    let account =
+        |name: &str| Caller { kind: weir_policy::CallerKind::ServiceAccount, name: name.into(), ..in_namespace("a") };
+    let key = |id: &str| Caller { kind: weir_policy::CallerKind::ApiKey, key_id: Some(id.into()), ..in_namespace("a") };
+    assert!(served_by(&held, &account("app"), "m").is_ok());
+    assert!(served_by(&held, &account("other"), "m").is_err());
+    assert!(served_by(&held, &key("k1"), "m").is_ok());
+    assert!(served_by(&held, &key("k2"), "m").is_err());
+    assert!(served_by(&held, &Caller::anonymous(), "m").is_err());
+    assert!(
+        served_by(&held, &Caller { models: vec!["other".into()], ..key("k1") }, "m").is_err(),
+        "the key's own list of models"
+    );
+    assert_eq!(held.models(&key("k1"), None).len(), 1);
+    assert_eq!(held.models(&key("k2"), None), []);
+}
+
+/// Two providers, the second with a higher priority number; the first has three credentials.
+fn fleet() -> Table {
+    let mut resources = Resources::new();
+    provider(&mut resources, "first", &["a", "b", "c"]);
+    provider(&mut resources, "second", &["x"]);
+    route(&mut resources, "a", "r", "m", vec![target("first", 0), target("second", 1)]);
+    table(&resources)
+}
+
+fn tried(step: &Step<'_>) -> (String, String) {
+    match step {
+        Step::Attempt { target, credential, .. } => {
+            (target.provider.id.name.clone(), credential.map(|c| c.name.clone()).unwrap_or_default())
+        }
+        Step::Refuse(refusal) => (refusal.status.to_string(), refusal.code.to_string()),
+    }
+}
+
+/// Plays failures against a plan; what was tried, and at last the refusal.
+fn play(table: &Table, failures: &[Failure], now: u64) -> Vec<(String, String)> {
+    let route = table.routes().next().unwrap();
+    let mut plan = Plan::new(route, "m", (0, None), false, now, now + 60_000).unwrap();
+    let mut out = Vec::new();
+    for failure in failures {
+        let step = plan.next(now, 7);
+        out.push(tried(&step));
+        let Step::Attempt { target, credential, .. } = step else { return out };
+        let name = credential.map_or("", |c| c.name.as_str());
+        target.health.failed(failure, name, &target.provider.data.health, now, 0);
+        if let Some(credential) = credential {
+            credential.health.failed(failure, now);
+        }
+        plan.failed(target, credential, failure.clone(), now, 7);
+    }
+    out.push(tried(&plan.next(now, 7)));
+    out
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure::local(kind, "x")
+}
+
+#[test]
+fn a_failed_target_gives_way_to_the_next_priority() {
+    let steps = play(&fleet(), &[failure(FailureKind::Server)], 10);
+    assert_eq!((steps[0].0.as_str(), steps[1].0.as_str()), ("first", "second"));
+}
+
+#[test]
+fn a_rate_limited_credential_gives_way_to_its_siblings_first_f22() {
+    let steps = play(&fleet(), &[failure(FailureKind::RateLimited), failure(FailureKind::RateLimited)], 10);
+    assert!(steps.iter().all(|(provider, _)| provider == "first"));
+    let mut credentials: Vec<_> = steps.iter().map(|(_, credential)| credential.as_str()).collect();
+    credentials.sort_unstable();
+    assert_eq!(credentials, ["a", "b", "c"]);
+}
+
+#[test]
+fn attempts_end_at_three_and_the_client_hears_what_tells_most() {
+    let steps = play(
+        &fleet(),
+        &[failure(FailureKind::Server), failure(FailureKind::Timeout), failure(FailureKind::Connect)],
+        10,
+    );
+    assert_eq!(steps.last().unwrap(), &("504".into(), "upstream_timeout".into()));
+    let steps = play(&fleet(), &[Failure { status: Some(422), ..failure(FailureKind::Request) }], 10);
+    assert_eq!(steps[1].0, "422", "a refused request is not tried elsewhere");
+}
+
+#[test]
+fn what_the_provider_surely_did_not_see_costs_no_attempt_but_not_for_ever() {
+    let unseen = || failure(FailureKind::Unprocessed);
+    let steps =
+        play(&fleet(), &[unseen(), unseen(), unseen(), failure(FailureKind::Server), failure(FailureKind::Server)], 10);
+    let providers: Vec<_> = steps.iter().map(|(provider, _)| provider.as_str()).collect();
+    assert_eq!(&providers[..4], ["first", "first", "first", "second"]);
+}
+
+#[test]
+fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint() {
+    let table = fleet();
+    let route = table.routes().next().unwrap();
+    for target in &route.targets {
+        for _ in 0..5 {
+            target.health.failed(&failure(FailureKind::Server), "", &Health::default(), 10, 0);
+        }
+        assert!(matches!(target.health.standing(11), Standing::Out(_)));
+    }
+    let ask = |now| tried(&Plan::new(route, "m", (0, None), false, now, now + 60_000).unwrap().next(now, 1));
+    assert_eq!(ask(20).0, "first");
+    assert_eq!(ask(21), ("503".into(), "no_healthy_target".into()));
+    assert_eq!(ask(1_019).0, "503");
+    assert_ne!(ask(1_020).0, "503");
+    let mut plan = Plan::new(route, "m", (0, None), false, 1_030, 60_000).unwrap();
+    let Step::Refuse(refusal) = plan.next(1_030, 1) else { panic!("refused") };
+    assert!(refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry == Some(false));
+}
+
+#[test]
+fn what_no_target_can_hold_is_refused_before_it_is_sent() {
+    let table = fleet();
+    let route = table.routes().next().unwrap();
+    let refused = |needs| Plan::new(route, "m", needs, false, 0, 1).err().expect("refused");
+    assert_eq!(refused((0, Some(101))).param.as_deref(), Some("max_completion_tokens"));
+    assert_eq!(refused((1_001, None)).code, "context_length_exceeded");
+}
+
+#[test]
+fn shares_follow_the_weights() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &[]);
+    provider(&mut resources, "q", &[]);
+    let heavy = Target { weight: 3, ..target("p", 0) };
+    route(
+        &mut resources,
+        "a",
+        "r",
+        "m",
+        vec![heavy, target("q", 0), Target { weight: 0, name: "never".into(), ..target("q", 0) }],
+    );
+    let table = table(&resources);
+    let route = table.routes().next().unwrap();
+    let mut counts = BTreeMap::<String, u32>::new();
+    for draw in 0..400 {
+        let mut plan = Plan::new(route, "m", (0, None), false, 0, 1_000).unwrap();
+        *counts.entry(tried(&plan.next(0, draw)).0).or_default() += 1;
+    }
+    assert_eq!(counts, BTreeMap::from([("p".into(), 300), ("q".into(), 100)]));
+}
+
+proptest! {
+    #[test]
+    fn whatever_fails_a_plan_ends_within_its_attempts_and_repeats_no_credential_that_was_refused(
+        kinds in proptest::collection::vec(0usize..15, 1..12),
+        draws in proptest::collection::vec(any::<u64>(), 12),
+    ) {
+        use FailureKind::{
+            Certificate, Connect, CredentialRejected, Forbidden, Malformed, ModelUnavailable, Overloaded, Quota, RateLimited, Redirect,
+            Request, Reset, Server, Timeout, Unprocessed,
+        };
+        const ALL: [FailureKind; 15] = [
+            Connect, Forbidden, Certificate, Unprocessed, Reset, Timeout, Server, Overloaded, RateLimited, Quota, CredentialRejected,
+            ModelUnavailable, Request, Redirect, Malformed,
+        ];
+        let table = fleet();
+        let route = table.routes().next().unwrap();
+        let mut plan = Plan::new(route, "m", (0, None), false, 0, 100_000).unwrap();
+        let (mut sent, mut refused) = (0, Vec::new());
+        for (n, draw) in draws.iter().enumerate() {
+            let Step::Attempt { target, credential, .. } = plan.next(n as u64, *draw) else { break };
+            sent += 1;
+            let lane = tried(&Step::Attempt { target, credential, wait_ms: 0 });
+            prop_assert!(!refused.contains(&lane), "{lane:?} again");
+            let failure = failure(ALL[kinds[n % kinds.len()]]);
+            if failure.of_credential() {
+                refused.push(lane);
+            }
+            plan.failed(target, credential, failure, n as u64, *draw);
+        }
+        prop_assert!(sent <= 5, "three attempts and two repeats of what was not processed, not {sent}");
+        prop_assert!(matches!(plan.next(50, 0), Step::Refuse(_)));
+    }
+}
