@@ -47,8 +47,7 @@ pub fn apply(api: &ApiServer, manifests: &str) -> Printed {
 
 /// `kubectl apply` of objects, which must be accepted.
 pub fn apply_objects(api: &ApiServer, objects: &[Value]) {
-    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    apply(api, &list.to_string()).expect("the objects are accepted");
+    apply(api, &crate::manifests::file(objects)).expect("the objects are accepted");
 }
 
 /// `kubectl wait --for=condition=CONDITION`, 60 s at most.

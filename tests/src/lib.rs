@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod modules;
 pub mod process;
 pub mod provider;
+pub mod schema;
 pub mod sdk;
 pub mod tls;
 pub mod wait;

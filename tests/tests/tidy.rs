@@ -1,10 +1,9 @@
 //! The rules of ARCHITECTURE.md, held by a program.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use weir_tests::modules::Modules;
 use weir_tests::workspace::{self, Crate};
-use weir_tests::{codegen, gateway, repository};
+use weir_tests::{codegen, repository};
 
 /// Which crate may use which of the others.
 const ARROWS: [(&str, &[&str]); 8] = [
@@ -134,36 +133,6 @@ fn one_crypto_provider_and_no_banned_crate_is_built() {
     for banned in ["ring", "openssl", "native-tls", "rsa", "serde_yml"] {
         assert!(!built.contains(banned), "{banned} is built; `cargo tree -i {banned}` says why");
     }
-}
-
-#[test]
-fn commands_of_the_documents_exist() {
-    let help = gateway::binary("weir-operator").arg("--help").output().expect("weir-operator starts");
-    let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    let known: BTreeSet<_> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
-    for document in ["README.md", "ARCHITECTURE.md"] {
-        let text = std::fs::read_to_string(repository().join(document)).expect("the document is there");
-        let named = text
-            .split("weir-operator ")
-            .skip(1)
-            .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next());
-        let after_code =
-            text.split(['\n', '`', '|', '$']).filter_map(|part| part.trim().strip_prefix("weir-operator "));
-        let commands = after_code.filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next());
-        for command in commands.filter(|command| !command.is_empty()) {
-            assert!(known.contains(command), "{document} names `weir-operator {command}`; there is {known:?}");
-        }
-        assert!(document != "README.md" || named.count() > 0, "README.md shows a command");
-        for path in text.split(['\n', '`', ' ', '(', ')']).filter(|word| is_path(word)) {
-            assert!(repository().join(path).exists(), "{document} names {path}, which is not there");
-        }
-    }
-}
-
-/// Whether a word of a document names a file or folder of the repository.
-fn is_path(word: &str) -> bool {
-    let top = ["tests/", "charts/", "crds/", "operator/", "dataplane/"];
-    top.iter().any(|folder| word.starts_with(folder)) && !word.contains(['*', '{', '<'])
 }
 
 #[test]
