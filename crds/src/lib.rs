@@ -1,1 +1,40 @@
-//! x
+//! The Kubernetes API of Weir, group `weir.dev`: the kinds, their schema, their rules, their status.
+//!
+//! A field stands here only once it works; what the schema can refuse, nothing else checks.
+#![allow(unreachable_pub, reason = "KubeSchema derives a public twin of each struct")]
+#![allow(clippy::duplicated_attributes, reason = "each printer column has its own")]
+
+mod access;
+mod condition;
+mod llm_route;
+mod provider;
+mod reference;
+mod scalar;
+
+pub use access::{Access, ApiKeys, KeyNamespaces, ServiceAccountRef};
+pub use llm_route::{
+    Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, ParamSets, Params, ReasoningEffort, Retry,
+    RetryOn, RouteRule, RouteTimeouts, Target,
+};
+pub use provider::{
+    Credential, CredentialState, CredentialStatus, Endpoint, Health, Mock, Model, ModelPolicy, Pricing, Provider,
+    ProviderSpec, ProviderStatus, ProviderType, Service, Timeouts, Tls,
+};
+pub use reference::{
+    AllowedNamespaces, ConfigMapKeyRef, NamespacesFrom, ProviderRef, Requirement, SecretKeyRef, Selector,
+    SelectorOperator,
+};
+pub use scalar::{Decimal, GoDuration};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// Group of every kind.
+pub const GROUP: &str = "weir.dev";
+/// Version of every kind.
+pub const VERSION: &str = "v1alpha1";
+
+/// The definitions of all kinds, as they are installed.
+pub fn manifests() -> Vec<CustomResourceDefinition> {
+    vec![LLMRoute::crd(), Provider::crd()]
+}
