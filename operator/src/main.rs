@@ -1,2 +1,10 @@
 //! x
+mod authority;
+mod brake;
+mod election;
+mod proof;
+mod publish;
+mod source;
+mod status;
+mod telemetry;
 fn main() {}

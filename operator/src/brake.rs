@@ -1,0 +1,298 @@
+//! The brake on mass deletes: most of a pod's routes do not vanish because a list came back empty.
+//!
+//! It holds a large drop unless every delete was seen as such and the kind itself is not being deleted,
+//! or a person allows that very drop. It never touches what is added or changed.
+
+use crate::status::{Events, News};
+use crate::telemetry::Metrics;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::Api;
+use kube::{Client, Resource as _, ResourceExt as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
+use weir_snapshot::Name;
+
+/// Annotation of the operator's Deployment that lets one drop through, by its digest.
+const ALLOW: &str = "weir.dev/allow-deletes";
+/// The kind whose deletion would delete every route.
+const CRD: &str = "llmroutes.weir.dev";
+/// Drops of up to that many routes are let through.
+const SMALL: usize = 10;
+/// How often cluster and annotation are looked at while something is held.
+const LOOK: Duration = Duration::from_secs(2);
+/// Deletes remembered; beyond, the oldest are forgotten, which only makes the brake stricter.
+const MAX_DELETES: usize = 100_000;
+
+/// Routes that a pod would lose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Loss {
+    missing: BTreeSet<Name>,
+    had: usize,
+}
+
+impl Loss {
+    /// Of the routes that a pod has, those that go.
+    pub(crate) fn new(missing: BTreeSet<Name>, had: usize) -> Self {
+        Self { missing, had }
+    }
+
+    fn is_large(&self) -> bool {
+        self.missing.len() > SMALL && self.missing.len() * 2 > self.had
+    }
+
+    /// What a person writes into the annotation.
+    fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for name in &self.missing {
+            hasher.update(name.to_string().as_bytes()).update(b"\n");
+        }
+        hasher.finalize().to_hex().chars().take(16).collect()
+    }
+}
+
+/// One look at the CustomResourceDefinition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CrdLook {
+    at: Instant,
+    uid: String,
+    deleting: bool,
+}
+
+/// What speaks for a loss.
+#[derive(Debug, Default)]
+struct Evidence {
+    deletes: BTreeMap<Name, Instant>,
+    first_crd: Option<String>,
+    crd: Option<CrdLook>,
+    allowed: Option<String>,
+}
+
+impl Evidence {
+    fn permits(&self, loss: &Loss) -> bool {
+        if !loss.is_large() || self.allowed.as_ref().is_some_and(|allowed| *allowed == loss.digest()) {
+            return true;
+        }
+        let seen: Option<Vec<Instant>> = loss.missing.iter().map(|name| self.deletes.get(name).copied()).collect();
+        let last = seen.and_then(|seen| seen.into_iter().max());
+        match (last, &self.crd) {
+            (Some(last), Some(crd)) => crd.at > last && !crd.deleting && self.first_crd.as_ref() == Some(&crd.uid),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    evidence: Evidence,
+    /// Losses that are held back, by pod.
+    held: BTreeMap<String, Loss>,
+    /// Digests that were told of.
+    told: BTreeSet<String>,
+}
+
+/// The brake, shared by all streams.
+pub(crate) struct Brake {
+    state: Mutex<State>,
+    asked: Notify,
+    changed: watch::Sender<u64>,
+    metrics: Arc<Metrics>,
+}
+
+impl Brake {
+    /// A brake that holds nothing.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { state: Mutex::default(), asked: Notify::new(), changed: watch::Sender::new(0), metrics }
+    }
+
+    /// Tells when what was held may have become free.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Notes that the API server told of the deletion of a route.
+    pub(crate) fn saw_delete(&self, route: Name, at: Instant) {
+        let deletes = &mut self.lock().evidence.deletes;
+        deletes.insert(route, at);
+        if deletes.len() > MAX_DELETES {
+            let oldest = deletes.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            oldest.map(|name| deletes.remove(&name));
+        }
+    }
+
+    /// Whether the pod may lose these routes now. If not, it is looked into, and [`Self::changes`] tells.
+    pub(crate) fn permits(&self, pod: &str, loss: Loss) -> bool {
+        let mut state = self.lock();
+        if state.evidence.permits(&loss) {
+            state.held.remove(pod);
+            return true;
+        }
+        if state.held.insert(pod.to_owned(), loss.clone()) != Some(loss) {
+            self.asked.notify_one();
+        }
+        false
+    }
+
+    /// Forgets a pod whose stream ended.
+    pub(crate) fn forget(&self, pod: &str) {
+        self.lock().held.remove(pod);
+    }
+
+    /// Looks into what is held, until `stop` turns true; `deployment` is the operator's own.
+    pub(crate) async fn run(
+        &self,
+        client: Client,
+        namespace: &str,
+        deployment: Option<String>,
+        events: Events,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let deployments: Api<Deployment> = Api::namespaced(client, namespace);
+        loop {
+            let known = self.lock().evidence.first_crd.is_some();
+            let busy = !self.lock().held.is_empty();
+            if busy || !known {
+                self.look(&crds, &deployments, deployment.as_deref(), &events).await;
+            }
+            self.metrics.brake_held.set(i64::from(!self.lock().held.is_empty()));
+            tokio::select! {
+                () = self.asked.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        crds: &Api<CustomResourceDefinition>,
+        deployments: &Api<Deployment>,
+        deployment: Option<&str>,
+        events: &Events,
+    ) {
+        let at = Instant::now();
+        let crd = crds.get_opt(CRD).await;
+        let own = match deployment {
+            Some(name) => deployments.get_opt(name).await.ok().flatten(),
+            None => None,
+        };
+        let news = {
+            let mut state = self.lock();
+            if let Ok(crd) = crd {
+                state.evidence.crd = crd.map(|crd| CrdLook {
+                    at,
+                    uid: crd.uid().unwrap_or_default(),
+                    deleting: crd.metadata.deletion_timestamp.is_some(),
+                });
+                let uid = state.evidence.crd.as_ref().map(|crd| crd.uid.clone());
+                state.evidence.first_crd = state.evidence.first_crd.take().or(uid);
+            }
+            state.evidence.allowed = own.as_ref().and_then(|own| own.annotations().get(ALLOW).cloned());
+            state.news()
+        };
+        for (digest, count) in news {
+            let text = format!(
+                "{count} routes would vanish from the pods at once, but their deletion was not seen; they stay. \
+                 If they are to go: kubectl annotate deployment OPERATOR {ALLOW}={digest} --overwrite"
+            );
+            tracing::warn!(digest, count, "{text}");
+            if let Some(own) = &own {
+                events.tell(News::warning(own.object_ref(&()), "DeletesHeld", text));
+            }
+        }
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is still held after a look and was not told of yet.
+    fn news(&mut self) -> Vec<(String, usize)> {
+        let Self { evidence, held, told } = self;
+        let still: BTreeMap<String, usize> = held
+            .values()
+            .filter(|loss| !evidence.permits(loss))
+            .map(|loss| (loss.digest(), loss.missing.len()))
+            .collect();
+        told.retain(|digest| still.contains_key(digest));
+        still.into_iter().filter(|(digest, _)| told.insert(digest.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(missing: usize, had: usize) -> Loss {
+        Loss::new((0..missing).map(|n| Name::new("ns", format!("r{n}"))).collect(), had)
+    }
+
+    fn look(at: Instant, uid: &str, deleting: bool) -> Option<CrdLook> {
+        Some(CrdLook { at, uid: uid.to_owned(), deleting })
+    }
+
+    fn seen(loss: &Loss, at: Instant) -> Evidence {
+        Evidence {
+            deletes: loss.missing.iter().map(|name| (name.clone(), at)).collect(),
+            first_crd: Some("crd-1".to_owned()),
+            ..Evidence::default()
+        }
+    }
+
+    #[test]
+    fn small_drops_pass_and_large_ones_that_nobody_saw_are_held_f47() {
+        let evidence = Evidence::default();
+        assert!(evidence.permits(&loss(10, 10)));
+        assert!(evidence.permits(&loss(50, 100)));
+        assert!(!evidence.permits(&loss(51, 100)));
+        assert!(!evidence.permits(&loss(11, 11)));
+    }
+
+    #[test]
+    fn deletes_that_were_seen_pass_once_the_kind_is_found_whole_after_the_last_of_them() {
+        let (before, last) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let after = last + Duration::from_secs(1);
+        let all = loss(20, 20);
+        let mut evidence = seen(&all, last);
+        assert!(!evidence.permits(&all), "not looked yet");
+        for (crd, passes) in [
+            (look(before, "crd-1", false), false),
+            (look(after, "crd-1", true), false),
+            (look(after, "crd-2", false), false),
+            (None, false),
+            (look(after, "crd-1", false), true),
+        ] {
+            evidence.crd = crd.clone();
+            assert_eq!(evidence.permits(&all), passes, "{crd:?}");
+        }
+        evidence.deletes.remove(&Name::new("ns", "r7"));
+        assert!(!evidence.permits(&all), "one delete was not seen");
+    }
+
+    #[test]
+    fn the_annotation_lets_through_the_drop_that_it_names_and_no_other() {
+        let mut evidence = Evidence { allowed: Some(loss(20, 20).digest()), ..Evidence::default() };
+        assert!(evidence.permits(&loss(20, 20)));
+        assert!(!evidence.permits(&loss(21, 21)));
+        evidence.allowed = None;
+        assert!(!evidence.permits(&loss(20, 20)));
+    }
+
+    #[test]
+    fn what_is_held_is_told_once_until_it_is_free() {
+        let mut state = State::default();
+        state.held.insert("pod".to_owned(), loss(20, 20));
+        assert_eq!(state.news().len(), 1);
+        assert_eq!(state.news().len(), 0);
+        state.held.clear();
+        assert_eq!(state.news().len(), 0);
+        state.held.insert("pod".to_owned(), loss(20, 20));
+        assert_eq!(state.news().len(), 1);
+    }
+}

@@ -1,0 +1,173 @@
+//! The difference between what is wanted and what a pod has, and the messages that carry it. Pure.
+//!
+//! A resource that a pod cannot have (a feature is missing, or it refused this very digest) is left out;
+//! the rest goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use weir_compile::{ObjectId, Verdict};
+use weir_snapshot::envelope::{Commit, Put, Remove, ToPod, to_pod};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
+
+/// Largest body of one message.
+const BODY_BYTES: usize = 1024 * 1024;
+
+/// What pods are to have.
+#[derive(Default)]
+pub(crate) struct Desired {
+    /// Counts up with every change.
+    pub(crate) revision: u64,
+    /// The resources.
+    pub(crate) snapshot: Snapshot,
+    /// Of each resource, the digest of its body.
+    pub(crate) digests: BTreeMap<ResourceId, Digest>,
+    /// What became of each object.
+    pub(crate) verdicts: BTreeMap<ObjectId, Verdict>,
+    /// What pods keep for now, whatever the snapshot says.
+    pub(crate) kept: Kept,
+}
+
+/// Resources about which too little is known to change what pods have of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Kept {
+    /// Everything made from Secrets of these namespaces.
+    pub(crate) namespaces: BTreeSet<String>,
+    /// These, by themselves.
+    pub(crate) resources: BTreeSet<ResourceId>,
+    /// The token issuer.
+    pub(crate) issuer: bool,
+}
+
+impl Kept {
+    fn holds(&self, id: &ResourceId) -> bool {
+        let by_namespace = match id.kind {
+            Kind::ApiKey | Kind::Credential | Kind::Access => self.namespaces.contains(&id.name.namespace),
+            Kind::Issuer => self.issuer,
+            Kind::Settings | Kind::Namespace | Kind::ServiceAccount | Kind::Provider | Kind::Consent | Kind::Route => {
+                false
+            }
+        };
+        by_namespace || self.resources.contains(id)
+    }
+}
+
+/// What one pod has and can have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holdings {
+    /// Digests by resource; empty where the pod refused it and may have an older version.
+    pub(crate) held: BTreeMap<ResourceId, Digest>,
+    /// Digests that it refused, with its reasons.
+    pub(crate) rejected: BTreeMap<ResourceId, (Digest, String)>,
+    /// What its build understands.
+    pub(crate) features: BTreeSet<String>,
+}
+
+/// What to send to one pod.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Delta {
+    pub(crate) puts: Vec<ResourceId>,
+    pub(crate) removes: Vec<ResourceId>,
+}
+
+impl Holdings {
+    /// What is to be sent.
+    pub(crate) fn delta(&self, desired: &Desired) -> Delta {
+        let wanted = |(id, digest): &(&ResourceId, &Digest)| {
+            let refused = self.rejected.get(*id).is_some_and(|(refused, _)| refused == *digest);
+            let held = self.held.get(*id);
+            held != Some(*digest) && !refused && !(held.is_some() && desired.kept.holds(id))
+        };
+        let puts = desired.digests.iter().filter(wanted).map(|(id, _)| id);
+        let able = puts
+            .filter(|id| desired.snapshot.resources.get(*id).is_some_and(|resource| self.lacks(resource).is_none()));
+        let gone = self.held.keys().filter(|id| !desired.digests.contains_key(*id) && !desired.kept.holds(id));
+        Delta { puts: able.cloned().collect(), removes: gone.cloned().collect() }
+    }
+
+    /// A feature that the resource needs and this pod lacks.
+    pub(crate) fn lacks(&self, resource: &Resource) -> Option<&'static str> {
+        resource.needs().into_iter().find(|need| !self.features.contains(*need))
+    }
+
+    /// The routes that the pod has.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Name> {
+        self.held.keys().filter(|id| id.kind == Kind::Route).map(|id| &id.name)
+    }
+
+    /// Takes note that a commit was applied, but for what the pod refused.
+    pub(crate) fn applied(&mut self, sent: Sent, refused: BTreeMap<ResourceId, (Digest, String)>) {
+        for id in sent.removes {
+            self.held.remove(&id);
+            self.rejected.remove(&id);
+        }
+        for (id, digest) in sent.puts {
+            self.rejected.remove(&id);
+            self.held.insert(id, digest);
+        }
+        for (id, refusal) in refused {
+            self.held.insert(id.clone(), Digest(String::new()));
+            self.rejected.insert(id, refusal);
+        }
+    }
+}
+
+/// A commit that awaits its acknowledgement.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) revision: u64,
+    pub(crate) puts: Vec<(ResourceId, Digest)>,
+    pub(crate) removes: Vec<ResourceId>,
+}
+
+impl Delta {
+    /// Without the removal of what routes stand on. Keys still go: a revocation is never held back.
+    pub(crate) fn without_removes(mut self) -> Self {
+        self.removes.retain(|id| id.kind == Kind::ApiKey);
+        self
+    }
+
+    /// What the pod will have once it acknowledges.
+    pub(crate) fn sent(&self, desired: &Desired) -> Sent {
+        let digest = |id: &ResourceId| Some((id.clone(), desired.digests.get(id)?.clone()));
+        Sent {
+            revision: desired.revision,
+            puts: self.puts.iter().filter_map(digest).collect(),
+            removes: self.removes.clone(),
+        }
+    }
+
+    /// The messages, ending with the commit.
+    pub(crate) fn messages(&self, desired: &Desired, epoch: u64) -> impl Iterator<Item = ToPod> {
+        let puts = self.puts.iter().flat_map(|id| put(id, desired));
+        let removes = self.removes.iter().map(|id| {
+            let Name { namespace, name } = id.name.clone();
+            to_pod::Kind::Remove(Remove { kind: id.kind.as_str().to_owned(), namespace, name })
+        });
+        let commit = to_pod::Kind::Commit(Commit { epoch, revision: desired.revision });
+        puts.chain(removes).chain([commit]).map(|kind| ToPod { kind: Some(kind) })
+    }
+}
+
+fn put(id: &ResourceId, desired: &Desired) -> Vec<to_pod::Kind> {
+    let resource = desired.snapshot.resources.get(id);
+    let body = resource.and_then(|resource| resource.body().ok());
+    let (Some(resource), Some(body), Some(digest)) = (resource, body, desired.digests.get(id)) else {
+        return Vec::new();
+    };
+    let parts = body.chunks(BODY_BYTES);
+    let last = parts.len().saturating_sub(1);
+    let message = |(index, part): (usize, &[u8])| {
+        to_pod::Kind::Put(Put {
+            kind: id.kind.as_str().to_owned(),
+            namespace: id.name.namespace.clone(),
+            name: id.name.name.clone(),
+            digest: digest.0.clone(),
+            needs: resource.needs().into_iter().map(str::to_owned).collect(),
+            body: part.to_vec(),
+            more: index < last,
+        })
+    };
+    parts.enumerate().map(message).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Objects from a cluster.
+mod cache;
+pub(crate) use cache::{Cache, Seen, name_of};

@@ -1,0 +1,3 @@
+//! Status.
+mod events;
+pub(crate) use events::{Events, News};
