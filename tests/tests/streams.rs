@@ -1,0 +1,182 @@
+//! A stream that has begun passes as it came, and an end that is none is told as an error, once.
+
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use weir_tests::gateway::Gateway;
+use weir_tests::manifests::{file, open_route, provider};
+use weir_tests::provider::{Provider, Script, Signal, Step, Usage, chunk};
+use weir_tests::wait;
+
+const MODEL: &str = "gpt-test";
+
+async fn gateway(upstream: &Provider, edit: impl Fn(&mut Value), variables: &[(&str, &str)]) -> Gateway {
+    let mut object = provider("default", "upstream", &upstream.url(), MODEL);
+    edit(&mut object);
+    Gateway::up_with(&file(&[object, open_route("default", "chat", MODEL, &["upstream"])]), variables).await
+}
+
+fn text_event(text: &str) -> String {
+    chunk(MODEL, &json!([{"index": 0, "delta": {"content": text}, "finish_reason": null}]), &Value::Null)
+}
+
+fn finish_event() -> String {
+    chunk(MODEL, &json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]), &Value::Null)
+}
+
+/// Lines of the access log for chat requests, once there are at least so many.
+async fn log_lines(gateway: &Gateway, at_least: usize) -> Vec<Value> {
+    wait::until("every request has its line in the access log", || async {
+        let lines: Vec<Value> = gateway
+            .process()
+            .output()
+            .iter()
+            .filter(|line| line.contains("\"log\":\"access\""))
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        (lines.len() >= at_least).then_some(lines)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn events_pass_byte_for_byte_and_unasked_usage_is_taken_out() {
+    let upstream = Provider::start().await;
+    let gateway = gateway(&upstream, |_| {}, &[]).await;
+    let odd = "event: x\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"é\"}}],\"new_field\":1.50}\n\n";
+    let usage = chunk(MODEL, &json!([]), &json!({"prompt_tokens": 7, "completion_tokens": 3}));
+    upstream.next(Script::stream([": hello\n\n", odd, &finish_event(), &usage, "data: [DONE]\n\n"]));
+    let (events, _) = gateway.client().chat_stream(MODEL).await.events().await;
+    assert_eq!(events[0], ": hello");
+    assert_eq!(events[1], odd.trim_end());
+    assert_eq!(events.len(), 4, "{events:?}");
+    let asked = upstream.request(0).await.json();
+    assert_eq!(asked["stream_options"]["include_usage"], true, "usage is asked for all the same");
+    let line = &log_lines(&gateway, 1).await[0];
+    assert_eq!(
+        (&line["input_tokens"], &line["output_tokens"], &line["usage_source"]),
+        (&json!(7), &json!(3), &json!("reported"))
+    );
+}
+
+#[tokio::test]
+async fn f11_a_stream_that_stands_still_ends_with_an_error_and_costs_what_was_relayed() {
+    let upstream = Provider::start().await;
+    let gateway = gateway(&upstream, |object| object["spec"]["timeouts"] = json!({"streamIdle": "200ms"}), &[]).await;
+    upstream.next(Script::stream((0..50).map(|n| text_event(&format!("w{n} ")))).step(Step::Stall));
+    let (events, cut) = gateway.client().chat_stream(MODEL).await.events().await;
+    assert!(cut.is_none(), "the transport ends in order");
+    assert_eq!(events.len(), 51);
+    let error: Value = serde_json::from_str(events[50].strip_prefix("data: ").expect("data")).expect("JSON");
+    assert_eq!(error["error"]["code"], "upstream_timeout");
+    let line = &log_lines(&gateway, 1).await[0];
+    assert_eq!((&line["output_tokens"], &line["usage_source"]), (&json!(50), &json!("estimated")));
+    assert_eq!(line["error_in_stream"], true);
+}
+
+/// Streams as providers send them, of several shapes.
+fn recorded() -> Vec<String> {
+    let call = |delta: Value| chunk(MODEL, &json!([{"index": 0, "delta": delta, "finish_reason": null}]), &Value::Null);
+    let usage = chunk(MODEL, &json!([]), &json!({"prompt_tokens": 7, "completion_tokens": 3}));
+    let done = "data: [DONE]\n\n";
+    vec![
+        [&call(json!({"role": "assistant", "content": ""})), &text_event("Hé"), &finish_event(), &usage, done].map(String::as_str).concat(),
+        [
+            &call(json!({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]})),
+            &call(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\":1}"}}]})),
+            &finish_event(),
+            done,
+        ]
+        .map(|part| part.to_owned())
+        .concat(),
+        [": ping\r\n\r\n", &text_event("a").replace("\n\n", "\r\n\r\n"), &finish_event().replace("data: ", "data:"), done].concat(),
+    ]
+}
+
+#[tokio::test]
+async fn f13_a_stream_cut_at_any_byte_never_looks_whole_and_never_shows_half_an_event() {
+    let upstream = Provider::start().await;
+    // The same upstream fails hundreds of times on purpose: it must come back at once.
+    let patient = json!({"consecutiveFailures": 1000, "minEjection": "1ms", "maxEjection": "1ms"});
+    let gateway = gateway(&upstream, |object| object["spec"]["health"] = patient.clone(), &[]).await;
+    let mut asked = 0;
+    for stream in recorded() {
+        let finished_at = stream.find("\"finish_reason\":\"stop\"").expect("a finish");
+        for cut in 0..stream.len() {
+            upstream.always(Script::stream([stream.clone()]).cut(cut, Step::Close));
+            let reply = gateway.client().chat_stream(MODEL).await;
+            asked += 1;
+            if reply.status != 200 {
+                assert!(matches!(reply.status.as_u16(), 502 | 503), "cut at {cut}: {}", reply.status);
+                continue;
+            }
+            let (events, _) = reply.events().await;
+            for event in events.iter().filter_map(|event| event.trim_end().strip_prefix("data:")) {
+                let event = event.trim_start();
+                assert!(
+                    event == "[DONE]" || serde_json::from_str::<Value>(event).is_ok(),
+                    "half an event at {cut}: {event}"
+                );
+            }
+            let whole = events.last().is_some_and(|event| event.contains("[DONE]"));
+            let error = events.last().is_some_and(|event| event.contains("\"error\""));
+            assert!(whole != error, "cut at {cut}: {events:?}");
+            assert!(!whole || cut > finished_at, "cut at {cut} looks whole: {events:?}");
+        }
+    }
+    assert_eq!(log_lines(&gateway, asked).await.len(), asked, "each request is settled once");
+}
+
+#[tokio::test]
+async fn f29_a_client_that_leaves_cancels_the_upstream_and_is_settled_once() {
+    let upstream = Provider::start().await;
+    let gateway = gateway(&upstream, |_| {}, &[]).await;
+    let mut slowest = Duration::ZERO;
+    const RUNS: usize = 60;
+    for run in 0..RUNS {
+        let begun = Signal::default();
+        let pieces = (0..run % 4).map(|n| text_event(&format!("w{n} ")));
+        upstream.next(Script::stream(pieces).wait(&begun));
+        let client = gateway.client();
+        if run % 4 == 0 {
+            // Before any answer: the request future itself is dropped.
+            let asking = tokio::spawn(async move { client.chat_stream(MODEL).await.status });
+            upstream.request(run).await;
+            asking.abort();
+        } else {
+            let mut stream = client.chat_stream(MODEL).await;
+            for _ in 0..run % 4 {
+                stream.event().await.expect("not cut").expect("not ended");
+            }
+            drop(stream);
+        }
+        let left = Instant::now();
+        slowest = slowest.max(upstream.request(run).await.gone_after(left).await);
+    }
+    assert!(slowest < Duration::from_secs(2), "the upstream is cancelled at once, not after {slowest:?}");
+    let lines = log_lines(&gateway, RUNS).await;
+    assert_eq!(lines.len(), RUNS);
+    for line in &lines {
+        let relayed = if line["status"] == 499 { 0 } else { line["output_tokens"].as_u64().expect("tokens") };
+        assert!(relayed < 4, "{line}");
+    }
+    let metrics = gateway.admin().get("/metrics").await;
+    assert!(String::from_utf8_lossy(&metrics.body).contains("weir_requests_in_flight 0"), "nothing leaks");
+}
+
+#[tokio::test]
+async fn f34_a_stream_that_outlasts_the_drain_is_told_before_the_end() {
+    let upstream = Provider::start().await;
+    let variables = [("WEIR_DRAIN_DELAY", "0s"), ("WEIR_DRAIN_TIMEOUT", "6s")];
+    let gateway = gateway(&upstream, |_| {}, &variables).await;
+    upstream.next(Script::stream([text_event("Hello ")]).step(Step::Stall));
+    upstream.next(Script::chat("short and whole", Usage::of(7, 3)));
+    let mut stream = gateway.client().chat_stream(MODEL).await;
+    assert!(stream.event().await.expect("not cut").expect("not ended").contains("Hello"));
+    gateway.process().signal("TERM");
+    let (events, cut) = stream.events().await;
+    assert!(cut.is_none(), "the stream ends in order");
+    assert!(events.last().expect("an event").contains("gateway_draining"), "{events:?}");
+    assert!(gateway.process().exit().await.success());
+    let lines = log_lines(&gateway, 1).await;
+    assert_eq!(lines[0]["error_type"], "gateway_draining", "the log is flushed: {lines:?}");
+}
