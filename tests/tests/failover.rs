@@ -24,10 +24,6 @@ async fn pair() -> (Provider, Provider, Gateway) {
     (first, second, gateway)
 }
 
-fn text_event(text: &str) -> String {
-    chunk(MODEL, &json!([{"index": 0, "delta": {"content": text}, "finish_reason": null}]), &Value::Null)
-}
-
 /// The access log's line of a request.
 async fn log_line(gateway: &Gateway, request_id: &str) -> Value {
     let line = gateway

@@ -79,14 +79,13 @@ fn recorded() -> Vec<String> {
     let usage = chunk(MODEL, &json!([]), &json!({"prompt_tokens": 7, "completion_tokens": 3}));
     let done = "data: [DONE]\n\n";
     vec![
-        [&call(json!({"role": "assistant", "content": ""})), &text_event("Hé"), &finish_event(), &usage, done].map(String::as_str).concat(),
+        [&call(json!({"role": "assistant", "content": ""})), &text_event("Hé"), &finish_event(), &usage, done].concat(),
         [
             &call(json!({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]})),
             &call(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\":1}"}}]})),
             &finish_event(),
             done,
         ]
-        .map(|part| part.to_owned())
         .concat(),
         [": ping\r\n\r\n", &text_event("a").replace("\n\n", "\r\n\r\n"), &finish_event().replace("data: ", "data:"), done].concat(),
     ]

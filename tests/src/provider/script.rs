@@ -100,7 +100,7 @@ impl Script {
     }
 
     /// An answer of known length.
-    pub fn whole(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
+    pub fn whole(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         Self::default().head(status, headers).body(body)
     }
 
@@ -123,7 +123,7 @@ impl Script {
     }
 
     /// A stream of exactly these pieces; whatever ends it is the next step.
-    pub fn stream<I: IntoIterator<Item = B>, B: Into<Bytes>>(pieces: I) -> Self {
+    pub fn stream<I: IntoIterator<Item = B>, B: AsRef<[u8]>>(pieces: I) -> Self {
         let start = Self::default().head(200, &[("content-type", "text/event-stream")]);
         pieces.into_iter().fold(start, Self::body)
     }
@@ -139,8 +139,8 @@ impl Script {
 
     /// Adds a piece of the body.
     #[must_use]
-    pub fn body(self, piece: impl Into<Bytes>) -> Self {
-        self.step(Step::Body(piece.into()))
+    pub fn body(self, piece: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Body(Bytes::copy_from_slice(piece.as_ref())))
     }
 
     /// Adds a pause that the test ends.
