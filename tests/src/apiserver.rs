@@ -21,6 +21,8 @@ use crate::wait;
 /// Issuer of ServiceAccount tokens.
 pub const ISSUER: &str = "https://kubernetes.default.svc";
 const ADMIN_TOKEN: &str = "admintoken";
+/// Not where the scripted providers are: nothing may be sent to the API server's own address.
+const ADDRESS: &str = "127.0.0.2";
 
 /// A running API server; stopped on drop.
 pub struct ApiServer {
@@ -44,7 +46,7 @@ impl ApiServer {
         write_keys(folder.path());
         let etcd_port = free_port();
         let etcd = start_etcd(folder.path(), etcd_port);
-        let this = Self { folder, port: free_port(), etcd_port, server: Mutex::new(None), _etcd: etcd };
+        let this = Self { folder, port: free_port_at(ADDRESS), etcd_port, server: Mutex::new(None), _etcd: etcd };
         this.resume().await;
         this
     }
@@ -102,9 +104,9 @@ impl ApiServer {
         .to_string()
     }
 
-    /// `https://127.0.0.1:PORT`.
+    /// `https://127.0.0.2:PORT`.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://{ADDRESS}:{}", self.port)
     }
 
     /// A folder that lives as long as the API server.
@@ -178,7 +180,11 @@ impl ApiServer {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port()
+    free_port_at("127.0.0.1")
+}
+
+fn free_port_at(address: &str) -> u16 {
+    TcpListener::bind((address, 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
 }
 
 fn get(path: &str) -> http::Request<Vec<u8>> {
@@ -213,7 +219,8 @@ fn start_apiserver(folder: &Path, port: u16, etcd_port: u16) -> Process {
     command
         .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
         .arg(format!("--secure-port={port}"))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        .arg(format!("--bind-address={ADDRESS}"))
+        .arg(format!("--advertise-address={ADDRESS}"))
         .arg(format!("--cert-dir={}", path("certs")))
         .arg(format!("--service-account-issuer={ISSUER}"))
         .arg(format!("--service-account-key-file={}", path("sa.pub")))
