@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 use crate::apiserver::ApiServer;
+use crate::client::Client;
 use crate::helm::{self, NAMESPACE};
 use crate::kubectl;
 use crate::process::Process;
@@ -148,6 +149,11 @@ impl Fleet {
         panic!("{object} in {namespace}: {condition} is still {last:?} after {limit:?}")
     }
 
+    /// A caller of each data plane, without a credential.
+    pub fn clients(&self) -> Vec<Client> {
+        self.dataplanes.iter().map(DataPlane::client).collect()
+    }
+
     /// Number of the operator that leads, by its Lease.
     pub async fn leader(&self) -> usize {
         operator::leader(&self.api, &self.operators).await
@@ -165,5 +171,13 @@ fn put<T>(all: &mut Vec<T>, number: usize, one: T) {
         all[number] = one;
     } else {
         all.push(one);
+    }
+}
+
+/// Waits until each of them is answered with this status.
+pub async fn until_status(clients: &[Client], model: &str, status: u16) {
+    for client in clients {
+        wait::until_true(&format!("{status} for {model}"), || async { client.chat(model).await.status == status })
+            .await;
     }
 }

@@ -1,28 +1,16 @@
 //! What is applied to the cluster is what every pod serves, and status tells the truth about it.
 
 use serde_json::{Value, json};
-use weir_tests::fleet::{Fleet, OTHER_TEAM, TEAM};
+use weir_tests::fleet::{Fleet, OTHER_TEAM, TEAM, until_status};
 use weir_tests::kubectl;
 use weir_tests::manifests::{open_route, provider};
 use weir_tests::provider::Provider;
-use weir_tests::wait;
 
-/// The model of these tests.
 const MODEL: &str = "gpt-test";
 
 async fn served(fleet: &Fleet, model: &str) {
     for dataplane in &fleet.dataplanes {
         assert_eq!(dataplane.client().chat(model).await.text(), "Hello", "{}", dataplane.name);
-    }
-}
-
-/// Waits until every pod answers so.
-async fn until_status(fleet: &Fleet, model: &str, status: u16) {
-    for dataplane in &fleet.dataplanes {
-        wait::until_true(&format!("{} answers {status} for {model}", dataplane.name), || async {
-            dataplane.client().chat(model).await.status == status
-        })
-        .await;
     }
 }
 
@@ -47,7 +35,7 @@ async fn once_ready_the_very_next_request_on_each_pod_sees_it() {
     served(&fleet, "short").await;
 
     delete(&fleet, "llmroute/chat", TEAM);
-    until_status(&fleet, MODEL, 404).await;
+    until_status(&fleet.clients(), MODEL, 404).await;
     fleet.apply(&[open_route(TEAM, "renamed", MODEL, &["upstream"])]);
     fleet.wait_ready("llmroute/renamed", TEAM);
     served(&fleet, MODEL).await;
@@ -84,7 +72,7 @@ async fn a_provider_serves_other_namespaces_by_its_owners_consent_alone() {
     let missing = fleet.until("llmroute/dangles", TEAM, "ResolvedRefs", |found| found.status == "False").await;
     assert_eq!(forbidden.reason, missing.reason);
     assert_eq!(forbidden.message.replace("shared", "missing"), missing.message, "nobody learns what exists");
-    until_status(&fleet, "borrows", 503).await;
+    until_status(&fleet.clients(), "borrows", 503).await;
 
     shared["spec"]["allowedNamespaces"] = json!({"from": "All"});
     fleet.apply(&[shared.clone()]);
@@ -93,7 +81,7 @@ async fn a_provider_serves_other_namespaces_by_its_owners_consent_alone() {
 
     shared["spec"]["allowedNamespaces"] = json!({"from": "Same"});
     fleet.apply(&[shared]);
-    until_status(&fleet, "borrows", 503).await;
+    until_status(&fleet.clients(), "borrows", 503).await;
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn serving(upstream: &Provider) -> Fleet {
 }
 
 fn load(fleet: &Fleet) -> Load {
-    Load::on(fleet.dataplanes.iter().map(|dataplane| dataplane.client()).collect())
+    Load::on(fleet.clients())
 }
 
 #[tokio::test(flavor = "multi_thread")]
