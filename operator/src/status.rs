@@ -1,3 +1,15 @@
-//! Status.
+//! What became of each object, written into its status and told as Events.
+//!
+//! Status is an outcome only: nothing of it but the time of a transition is ever read back.
+
+mod change;
+mod conditions;
+mod draft;
 mod events;
+mod fleet;
+mod provider;
+mod report;
+mod route;
+
 pub(crate) use events::{Events, News};
+pub(crate) use report::Reporter;

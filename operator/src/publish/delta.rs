@@ -22,8 +22,12 @@ pub(crate) struct Desired {
     pub(crate) digests: BTreeMap<ResourceId, Digest>,
     /// What became of each object.
     pub(crate) verdicts: BTreeMap<ObjectId, Verdict>,
+    /// Secrets meant as API keys that cannot be used, with the mend.
+    pub(crate) refused_keys: BTreeMap<Name, String>,
     /// What pods keep for now, whatever the snapshot says.
     pub(crate) kept: Kept,
+    /// Objects of which too little is known for a verdict.
+    pub(crate) undecided: BTreeSet<ObjectId>,
 }
 
 /// Resources about which too little is known to change what pods have of them.

@@ -88,11 +88,7 @@ impl Listener {
 }
 
 /// Serves streams until `stop` turns true.
-pub(crate) async fn serve(
-    listener: Listener,
-    shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(), tonic::transport::Error> {
+pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let (ready, connections) = mpsc::channel(HANDSHAKES);
     let accepting = tokio::spawn(listener.accept(ready));
     let service = ConfigServer::new(Service { shared }).max_decoding_message_size(DECODE_BYTES);
@@ -106,7 +102,9 @@ pub(crate) async fn serve(
         })
         .await;
     accepting.abort();
-    ended
+    if let Err(error) = ended {
+        tracing::error!(%error, "the config stream cannot be served");
+    }
 }
 
 struct Service {

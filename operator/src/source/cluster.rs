@@ -1,3 +1,237 @@
-//! Objects from a cluster.
+//! Objects from a cluster: watches in, and at any moment everything that is known, whole or not at all.
+//!
+//! It judges nothing; an object that does not decode is passed on as such and stops no other.
+
 mod cache;
+mod follow;
+mod issuer;
+mod names;
+mod secrets;
+mod wanted;
+
 pub(crate) use cache::{Cache, Seen, name_of};
+pub(crate) use wanted::Task;
+
+use crate::brake::Brake;
+use crate::telemetry::Metrics;
+use follow::{Watched, follow};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
+use kube::api::Api;
+use kube::core::DeserializeGuard;
+use kube_runtime::watcher;
+use names::Names;
+use secrets::Secrets;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+use wanted::Wanted;
+use weir_compile::{ObjectId, ObjectKind, Objects, Undecodable};
+use weir_crds::{LLMRoute, Provider};
+use weir_snapshot::{Issuer, Settings};
+
+/// An object of one of our kinds, or what could not be decoded of it.
+pub(crate) type Guarded<K> = DeserializeGuard<K>;
+
+/// What does not come from objects.
+#[derive(Clone)]
+pub(crate) struct Given {
+    /// Goes to the pods.
+    pub(crate) settings: Settings,
+    /// Namespaces whose Providers may use plain http.
+    pub(crate) allow_plaintext_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secrets are watched whether or not an object needs them.
+    pub(crate) secret_namespaces: BTreeSet<String>,
+    /// Namespace of the data plane's pods.
+    pub(crate) namespace: String,
+    /// The operator's own ServiceAccount as `namespace:name`.
+    pub(crate) operator_account: String,
+    /// Labels of the data plane's pods.
+    pub(crate) dataplane_selector: String,
+}
+
+/// Everything at one moment.
+pub(crate) struct View {
+    /// For compile.
+    pub(crate) objects: Objects,
+    /// Namespaces of whose Secrets nothing is known yet.
+    pub(crate) secrets_unknown: BTreeSet<String>,
+}
+
+/// The caches of a cluster.
+pub(crate) struct Cluster {
+    given: Given,
+    /// The Providers.
+    pub(crate) providers: Arc<Cache<Guarded<Provider>>>,
+    /// The routes.
+    pub(crate) routes: Arc<Cache<Guarded<LLMRoute>>>,
+    /// The pods of the data plane.
+    pub(crate) pods: Arc<Cache<Pod>>,
+    namespaces: Arc<Cache<Namespace>>,
+    accounts: Arc<Cache<ServiceAccount>>,
+    wanted: Mutex<Dynamic>,
+    issuer: watch::Receiver<Option<Issuer>>,
+    changed: watch::Sender<u64>,
+    _tasks: Vec<Task>,
+}
+
+struct Dynamic {
+    secrets: Secrets,
+    config_maps: Wanted<ConfigMap>,
+    slices: Wanted<EndpointSlice>,
+}
+
+impl Cluster {
+    /// Starts all watches.
+    pub(crate) fn watch(client: &Client, given: Given, brake: Arc<Brake>, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let changed = watch::Sender::new(0);
+        let sender = changed.clone();
+        let tell: Arc<dyn Fn(Seen) + Send + Sync> = Arc::new(move |_| sender.send_modify(|version| *version += 1));
+        let starter = Starter { client, metrics, tell: &tell };
+        let mut tasks = Vec::new();
+        let everywhere = watcher::Config::default;
+        let pods = Api::namespaced(client.clone(), &given.namespace);
+        let pods = starter.start(&mut tasks, pods, everywhere().labels(&given.dataplane_selector));
+        let routes = Arc::new(Cache::default());
+        let tell_routes = Arc::clone(&tell);
+        tasks.push(Task::spawn(follow(
+            Api::all(client.clone()),
+            everywhere(),
+            Arc::clone(&routes),
+            Arc::clone(metrics),
+            move |seen| {
+                if let Seen::Delete(route) = &seen {
+                    brake.saw_delete(route.clone(), Instant::now());
+                }
+                tell_routes(seen);
+            },
+        )));
+        let (send_issuer, issuer) = watch::channel(None);
+        tasks.push(Task::spawn(issuer::follow(client.clone(), send_issuer, Arc::clone(metrics))));
+        let dynamic = Dynamic {
+            secrets: Secrets::new(client.clone(), Arc::clone(&tell), Arc::clone(metrics)),
+            config_maps: Wanted::new(client.clone(), by_name, Arc::clone(&tell), Arc::clone(metrics)),
+            slices: Wanted::new(client.clone(), by_service, Arc::clone(&tell), Arc::clone(metrics)),
+        };
+        Arc::new(Self {
+            providers: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
+            namespaces: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
+            accounts: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
+            given,
+            routes,
+            pods,
+            wanted: Mutex::new(dynamic),
+            issuer,
+            changed,
+            _tasks: tasks,
+        })
+    }
+
+    /// Tells of every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Who signs ServiceAccount tokens.
+    pub(crate) fn issuer(&self) -> watch::Receiver<Option<Issuer>> {
+        self.issuer.clone()
+    }
+
+    /// Whether everything that does not depend on other objects was listed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.providers.is_complete()
+            && self.routes.is_complete()
+            && self.pods.is_complete()
+            && self.namespaces.is_complete()
+            && self.accounts.is_complete()
+    }
+
+    /// Everything, once it was listed completely.
+    pub(crate) fn view(&self, now: Instant) -> Option<View> {
+        let mut undecodable = Vec::new();
+        let providers = decoded(ObjectKind::Provider, &self.providers.all()?, &mut undecodable);
+        let routes = decoded(ObjectKind::LLMRoute, &self.routes.all()?, &mut undecodable);
+        let namespaces = owned(self.namespaces.all()?);
+        let service_accounts = owned(self.accounts.all()?);
+        self.pods.is_complete().then_some(())?;
+        let names = Names::of(&providers, &routes, &namespaces, &self.given);
+        let mut dynamic = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        // All three are asked before any may be waited for, so that they are listed side by side.
+        let secrets = dynamic.secrets.read(&names.secrets, now);
+        let config_maps = dynamic.config_maps.read(&names.config_maps, now);
+        let slices = dynamic.slices.read(&names.services, now);
+        let (secrets, endpoint_slices) = (secrets?, owned(slices?));
+        let mut settings = self.given.settings.clone();
+        settings.forbidden_addresses.extend(names::api_server_addresses(&endpoint_slices));
+        settings.forbidden_addresses.sort_unstable();
+        settings.forbidden_addresses.dedup();
+        let objects = Objects {
+            settings,
+            allow_plaintext_namespaces: self.given.allow_plaintext_namespaces.clone(),
+            operator_account: self.given.operator_account.clone(),
+            in_cluster: true,
+            issuer: self.issuer.borrow().clone(),
+            providers,
+            routes,
+            undecodable,
+            secrets: owned(secrets.secrets),
+            secrets_forbidden: secrets.forbidden,
+            config_maps: owned(config_maps?),
+            namespaces,
+            service_accounts,
+            endpoint_slices,
+        };
+        Some(View { objects, secrets_unknown: secrets.unknown })
+    }
+}
+
+struct Starter<'a> {
+    client: &'a Client,
+    metrics: &'a Arc<Metrics>,
+    tell: &'a Arc<dyn Fn(Seen) + Send + Sync>,
+}
+
+impl Starter<'_> {
+    fn start<K: Watched>(&self, tasks: &mut Vec<Task>, api: Api<K>, config: watcher::Config) -> Arc<Cache<K>> {
+        let cache = Arc::new(Cache::default());
+        let tell = Arc::clone(self.tell);
+        let watch = follow(api, config, Arc::clone(&cache), Arc::clone(self.metrics), move |seen| tell(seen));
+        tasks.push(Task::spawn(watch));
+        cache
+    }
+}
+
+fn by_name(name: &str) -> watcher::Config {
+    watcher::Config::default().fields(&format!("metadata.name={name}"))
+}
+
+fn by_service(name: &str) -> watcher::Config {
+    watcher::Config::default().labels(&format!("kubernetes.io/service-name={name}"))
+}
+
+fn owned<K: Clone>(objects: Vec<Arc<K>>) -> Vec<K> {
+    objects.into_iter().map(Arc::unwrap_or_clone).collect()
+}
+
+/// The objects that decode; of the others, who they are.
+fn decoded<K: Clone>(kind: ObjectKind, objects: &[Arc<Guarded<K>>], undecodable: &mut Vec<Undecodable>) -> Vec<K> {
+    let mut good = Vec::with_capacity(objects.len());
+    for object in objects {
+        match &object.0 {
+            Ok(object) => good.push(object.clone()),
+            Err(invalid) => {
+                let metadata = &invalid.metadata;
+                let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
+                let name = weir_snapshot::Name::new(namespace.unwrap_or_default(), name.unwrap_or_default());
+                undecodable.push(Undecodable {
+                    id: ObjectId { kind, name },
+                    generation: metadata.generation.unwrap_or(0),
+                    error: invalid.error.clone(),
+                });
+            }
+        }
+    }
+    good
+}

@@ -1,0 +1,80 @@
+//! One watch, kept going for ever.
+
+use super::cache::{Cache, Seen};
+use crate::telemetry::Metrics;
+use futures_util::{Stream, StreamExt as _};
+use kube::api::Api;
+use kube::{Resource, ResourceExt as _};
+use kube_runtime::WatchStreamExt as _;
+use kube_runtime::utils::Backoff;
+use kube_runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pauses after failures in a row; the last bounds how long after its return the API server is noticed (F40).
+const PAUSES: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(10));
+
+/// What can be watched.
+pub(crate) trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
+impl<K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Watched for K {}
+
+/// Keeps a cache up to date; `tell` is called with every change that somebody can notice.
+pub(crate) async fn follow<K: Watched>(
+    api: Api<K>,
+    config: watcher::Config,
+    cache: Arc<Cache<K>>,
+    metrics: Arc<Metrics>,
+    tell: impl Fn(Seen) + Send,
+) {
+    let what = api.resource_url().to_owned();
+    let mut events = std::pin::pin!(events(api, config));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => match cache.apply(event) {
+                Seen::Nothing => {}
+                seen @ (Seen::Change | Seen::Delete(_)) => tell(seen),
+            },
+            Err(error) => {
+                metrics.failed("watch");
+                tracing::warn!(what, %error, "a watch failed and is tried again");
+            }
+        }
+    }
+}
+
+/// The events of a watch, without what nobody reads, and with pauses after failures.
+pub(crate) fn events<K: Watched>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
+    watcher(api, config).backoff(Pauses::default()).modify(|object| object.managed_fields_mut().clear())
+}
+
+/// Doubling pauses with jitter.
+struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: PAUSES.0 }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.next;
+        self.next = (pause * 2).min(PAUSES.1);
+        Some(pause.mul_f64(0.5 + fastrand::f64() / 2.0))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}

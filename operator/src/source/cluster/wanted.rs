@@ -1,0 +1,90 @@
+//! Watches that come and go with what objects name: one ConfigMap, the endpoints of one Service.
+//!
+//! Nothing is watched that nobody names.
+
+use super::cache::{Cache, Seen};
+use super::follow::{Watched, follow};
+use crate::telemetry::Metrics;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::Api;
+use kube::{Client, Resource};
+use kube_runtime::watcher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use weir_snapshot::Name;
+
+/// How long a first list may hold up everything; one that fails is then as good as empty.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A task that ends with its owner.
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    /// Starts it.
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Watches by the name that objects gave.
+pub(crate) struct Wanted<K> {
+    client: Client,
+    select: fn(&str) -> watcher::Config,
+    tell: Arc<dyn Fn(Seen) + Send + Sync>,
+    metrics: Arc<Metrics>,
+    watches: BTreeMap<Name, (Arc<Cache<K>>, Instant, Task)>,
+}
+
+impl<K> Wanted<K>
+where
+    K: Watched + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    /// None yet; `select` makes the selector for a name within its namespace.
+    pub(crate) fn new(
+        client: Client,
+        select: fn(&str) -> watcher::Config,
+        tell: Arc<dyn Fn(Seen) + Send + Sync>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { client, select, tell, metrics, watches: BTreeMap::new() }
+    }
+
+    /// Watches these and no others; gives what they hold, or nothing while a new one is being listed.
+    pub(crate) fn read(&mut self, names: &BTreeSet<Name>, now: Instant) -> Option<Vec<Arc<K>>> {
+        self.watches.retain(|name, _| names.contains(name));
+        for name in names {
+            if !self.watches.contains_key(name) {
+                let watch = self.start(name, now);
+                self.watches.insert(name.clone(), watch);
+            }
+        }
+        let mut all = Vec::new();
+        for (cache, since, _) in self.watches.values() {
+            match cache.all() {
+                Some(objects) => all.extend(objects),
+                None if now < *since + GRACE => return None,
+                None => {}
+            }
+        }
+        Some(all)
+    }
+
+    fn start(&self, name: &Name, now: Instant) -> (Arc<Cache<K>>, Instant, Task) {
+        let cache = Arc::new(Cache::default());
+        let tell = Arc::clone(&self.tell);
+        let api = Api::namespaced(self.client.clone(), &name.namespace);
+        let watch =
+            follow(api, (self.select)(&name.name), Arc::clone(&cache), Arc::clone(&self.metrics), move |seen| {
+                tell(seen)
+            });
+        (cache, now, Task::spawn(watch))
+    }
+}

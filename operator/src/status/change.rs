@@ -1,0 +1,156 @@
+//! Whether a status must be written, and how soon. Pure.
+//!
+//! What changes the state of an object is written at once; what only changes words or counts waits.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use weir_compile::ObjectId;
+
+/// Words may change that often.
+const TEXT: Duration = Duration::from_secs(10);
+/// Counts of pods may change that often.
+const COUNTS: Duration = Duration::from_secs(30);
+/// Writes over all objects.
+const PER_SECOND: u32 = 20;
+/// How long the echo of a write is awaited before it is written again.
+const ECHO: Duration = Duration::from_secs(5);
+
+/// How far a status differs from what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// A condition's status or reason, or the generation.
+    State,
+    /// Anything else.
+    Text,
+    /// The number of pods.
+    Counts,
+}
+
+/// Compares; `None` = equal.
+pub(crate) fn change(stored: &Value, new: &Value) -> Option<Change> {
+    if stored == new {
+        return None;
+    }
+    if state(stored) != state(new) {
+        return Some(Change::State);
+    }
+    Some(if without_counts(stored) == without_counts(new) { Change::Counts } else { Change::Text })
+}
+
+/// Status and reason by condition type, and the generation.
+fn state(status: &Value) -> (Option<&Value>, BTreeMap<&str, (&Value, &Value)>) {
+    let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
+    (status.get("observedGeneration"), conditions.filter_map(entry_of).collect())
+}
+
+fn entry_of(condition: &Value) -> Option<(&str, (&Value, &Value))> {
+    Some((condition.get("type")?.as_str()?, (condition.get("status")?, condition.get("reason")?)))
+}
+
+fn without_counts(status: &Value) -> Value {
+    let mut status = status.clone();
+    if let Some(fields) = status.as_object_mut() {
+        fields.remove("programmed");
+    }
+    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        let counts = matches!(condition.get("reason").and_then(Value::as_str), Some("Programmed" | "PodLagging"));
+        if let Some(fields) = condition.as_object_mut().filter(|_| counts) {
+            fields.remove("message");
+        }
+    }
+    status
+}
+
+/// When each object was written last, and how many writes are left for now.
+pub(crate) struct Pace {
+    written: BTreeMap<ObjectId, (Instant, String)>,
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl Pace {
+    /// Nothing was written yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { written: BTreeMap::new(), tokens: PER_SECOND, refilled: now }
+    }
+
+    /// From when on an object may be written whose stored version is `version`.
+    pub(crate) fn due(&self, id: &ObjectId, version: &str, change: Change, now: Instant) -> Instant {
+        let Some((last, on)) = self.written.get(id) else { return now };
+        let wait = match change {
+            Change::State => Duration::ZERO,
+            Change::Text => TEXT,
+            Change::Counts => COUNTS,
+        };
+        let echo = if on == version { ECHO } else { Duration::ZERO };
+        *last + wait.max(echo)
+    }
+
+    /// Takes one of the writes of this second; says when there will be one otherwise.
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let second = Duration::from_secs(1);
+        if now.saturating_duration_since(self.refilled) >= second {
+            (self.tokens, self.refilled) = (PER_SECOND, now);
+        }
+        self.tokens = self.tokens.checked_sub(1).ok_or(self.refilled + second)?;
+        Ok(())
+    }
+
+    /// Notes a write over the stored version `version`.
+    pub(crate) fn wrote(&mut self, id: ObjectId, version: String, now: Instant) {
+        self.written.insert(id, (now, version));
+    }
+
+    /// Forgets objects that are gone.
+    pub(crate) fn keep(&mut self, exists: impl Fn(&ObjectId) -> bool) {
+        self.written.retain(|id, _| exists(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use weir_compile::ObjectKind;
+    use weir_snapshot::Name;
+
+    fn status(generation: i64, status: &str, reason: &str, message: &str, pods: &str) -> Value {
+        json!({"observedGeneration": generation, "programmed": pods,
+            "conditions": [{"type": "Programmed", "status": status, "reason": reason, "message": message}]})
+    }
+
+    #[test]
+    fn state_comes_before_words_and_words_before_counts() {
+        let stored = status(1, "True", "Programmed", "2/2 pods", "2/2");
+        assert_eq!(change(&stored, &stored), None);
+        assert_eq!(change(&stored, &status(1, "True", "Programmed", "3/3 pods", "3/3")), Some(Change::Counts));
+        assert_eq!(change(&stored, &status(1, "False", "PodLagging", "1/2 pods", "1/2")), Some(Change::State));
+        assert_eq!(change(&stored, &status(2, "True", "Programmed", "2/2 pods", "2/2")), Some(Change::State));
+        let mut routes = stored.clone();
+        routes["routesTotal"] = json!(3);
+        assert_eq!(change(&stored, &routes), Some(Change::Text));
+        assert_eq!(change(&Value::Null, &stored), Some(Change::State));
+    }
+
+    #[test]
+    fn an_object_is_written_at_once_for_its_state_and_seldom_for_the_rest() {
+        let start = Instant::now();
+        let id = ObjectId { kind: ObjectKind::Provider, name: Name::new("ns", "p") };
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.due(&id, "1", Change::Counts, start), start);
+        pace.wrote(id.clone(), "1".to_owned(), start);
+        assert_eq!(pace.due(&id, "2", Change::State, start), start);
+        assert_eq!(pace.due(&id, "2", Change::Text, start), start + TEXT);
+        assert_eq!(pace.due(&id, "2", Change::Counts, start), start + COUNTS);
+        assert_eq!(pace.due(&id, "1", Change::State, start), start + ECHO, "the cache still shows what was before");
+    }
+
+    #[test]
+    fn no_more_than_twenty_a_second() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let taken = (0..3000).filter(|ms| pace.take(start + Duration::from_millis(*ms)).is_ok()).count();
+        assert_eq!(taken, 60);
+    }
+}

@@ -1,0 +1,245 @@
+//! Status written back: what differs from what is stored, as soon as it is due, by the leader alone.
+//!
+//! A second look at the same facts writes nothing. A write names the version that it replaces, so a paused
+//! old leader loses.
+
+use super::change::Pace;
+use super::events::{Events, News};
+use super::fleet::Fleet;
+use super::{draft, provider, route};
+use crate::election::Leadership;
+use crate::publish::{Desired, Pods};
+use crate::source::cluster::{Cluster, Guarded, name_of};
+use crate::telemetry::Metrics;
+use draft::{Draft, Undecoded};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Client, Resource};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use weir_compile::{ObjectId, ObjectKind};
+use weir_crds::{LLMRoute, Provider};
+use weir_snapshot::Name;
+
+/// Changes come together; so that a new object is written once its pods have acknowledged, not before too.
+const GATHER: Duration = Duration::from_millis(30);
+/// One write.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after a failure.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Writes status.
+pub(crate) struct Reporter {
+    pub(crate) client: Client,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) pods: Arc<Pods>,
+    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) events: Events,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// What was done before and need not be done again.
+struct Done {
+    pace: Pace,
+    /// Versions of objects that do not decode and whose status was found right.
+    inspected: BTreeMap<ObjectId, String>,
+    /// API keys that were told of, with what ails them.
+    keys: BTreeMap<Name, String>,
+}
+
+/// Everything that one look found, of which `undecoded` still needs reading.
+struct Drafts {
+    drafts: Vec<Draft>,
+    undecoded: Vec<Undecoded>,
+}
+
+impl Reporter {
+    /// Writes until `stop` turns true.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let (mut pods, mut objects) = (self.pods.changes(), self.cluster.changes());
+        let pace = Pace::new(Instant::now());
+        let mut done = Done { pace, inspected: BTreeMap::new(), keys: BTreeMap::new() };
+        loop {
+            let next = self.round(&mut done).await;
+            let again = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.desired.changed() => if changed.is_err() { return },
+                changed = pods.changed() => if changed.is_err() { return },
+                changed = objects.changed() => if changed.is_err() { return },
+                () = again => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    /// Writes what is due; says when more will be.
+    async fn round(&self, done: &mut Done) -> Option<Instant> {
+        let desired = self.desired.borrow().clone()?;
+        self.tell_of_keys(&desired, &mut done.keys);
+        let Done { pace, inspected, keys: _ } = done;
+        let Drafts { mut drafts, undecoded } = self.drafts(&desired)?;
+        pace.keep(|id| desired.verdicts.contains_key(id));
+        inspected.retain(|id, _| desired.verdicts.contains_key(id));
+        for object in undecoded {
+            if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
+                let (id, version) = (object.id.clone(), object.version.clone());
+                if let Some(draft) = self.inspect(object, &desired).await {
+                    drafts.push(draft);
+                } else {
+                    inspected.insert(id, version);
+                }
+            }
+        }
+        drafts.sort_by_key(|draft| draft.change);
+        let mut next: Option<Instant> = None;
+        for draft in drafts {
+            let now = Instant::now();
+            let due = pace.due(&draft.id, &draft.version, draft.change, now);
+            let due = if due <= now { pace.take(now).err() } else { Some(due) };
+            let due = match due {
+                None if !self.may_write() => return Some(now + RETRY),
+                None => self.write(draft, pace).await.err(),
+                Some(due) => Some(due),
+            };
+            next = [next, due].into_iter().flatten().min();
+        }
+        next
+    }
+
+    /// API keys have no status; what ails one is told as an Event of its Secret, once.
+    fn tell_of_keys(&self, desired: &Desired, told: &mut BTreeMap<Name, String>) {
+        if !self.may_write() || *told == desired.refused_keys {
+            return;
+        }
+        for (name, mend) in desired.refused_keys.iter().filter(|(name, mend)| told.get(*name) != Some(*mend)) {
+            let about = ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Secret".to_owned()),
+                namespace: Some(name.namespace.clone()),
+                name: Some(name.name.clone()),
+                ..ObjectReference::default()
+            };
+            self.events.tell(News::warning(about, "KeyRefused", mend.clone()));
+        }
+        told.clone_from(&desired.refused_keys);
+    }
+
+    fn may_write(&self) -> bool {
+        self.leadership.borrow().term(Instant::now()).is_some()
+    }
+
+    fn drafts(&self, desired: &Desired) -> Option<Drafts> {
+        let (providers, routes) = (self.cluster.providers.all()?, self.cluster.routes.all()?);
+        let (pods, now) = (self.cluster.pods.all()?, truncated(Timestamp::now()));
+        let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new() };
+        self.pods.read(|streams| {
+            let fleet = Fleet::new(&pods, streams);
+            for object in &providers {
+                drafts.add(ObjectKind::Provider, object, desired, |object, id, verdict| {
+                    let new = provider::status(object, id, verdict, desired, &fleet, now);
+                    Draft::new(id.clone(), object, object.status.as_ref(), &new)
+                });
+            }
+            for object in &routes {
+                drafts.add(ObjectKind::LLMRoute, object, desired, |object, id, verdict| {
+                    let new = route::status(object, verdict, desired, &fleet, now);
+                    Draft::new(id.clone(), object, object.status.as_ref(), &new)
+                });
+            }
+        });
+        Some(drafts)
+    }
+
+    /// Reads an object that does not decode, as far as its status goes.
+    async fn inspect(&self, object: Undecoded, desired: &Desired) -> Option<Draft> {
+        let found = tokio::time::timeout(TIMEOUT, self.api(&object.id).get_opt(&object.id.name.name)).await;
+        let found = found.ok()?.ok()??;
+        let verdict = desired.verdicts.get(&object.id)?;
+        object.draft(&found, verdict, truncated(Timestamp::now()))
+    }
+
+    async fn write(&self, draft: Draft, pace: &mut Pace) -> Result<(), Instant> {
+        let api = self.api(&draft.id);
+        let name = &draft.id.name.name;
+        let manager = draft::FIELD_MANAGER;
+        let written = match draft.decodes {
+            true => {
+                let params = PatchParams::apply(manager).force();
+                tokio::time::timeout(TIMEOUT, api.patch_status(name, &params, &Patch::Apply(&draft.body))).await
+            }
+            false => {
+                let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+                tokio::time::timeout(TIMEOUT, api.patch_status(name, &params, &Patch::Merge(&draft.body))).await
+            }
+        };
+        match written {
+            Ok(Ok(_)) => {
+                self.metrics.status_writes.inc();
+                pace.wrote(draft.id, draft.version, Instant::now());
+                draft.news.into_iter().for_each(|news| self.events.tell(news));
+                Ok(())
+            }
+            // It changed or went meanwhile, which the watch tells of.
+            Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_not_found() => Ok(()),
+            Ok(Err(error)) => Err(self.failed(&draft.id, &error.to_string())),
+            Err(_) => Err(self.failed(&draft.id, "the API server does not answer in time")),
+        }
+    }
+
+    fn failed(&self, id: &ObjectId, error: &str) -> Instant {
+        self.metrics.failed("status");
+        tracing::warn!(object = %id, error, "a status cannot be written");
+        Instant::now() + RETRY
+    }
+
+    fn api(&self, id: &ObjectId) -> Api<DynamicObject> {
+        let resource = match id.kind {
+            ObjectKind::Provider => ApiResource::erase::<Provider>(&()),
+            ObjectKind::LLMRoute => ApiResource::erase::<LLMRoute>(&()),
+        };
+        Api::namespaced_with(self.client.clone(), &id.name.namespace, &resource)
+    }
+}
+
+impl Drafts {
+    fn add<K>(
+        &mut self,
+        kind: ObjectKind,
+        object: &Guarded<K>,
+        desired: &Desired,
+        draft: impl FnOnce(&K, &ObjectId, &weir_compile::Verdict) -> Option<Draft>,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let id = ObjectId { kind, name: name_of(object) };
+        let Some(verdict) = desired.verdicts.get(&id).filter(|_| !desired.undecided.contains(&id)) else { return };
+        // Of an older or newer generation: the next compilation is on its way.
+        if object.meta().generation.unwrap_or(0) != verdict.generation {
+            return;
+        }
+        match &object.0 {
+            Ok(object) => self.drafts.extend(draft(object, &id, verdict)),
+            Err(invalid) => {
+                let version = invalid.metadata.resource_version.clone().unwrap_or_default();
+                self.undecoded.push(Undecoded { id, version });
+            }
+        }
+    }
+}
+
+/// The API server keeps whole seconds.
+fn truncated(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

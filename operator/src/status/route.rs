@@ -1,0 +1,50 @@
+//! Status of an LLMRoute. Pure.
+
+use super::conditions::{compiled, conditions, summary};
+use super::fleet::Fleet;
+use crate::publish::Desired;
+use k8s_openapi::jiff::Timestamp;
+use weir_compile::Verdict;
+use weir_crds::{Effective, LLMRoute, LLMRouteStatus};
+
+/// Lists in status are capped; totals stand beside them.
+const MAX_LISTED: usize = 64;
+/// Longest entry of such a list.
+const ENTRY_BYTES: usize = 1024;
+
+/// What stands in status at `now`.
+pub(crate) fn status(
+    route: &LLMRoute,
+    verdict: &Verdict,
+    desired: &Desired,
+    fleet: &Fleet<'_>,
+    now: Timestamp,
+) -> LLMRouteStatus {
+    let (programmed, pods) = fleet.programmed(verdict, desired);
+    let mut findings = compiled(verdict);
+    findings.push(programmed);
+    findings.extend(summary(&findings));
+    let stored = route.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let Verdict { targets_ready, targets_total, targets_bad, generation, .. } = verdict;
+    let not_ready = targets_bad.iter().take(MAX_LISTED).cloned().map(|mut entry| {
+        // The schema counts characters, of which there are never more than bytes.
+        entry.truncate(entry.floor_char_boundary(ENTRY_BYTES));
+        entry
+    });
+    LLMRouteStatus {
+        observed_generation: Some(*generation),
+        conditions: conditions(findings, stored, *generation, now),
+        effective: Some(Effective {
+            targets_ready: count(*targets_ready),
+            targets_total: count(*targets_total),
+            not_ready: not_ready.collect(),
+        }),
+        models_total: Some(count(route.spec.models.len())),
+        targets: Some(format!("{targets_ready}/{targets_total}")),
+        programmed: Some(pods),
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
