@@ -17,6 +17,7 @@ mod pipeline;
 mod refusal;
 mod relay;
 mod serve;
+pub mod signals;
 mod telemetry;
 mod upstream;
 

@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use std::process::ExitCode;
-use weir_dataplane::{Config, Gateway, feed};
+use weir_dataplane::{Config, Gateway, feed, signals};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,9 +35,11 @@ fn main() -> ExitCode {
             Err(e) => return failed(&e.to_string()),
         };
         let feeding = tokio::spawn(feed::follow(gateway.clone(), args.feed));
-        feed::until_told_to_end().await;
-        gateway.drain().run().await;
-        let _ = serving.await;
+        signals::told_to_end().await;
+        tokio::select! {
+            () = gateway.drain().run() => drop(serving.await),
+            () = signals::interrupted() => {}
+        }
         feeding.abort();
         ExitCode::SUCCESS
     })

@@ -1,10 +1,92 @@
-//! x
+//! `weir-operator`: Kubernetes objects in, config on every pod, truth in status; and the same from files.
+
+mod args;
 mod authority;
 mod brake;
 mod election;
+mod key;
 mod proof;
 mod publish;
 mod source;
 mod status;
 mod telemetry;
-fn main() {}
+mod up;
+mod validate;
+
+use args::{Args, Command, KeyCommand};
+use clap::{CommandFactory as _, FromArgMatches as _};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = match Args::from_arg_matches(&command().get_matches()) {
+        Ok(args) => args,
+        Err(e) => e.exit(),
+    };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match args.command {
+        Command::Up(args) => serve(false, up::up(args)),
+        Command::Validate(args) => print(validate::validate(&args.folder)),
+        Command::Render(args) => print(validate::render(&args.folder).map(|(snapshot, complaints)| {
+            tell(&complaints);
+            snapshot
+        })),
+        Command::Crds => print(crds()),
+        Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(|(secret, token)| {
+            tell(&format!("{}\n", *token));
+            secret
+        })),
+    }
+}
+
+/// On a laptop the defaults are its own: only its own programs may ask, and nobody balances load away first.
+fn command() -> clap::Command {
+    Args::command().mut_subcommand("up", |up| {
+        up.mut_arg("listen", |arg| arg.default_value("127.0.0.1:8080"))
+            .mut_arg("admin", |arg| arg.default_value("127.0.0.1:9090"))
+            .mut_arg("drain_delay", |arg| arg.default_value("0s"))
+            .mut_arg("drain_timeout", |arg| arg.default_value("10s"))
+    })
+}
+
+/// Runs to the end of the process.
+fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_target(false).init();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return print(Err(format!("no runtime: {e}\n"))),
+    };
+    print(runtime.block_on(work).map(|()| String::new()).map_err(|why| format!("{why}\n")))
+}
+
+fn crds() -> Result<String, String> {
+    let manifests = weir_crds::manifests();
+    let texts: Result<Vec<_>, _> = manifests.iter().map(|crd| serde_yaml::to_string(crd)).collect();
+    Ok(texts.map_err(|e| format!("{e}\n"))?.join("---\n"))
+}
+
+/// What was asked for goes to standard output, a complaint to standard error.
+fn print(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) if std::io::stdout().write_all(text.as_bytes()).is_ok() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(text) => {
+            tell(&text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For the person, beside the output.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

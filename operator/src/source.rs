@@ -1,3 +1,4 @@
 //! Where objects come from.
 
 pub(crate) mod cluster;
+pub(crate) mod files;

@@ -268,10 +268,8 @@ impl Table {
                 best = Some((rank, route));
             }
         }
-        match best {
-            Some((_, route)) if facts.caller.may_name(facts.model) => Ok(route),
-            _ => Err(unknown_model(facts.model)),
-        }
+        let (_, route) = best.ok_or_else(|| unknown_model(facts.model))?;
+        if facts.caller.may_name(facts.model) { Ok(route) } else { Err(not_for_this_key(facts.model)) }
     }
 
     /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
@@ -358,8 +356,18 @@ fn credentials(
     data.credentials.iter().filter_map(of).collect()
 }
 
+/// The route serves the model to others; the annotation on the key's own Secret leaves it out.
+fn not_for_this_key(model: &str) -> Refusal {
+    let message = format!("this API key is limited to certain models, and {:?} is not one of them", shown(model));
+    Refusal { param: Some("model".into()), ..Refusal::new(403, ErrorType::Permission, "model_not_allowed", message) }
+}
+
+fn shown(model: &str) -> String {
+    model.chars().take(128).collect()
+}
+
 fn unknown_model(model: &str) -> Refusal {
-    let shown: String = model.chars().take(128).collect();
+    let shown = shown(model);
     let message = format!(
         "the model {shown:?} does not exist here, or this credential may not use it; GET /v1/models lists those it may"
     );

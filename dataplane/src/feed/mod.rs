@@ -86,20 +86,3 @@ pub async fn follow(gateway: Arc<Gateway>, config: Config) {
         pause_ms = (pause_ms * 2).min(MAX_PAUSE_MS);
     }
 }
-
-/// Resolves at SIGTERM or SIGINT.
-pub async fn until_told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        (Err(e), _) | (_, Err(e)) => {
-            tracing::error!(error = %e, "signals cannot be received");
-            std::future::pending::<()>().await;
-        }
-    }
-}

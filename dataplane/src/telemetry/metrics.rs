@@ -156,6 +156,7 @@ fn known_error(code: &str) -> &str {
     const OURS: &[&str] = &[
         "invalid_api_key",
         "model_not_found",
+        "model_not_allowed",
         "request_too_large",
         "invalid_json",
         "invalid_type",

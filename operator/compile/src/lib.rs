@@ -2,8 +2,25 @@
 //!
 //! A bad object gets a verdict and the rest compile. Equal objects in any order give equal bytes.
 
+mod access;
+mod api_key;
+mod callers;
+mod compile;
+mod conflict;
+mod findings;
+mod index;
 mod objects;
+mod provider;
+mod reference;
+mod render;
+mod route;
+mod spec;
+mod target;
+mod url;
 mod verdict;
 
+pub use compile::compile;
 pub use objects::{Objects, Undecodable};
+pub use reference::secret_variable;
+pub use render::render;
 pub use verdict::{Compiled, Condition, CredentialVerdict, ObjectId, ObjectKind, Verdict};

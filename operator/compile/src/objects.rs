@@ -25,8 +25,11 @@ pub struct Objects {
     pub undecodable: Vec<Undecodable>,
     /// Secrets of the granted namespaces.
     pub secrets: Vec<Secret>,
-    /// Namespaces whose Secrets the operator may not read, with the command that grants it.
+    /// Namespaces whose Secrets the operator may not read.
     pub secrets_forbidden: BTreeSet<String>,
+    /// The operator's own ServiceAccount as `namespace:name`, for the command that grants it such a namespace;
+    /// empty = `weir-operator` of the platform namespace.
+    pub operator_account: String,
     /// ConfigMaps that Providers name.
     pub config_maps: Vec<ConfigMap>,
     /// All namespaces.

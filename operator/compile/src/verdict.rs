@@ -11,6 +11,8 @@ pub struct Compiled {
     pub snapshot: Snapshot,
     /// What became of each object of our kinds.
     pub verdicts: BTreeMap<ObjectId, Verdict>,
+    /// Secrets that are meant as API keys and cannot be used, with the mend.
+    pub refused_keys: BTreeMap<Name, String>,
 }
 
 /// One of our kinds.

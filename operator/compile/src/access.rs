@@ -1,0 +1,82 @@
+//! Who may use a route, as pods check it.
+//!
+//! It fails closed: whoever cannot be resolved or has not agreed is left out.
+
+use crate::findings::{Findings, Gravity};
+use crate::index::Index;
+use crate::reference;
+use std::collections::BTreeSet;
+use weir_crds::{ApiKeys, LLMRouteSpec, ServiceAccountRef};
+use weir_snapshot::{Access, AccountRef, Name};
+
+const API_KEYS: &str = "spec.access.apiKeys";
+
+/// The access of a route; without any said, for the ServiceAccounts and keys of its own namespace.
+pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index<'_>, findings: &mut Findings) -> Access {
+    let own = &name.namespace;
+    let Some(spec) = &spec.access else {
+        return Access {
+            service_accounts: vec![AccountRef { namespace: own.clone(), name: "*".into() }],
+            api_key_namespaces: vec![own.clone()],
+            ..Access::default()
+        };
+    };
+    let mut access = Access {
+        anonymous: spec.anonymous.unwrap_or(false),
+        service_accounts: accounts(&spec.service_accounts, own, index, findings),
+        ..Access::default()
+    };
+    if let Some(keys) = &spec.api_keys {
+        admit_keys(keys, own, index, &mut access, findings);
+    }
+    access
+}
+
+fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index<'_>, findings: &mut Findings) -> Vec<AccountRef> {
+    let mut accounts = BTreeSet::new();
+    for (at, account) in spec.iter().enumerate() {
+        match reference::callers(index, own, &account.namespace) {
+            Ok(()) => {
+                accounts.insert((&account.namespace, &account.name));
+            }
+            Err(unresolved) => {
+                let path = format!("spec.access.serviceAccounts[{at}].namespace");
+                findings.add(Gravity::Unresolved, unresolved.reason, path, unresolved.message);
+            }
+        }
+    }
+    accounts
+        .into_iter()
+        .map(|(namespace, name)| AccountRef { namespace: namespace.clone(), name: name.clone() })
+        .collect()
+}
+
+fn admit_keys(spec: &ApiKeys, own: &str, index: &Index<'_>, access: &mut Access, findings: &mut Findings) {
+    let namespaces: Vec<&str> = match &spec.namespaces {
+        None => vec![own],
+        Some(_) if own != index.objects.settings.platform_namespace => {
+            let message = "only routes of the platform namespace may admit API keys of other namespaces; \
+                           remove namespaces, which then means the keys of the route's own";
+            findings.add(Gravity::Invalid, "NamespacesForbidden", format!("{API_KEYS}.namespaces"), message);
+            return;
+        }
+        Some(namespaces) => index.namespaces_matching(&namespaces.selector).collect(),
+    };
+    for namespace in namespaces {
+        if let Err(unresolved) = reference::readable(index, namespace) {
+            findings.add(Gravity::Unresolved, unresolved.reason, API_KEYS, unresolved.message);
+            continue;
+        }
+        match spec.selector.as_ref().filter(|selector| !selector.is_empty()) {
+            None => access.api_key_namespaces.push(namespace.to_owned()),
+            Some(selector) => {
+                let of_namespace = index.keys.iter().filter(|(secret, _)| secret.namespace == namespace);
+                let selected = of_namespace.filter(|(_, key)| selector.matches(&key.labels));
+                let ids: BTreeSet<_> = selected.map(|(_, key)| key.data.id.clone()).collect();
+                if !ids.is_empty() {
+                    access.api_keys.insert(namespace.to_owned(), ids.into_iter().collect());
+                }
+            }
+        }
+    }
+}

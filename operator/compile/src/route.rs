@@ -1,0 +1,106 @@
+//! An LLMRoute: its names, its rule, its access, and what becomes of it when a part is bad.
+//!
+//! A bad route stays as a refusal, so that its names do not fall to another; its access is always there.
+
+use crate::findings::{Findings, Gravity};
+use crate::index::{self, Index};
+use crate::provider::Built;
+use crate::verdict::{Condition, Verdict};
+use crate::{access, spec, target};
+use std::collections::{BTreeMap, BTreeSet};
+use weir_crds::{LLMRoute, LLMRouteSpec};
+use weir_snapshot::{Access, ModelName, Name, Route};
+
+/// A route, compiled.
+pub(crate) struct BuiltRoute {
+    /// What pods get of it.
+    pub(crate) data: Route,
+    /// Who may use it.
+    pub(crate) access: Access,
+    /// What became of it.
+    pub(crate) verdict: Verdict,
+}
+
+impl BuiltRoute {
+    /// Providers of its good targets; none where it is refused.
+    pub(crate) fn providers(&self) -> BTreeSet<&Name> {
+        let rules = self.data.rules.iter().filter(|_| self.data.refusal.is_none());
+        rules.flat_map(|rule| &rule.targets).map(|target| &target.provider).collect()
+    }
+}
+
+/// Compiles a route.
+pub(crate) fn build(
+    object: &LLMRoute,
+    conflicted: Option<Condition>,
+    providers: &BTreeMap<Name, Built>,
+    index: &Index<'_>,
+) -> BuiltRoute {
+    let name = index::name(&object.metadata);
+    let mut findings = Findings::default();
+    let models = models(&object.spec, &mut findings);
+    let rules: Vec<_> = object
+        .spec
+        .rules
+        .iter()
+        .enumerate()
+        .map(|rule| target::build(rule, (&name.namespace, &models), providers, &mut findings))
+        .collect();
+    let access = access::build(&object.spec, &name, index, &mut findings);
+    let mut hostnames = object.spec.hostnames.clone();
+    hostnames.sort();
+    let retry = spec::retry(object.spec.retry.as_ref(), &mut findings);
+    let timeouts = spec::route_timeouts(object.spec.timeouts.as_ref(), &mut findings);
+    let refused = findings.first(Gravity::Invalid);
+    let refusal = refused.map(|finding| format!("it is not accepted ({}); its status says more", finding.reason));
+    let mut conditions = findings.conditions();
+    let mut complaints = findings.complaints();
+    if let Some(condition) = conflicted {
+        if condition.status {
+            complaints.push(("spec.models".into(), condition.message.clone()));
+        }
+        conditions.push(condition);
+    }
+    let verdict = Verdict {
+        generation: object.metadata.generation.unwrap_or_default(),
+        conditions,
+        complaints,
+        models: object.spec.models.len(),
+        targets_ready: rules.iter().map(|built| built.rule.targets.len()).sum(),
+        targets_total: object.spec.rules.iter().map(|rule| rule.targets.len()).sum(),
+        targets_bad: rules.iter().flat_map(|built| built.bad.iter().cloned()).collect(),
+        ..Verdict::default()
+    };
+    let data = Route {
+        created_at: index::created_at(&object.metadata),
+        hostnames,
+        models,
+        rules: rules.into_iter().map(|built| built.rule).collect(),
+        refusal,
+        retry,
+        timeouts,
+    };
+    BuiltRoute { data, access, verdict }
+}
+
+/// All names that callers may use, in order; each stands once.
+fn models(spec: &LLMRouteSpec, findings: &mut Findings) -> Vec<ModelName> {
+    let mut names: BTreeMap<String, ModelName> = BTreeMap::new();
+    for (at, model) in spec.models.iter().enumerate() {
+        let listed = model.listed.unwrap_or(true) && !model.name.ends_with('*');
+        let own = ModelName { pattern: model.name.clone(), alias_of: None, listed };
+        let aliases = model.aliases.iter().map(|alias| ModelName {
+            pattern: alias.clone(),
+            alias_of: Some(model.name.clone()),
+            listed: false,
+        });
+        for name in std::iter::once(own).chain(aliases) {
+            if names.contains_key(&name.pattern) {
+                let message = format!("the name {} stands twice in this route; remove one", name.pattern);
+                findings.add(Gravity::Invalid, "DuplicateModel", format!("spec.models[{at}]"), message);
+            }
+            names.insert(name.pattern.clone(), name);
+        }
+    }
+    names.into_values().collect()
+}

@@ -1,0 +1,39 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Runs Weir in a cluster, or without one from the same manifests.
+#[derive(Parser)]
+#[command(name = "weir-operator", version, about)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve a folder of manifests: operator and data plane in one process, no cluster needed
+    Up(crate::up::UpArgs),
+    /// Check a folder of manifests; exit code 1 and one line a complaint where something is wrong
+    Validate(Folder),
+    /// Print what the data plane would be given, secrets as fingerprints
+    Render(Folder),
+    /// Print the definitions of the kinds, for kubectl apply
+    Crds,
+    /// API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Folder {
+    /// Folder of manifests, or one file
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Mint a key: its Secret on standard output, the key itself, once, on standard error
+    New(crate::key::NewKey),
+}

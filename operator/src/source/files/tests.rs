@@ -1,0 +1,89 @@
+//! Manifests in, objects and complaints out.
+
+use super::*;
+
+fn folder(text: &str) -> Folder {
+    let folder = std::env::temp_dir().join(format!("weir-files-{:x}", fastrand::u128(..)));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a.yaml"), text).unwrap();
+    let found =
+        read(&folder, |name| (name == "WEIR_SECRET_TEAM_A_OPEN_AI_APIKEY").then(|| "sk-env".to_owned())).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    found
+}
+
+fn complaints(text: &str) -> Vec<String> {
+    let found = folder(text);
+    found
+        .complaints
+        .iter()
+        .map(|complaint| complaint.to_string().rsplit_once("a.yaml:").unwrap().1.to_owned())
+        .collect()
+}
+
+const PROVIDER: &str = "apiVersion: weir.dev/v1alpha1
+kind: Provider
+metadata:
+  name: p
+  namespace: team-a
+spec:
+  type: OpenAI
+";
+
+#[test]
+fn a_complaint_names_line_object_field_and_mend() {
+    let text = format!(
+        "{PROVIDER}  models:\n    - name: m\n      contextWidnow: 5\n    - name: m\n  timeouts:\n    attempt: 5\n"
+    );
+    let found = complaints(&text);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found[0].starts_with("10: Provider team-a/p spec.models[0].contextWidnow is no field here; there are "),
+        "{}",
+        found[0]
+    );
+    assert_eq!(found[1], "11: Provider team-a/p spec.models[1] is there twice: its name must be its own");
+    assert_eq!(
+        found[2],
+        "13: Provider team-a/p spec.timeouts.attempt must be a text; quote it if it looks like something else"
+    );
+}
+
+#[test]
+fn the_rules_of_the_kind_are_applied_where_they_stand() {
+    let found = complaints(&PROVIDER.replace("OpenAI", "Mock\n  endpoint:\n    url: https://x.example/v1"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("type Mock answers from the gateway itself: remove endpoint and tls"), "{found:?}");
+}
+
+#[test]
+fn broken_yaml_twins_and_unknown_kinds_are_told_and_the_rest_is_read() {
+    assert!(complaints("a: [").first().is_some_and(|text| text.contains("is no YAML")));
+    let twins =
+        format!("{PROVIDER}---\n{PROVIDER}---\napiVersion: weir.dev/v1alpha1\nkind: Toaster\nmetadata: {{name: x}}\n");
+    let found = folder(&twins);
+    assert_eq!(found.objects.providers.len(), 2);
+    assert!(found.complaints[0].message.contains("is a second Provider team-a/p"), "{:?}", found.complaints);
+    assert!(found.complaints[1].message.contains("Weir has no Toaster"));
+    let other = folder("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n");
+    assert_eq!((other.complaints.len(), other.ignored), (0, vec!["Deployment d".to_owned()]));
+}
+
+#[test]
+fn a_key_comes_from_a_secret_or_from_the_environment_and_its_absence_names_both() {
+    let keyed = |name: &str| format!("{PROVIDER}  credentials:\n    - name: main\n      secretRef: {{name: {name}}}\n");
+    let found = folder(&keyed("open-ai"));
+    assert_eq!(found.complaints, []);
+    assert_eq!(found.objects.secrets[0].data.as_ref().unwrap()["apiKey"].0, b"sk-env");
+    let missing = folder(&keyed("other"));
+    let complaints = missing.complaints_of(&weir_compile::compile(&missing.objects));
+    let text = complaints.iter().map(ToString::to_string).collect::<String>();
+    assert!(
+        text.contains("spec.credentials[0].secretRef") && text.contains("WEIR_SECRET_TEAM_A_OTHER_APIKEY"),
+        "{text}"
+    );
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: other, namespace: team-a}\nstringData: {apiKey: sk-file}\n";
+    let found = folder(&format!("{}{secret}", keyed("other")));
+    assert_eq!(found.complaints, []);
+    assert_eq!(found.objects.secrets[0].data.as_ref().unwrap()["apiKey"].0, b"sk-file");
+}

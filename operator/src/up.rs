@@ -1,0 +1,87 @@
+//! `up`: the same compile and the same data plane in one process, from a folder that is watched.
+//!
+//! A folder with mistakes changes nothing: they are printed, and the last good config stays.
+
+use crate::source::files;
+use clap::Args;
+use notify::{RecursiveMode, Watcher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use weir_dataplane::{Config, Gateway, signals};
+
+/// Editors write a file in several steps; this long after the last one it is read.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What to serve, and where.
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// Folder of manifests
+    folder: PathBuf,
+    #[command(flatten)]
+    config: Config,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
+    let UpArgs { folder, config } = args;
+    let gateway = Gateway::new(config);
+    let (_watcher, mut changes) = watch(&folder)?;
+    let mut shown = String::new();
+    apply(&gateway, &folder, &mut shown);
+    let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
+    tracing::info!("send requests to http://{listen}/v1/chat/completions");
+    let following = tokio::spawn({
+        let gateway = Arc::clone(&gateway);
+        async move {
+            while changes.recv().await.is_some() {
+                while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+                apply(&gateway, &folder, &mut shown);
+            }
+        }
+    });
+    signals::told_to_end().await;
+    tokio::select! {
+        () = gateway.drain().run() => drop(serving.await),
+        () = signals::interrupted() => {}
+    }
+    following.abort();
+    Ok(())
+}
+
+fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver<()>), String> {
+    let failed = |e: notify::Error| format!("{}: cannot be watched: {e}", folder.display());
+    let (sender, receiver) = unbounded_channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = sender.send(());
+        }
+    })
+    .map_err(failed)?;
+    watcher.watch(folder, RecursiveMode::Recursive).map_err(failed)?;
+    Ok((watcher, receiver))
+}
+
+/// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
+fn apply(gateway: &Arc<Gateway>, folder: &Path, shown: &mut String) {
+    let found = match files::read(folder, |name| std::env::var(name).ok()) {
+        Ok(found) => found,
+        Err(e) => return tracing::error!("{}: {e}", folder.display()),
+    };
+    let compiled = weir_compile::compile(&found.objects);
+    let complaints: String = found.complaints_of(&compiled).iter().map(|complaint| format!("\n{complaint}")).collect();
+    if *shown != complaints {
+        shown.clone_from(&complaints);
+        if !complaints.is_empty() {
+            tracing::error!("the folder has mistakes; the last good config stays:{complaints}");
+        }
+    }
+    if !complaints.is_empty() {
+        return;
+    }
+    for rejected in gateway.apply(compiled.snapshot) {
+        tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
+    }
+    tracing::info!(routes = found.objects.routes.len(), providers = found.objects.providers.len(), "config applied");
+}
