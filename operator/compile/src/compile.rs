@@ -10,7 +10,7 @@ use crate::verdict::{Compiled, Condition, ObjectId, ObjectKind, Verdict};
 use crate::{callers, conflict};
 use std::collections::BTreeMap;
 use weir_crds::LLMRoute;
-use weir_snapshot::{Credential, Kind, Name, Resource, ResourceId, Snapshot};
+use weir_snapshot::{Consent, Credential, Kind, Name, Resource, ResourceId, Snapshot};
 
 /// Compiles the objects. Every object of our kinds has a verdict, and equal objects in any order give equal bytes.
 pub fn compile(objects: &Objects) -> Compiled {
@@ -53,10 +53,14 @@ pub fn compile(objects: &Objects) -> Compiled {
     compiled
 }
 
-/// Every Provider; one that does not decode is there too, and nobody may use it.
+/// Every Provider; one that cannot be read is there too, so that its own routes are told to look at its status.
 fn providers(index: &Index<'_>) -> BTreeMap<Name, Built> {
     let unread = index.objects.undecodable.iter().filter(|held| held.id.kind == ObjectKind::Provider);
-    let unread = unread.map(|held| (held.id.name.clone(), Built::default()));
+    let unread = unread.map(|held| {
+        let name = held.id.name.clone();
+        let consent = Consent { all: false, namespaces: vec![name.namespace.clone()] };
+        (name, Built { consent, ..Built::default() })
+    });
     let read = index.objects.providers.iter().map(|p| (index::name(&p.metadata), provider::build(p, index)));
     unread.chain(read).collect()
 }

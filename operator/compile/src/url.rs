@@ -31,6 +31,9 @@ pub(crate) fn check(url: &str, plaintext: bool, settings: &Settings) -> Result<S
         return Err(Refused::Form(format!("the URL holds `{bad}`; give a base URL such as https://host/v1 only")));
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/".contains(&b)) {
+        return Err(form("the URL's path holds what must be percent-encoded there"));
+    }
     if path.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(form("the URL's path holds . or .. as a part; write the path out"));
     }
@@ -146,6 +149,7 @@ mod tests {
             "https://a..b/",
             "https://-a.example/",
             "https://a/../b",
+            "https://a/<b>",
             "https://2130706433/",
             "https://0x7f000001/",
             "https://0x7f.1/",
