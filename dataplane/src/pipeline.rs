@@ -112,19 +112,16 @@ async fn work(
     (account, outcome)
 }
 
-/// A caller without a credential whose request no anonymous route serves is told to bring one.
+/// A caller without a credential is told to bring one, unless there are models for such callers too.
 fn matching<'l>(live: &'l Live, facts: &Facts<'_>, headers: &HeaderMap) -> Result<&'l Arc<Route>, Refusal> {
     live.table.matching(facts).map_err(|unknown| {
         let nobody = *facts.caller == Caller::anonymous();
-        if !nobody {
+        if !nobody || !live.table.models(facts.caller, facts.hostname).is_empty() {
             return unknown;
         }
         let mut refusal = weir_policy::unauthenticated();
         if !headers.contains_key(hyper::header::AUTHORIZATION) {
-            refusal.message =
-                "no credential was sent: send a Weir API key, or a ServiceAccount token with audience \"weir\", as \
-                               `Authorization: Bearer …`"
-                    .into();
+            refusal.message = format!("no credential was sent: {}", weir_policy::SEND_CREDENTIAL);
         }
         refusal
     })

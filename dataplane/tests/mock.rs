@@ -132,7 +132,7 @@ async fn what_is_wrong_with_a_request_is_said() {
     let gateway = gateway();
     gateway.apply(snapshot(mock()));
     for (path, body, expected) in [
-        ("/v1/chat/completions", r#"{"model":"nope","messages":[]}"#, "no credential was sent"),
+        ("/v1/chat/completions", r#"{"model":"nope","messages":[]}"#, "GET /v1/models lists"),
         ("/v1/chat/completions", r#"{"model":"demo"}"#, "`messages` must be"),
         ("/v1/chat/completions", "{", "not valid JSON"),
         ("/v2/x", "", "POST /v1/chat/completions"),

@@ -65,7 +65,7 @@ pub(crate) fn new(wanted: &NewKey) -> Result<(String, Zeroizing<String>), String
         metadata.insert("annotations".into(), annotations.into());
     }
     let text = serde_yaml::to_string(&manifest).map_err(|e| e.to_string())?;
-    Ok((text, api_key::token(&id, secret)))
+    Ok((format!("{}\n", text.trim_end()), api_key::token(&id, secret)))
 }
 
 fn timestamp(text: &str) -> Result<String, String> {

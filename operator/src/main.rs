@@ -1,5 +1,6 @@
 //! `weir-operator`: Kubernetes objects in, config on every pod, truth in status; and the same from files.
 
+mod admin;
 mod args;
 mod authority;
 mod brake;
@@ -7,6 +8,8 @@ mod election;
 mod key;
 mod proof;
 mod publish;
+mod reconcile;
+mod run;
 mod source;
 mod status;
 mod telemetry;
@@ -15,7 +18,7 @@ mod validate;
 
 use args::{Args, Command, KeyCommand};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match args.command {
+        Command::Run(args) => serve(true, async { run::run(args).await.map_err(|why| why.to_string()) }),
         Command::Up(args) => serve(false, up::up(args)),
         Command::Validate(args) => print(validate::validate(&args.folder)),
         Command::Render(args) => print(validate::render(&args.folder).map(|(snapshot, complaints)| {
@@ -55,7 +59,8 @@ fn command() -> clap::Command {
 /// Runs to the end of the process.
 fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     if json {
         log.json().flatten_event(true).init();
     } else {

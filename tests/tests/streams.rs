@@ -94,9 +94,12 @@ fn recorded() -> Vec<String> {
 #[tokio::test]
 async fn f13_a_stream_cut_at_any_byte_never_looks_whole_and_never_shows_half_an_event() {
     let upstream = Provider::start().await;
-    // The same upstream fails hundreds of times on purpose: it must come back at once.
-    let patient = json!({"consecutiveFailures": 1000, "minEjection": "1ms", "maxEjection": "1ms"});
-    let gateway = gateway(&upstream, |object| object["spec"]["health"] = patient.clone(), &[]).await;
+    // The same upstream fails thousands of times on purpose: it comes back at once, and no try is repeated.
+    let mut object = provider("default", "upstream", &upstream.url(), MODEL);
+    object["spec"]["health"] = json!({"consecutiveFailures": 1000, "minEjection": "1ms", "maxEjection": "1ms"});
+    let mut route = open_route("default", "chat", MODEL, &["upstream"]);
+    route["spec"]["retry"] = json!({"maxAttempts": 1});
+    let gateway = Gateway::up(&file(&[object, route])).await;
     let mut asked = 0;
     for stream in recorded() {
         let finished_at = stream.find("\"finish_reason\":\"stop\"").expect("a finish");

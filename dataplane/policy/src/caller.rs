@@ -174,13 +174,12 @@ impl Caller {
     }
 }
 
+/// What a caller can do about a missing or wrong credential.
+pub const SEND_CREDENTIAL: &str =
+    "send a Weir API key, or a ServiceAccount token with audience \"weir\", as `Authorization: Bearer …`";
+
 /// The one answer to every credential that is not good.
 pub fn unauthenticated() -> Refusal {
-    Refusal::new(
-        401,
-        ErrorType::Authentication,
-        "invalid_api_key",
-        "the credential is not valid here: send a Weir API key, or a ServiceAccount token with audience \"weir\", \
-         as `Authorization: Bearer …`",
-    )
+    let message = format!("the credential is not valid here: {SEND_CREDENTIAL}");
+    Refusal::new(401, ErrorType::Authentication, "invalid_api_key", message)
 }

@@ -12,7 +12,7 @@ mod plan;
 mod price;
 mod table;
 
-pub use caller::{Caller, CallerKind, TokenClaims, unauthenticated};
+pub use caller::{Caller, CallerKind, SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
 pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};
 pub use plan::{Load, Plan, Step};
