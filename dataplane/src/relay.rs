@@ -8,9 +8,12 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::pipeline::{Answered, Job};
+use crate::refusal;
+use crate::telemetry::Telemetry;
 use crate::upstream::Source;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -29,6 +32,7 @@ const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 pub(crate) struct Stream {
     state: State,
     clock: Clock,
+    telemetry: Arc<Telemetry>,
     /// Resolves when the process is about to end.
     farewell: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -235,12 +239,23 @@ impl Stream {
     }
 
     fn new(state: State, gateway: &Gateway) -> Self {
-        Self { state, clock: gateway.clock, farewell: Box::pin(gateway.drain.farewell()) }
+        Self {
+            state,
+            clock: gateway.clock,
+            telemetry: Arc::clone(&gateway.telemetry),
+            farewell: Box::pin(gateway.drain.farewell()),
+        }
     }
 
-    /// The next bytes for the client.
+    /// The next bytes for the client. A panic ends this stream with the error event and nothing else.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Poll::Ready(event) = self.poll_state(cx) {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.poll_state(cx)));
+        let Ok(polled) = polled else {
+            self.telemetry.metrics.panics.inc();
+            self.state = State::Ended;
+            return Poll::Ready(Some(encode_error_event(&refusal::internal())));
+        };
+        if let Poll::Ready(event) = polled {
             return Poll::Ready(event);
         }
         ready!(self.farewell.as_mut().poll(cx));
@@ -327,3 +342,6 @@ fn tally(account: &mut Account, part: Option<&Part>) {
     tally.events += u64::from(part.content);
     tally.text_bytes += part.text_bytes as u64;
 }
+
+#[cfg(test)]
+mod tests;

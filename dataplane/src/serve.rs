@@ -3,13 +3,14 @@
 use crate::body::Body;
 use crate::config::Limits;
 use crate::gateway::{Gateway, StartError};
+use crate::telemetry::Telemetry;
 use crate::{pipeline, refusal};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -109,7 +110,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<
         let gateway = Arc::clone(&gateway);
         service_fn(move |request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(contained(gateway, request).await) }
+            async move { Ok::<_, Infallible>(answer(gateway, request).await) }
         })
     };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -127,20 +128,22 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<
     }
 }
 
-/// A panic costs its own request and nothing else.
-async fn contained(gateway: Arc<Gateway>, request: Request<Incoming>) -> hyper::Response<Body> {
+async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
     let draining = gateway.drain.has_begun() && request.version() <= hyper::Version::HTTP_11;
     let telemetry = Arc::clone(&gateway.telemetry);
-    let answer = AssertUnwindSafe(pipeline::answer(gateway, request)).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_| {
-        telemetry.metrics.panics.inc();
-        let message = "the gateway failed on this request; other requests are not affected";
-        refusal::respond(&Refusal::new(500, ErrorType::Server, "internal_error", message))
-    });
+    let mut response = contain(&telemetry, pipeline::answer(gateway, request)).await;
     if draining {
-        response.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// A panic costs its own request and nothing else.
+async fn contain(telemetry: &Telemetry, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        telemetry.metrics.panics.inc();
+        refusal::respond(&refusal::internal())
+    })
 }
 
 /// Reads a request body within its bounds. A declared length over the bound is refused unread.
@@ -186,4 +189,19 @@ pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) 
         Ok(all.map_or(first, BytesMut::freeze))
     };
     tokio::time::timeout(Limits::BODY_TIMEOUT, read).await.map_err(slow)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn f70_a_panic_costs_one_request_and_is_counted() {
+        let telemetry = Telemetry::start();
+        let response = contain(&telemetry, async { panic!("a stage failed") }).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(telemetry.metrics.panics.get(), 1);
+        let next = contain(&telemetry, async { Response::new(Body::whole(Bytes::from_static(b"ok"))) }).await;
+        assert_eq!(next.status(), 200);
+    }
 }

@@ -115,6 +115,12 @@ impl Mock {
 }
 
 impl Answer {
+    /// An answer of these bytes, each after its pause; `cut` = broken at the end.
+    #[cfg(test)]
+    pub(crate) fn scripted(pieces: impl IntoIterator<Item = (Duration, Bytes)>, cut: bool) -> Self {
+        Self { pieces: pieces.into_iter().collect(), wait: None, cut }
+    }
+
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         if let Some(wait) = &mut self.wait {
             ready!(wait.as_mut().poll(cx));

@@ -11,6 +11,8 @@ mod pool;
 mod send;
 mod source;
 
+#[cfg(test)]
+pub(crate) use mock::Answer as ScriptedAnswer;
 pub(crate) use origin::{Origin, Trust};
 pub(crate) use send::{Answer, Outgoing, send};
 pub(crate) use source::Source;
