@@ -35,7 +35,7 @@ pub(crate) fn provider<'b>(
     let name = Name::new(wanted.namespace.as_deref().unwrap_or(from), &wanted.name);
     match providers.get_key_value(&name).filter(|(_, built)| permits(&built.consent, from)) {
         Some((name, built)) => built.data.as_ref().map(|data| (name, data)).ok_or_else(|| {
-            Unresolved::new("ProviderUnusable", format!("the Provider {name} cannot be used; its status says why"))
+            Unresolved::new("ProviderUnusable", format!("the Provider {name} cannot be used itself; mend it first"))
         }),
         None if name.namespace == from => {
             Err(Unresolved::new("ProviderNotFound", format!("there is no Provider {name}; create it")))

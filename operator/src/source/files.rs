@@ -9,15 +9,18 @@ mod schema;
 
 pub(crate) use complaint::Complaint;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::ObjectMeta;
 use node::Document;
 use schema::Kinds;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, secret_variable};
-use weir_snapshot::Settings;
+use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Undecodable, secret_variable};
+use weir_snapshot::{Name, Settings};
 
 /// Ranges that a laptop's upstreams may be in besides public ones.
 const LOCAL_RANGES: [&str; 6] = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
@@ -26,6 +29,9 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Namespace whose routes serve every namespace, as the chart's README installs it.
 const PLATFORM_NAMESPACE: &str = "weir-system";
 
+/// Label by which a namespace can be selected by name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
 /// What a folder holds.
 #[derive(Default)]
 pub(crate) struct Folder {
@@ -33,8 +39,8 @@ pub(crate) struct Folder {
     pub(crate) complaints: Vec<Complaint>,
     /// Objects of other kinds, which a cluster would take and Weir does not need.
     pub(crate) ignored: Vec<String>,
-    /// Where each of our objects stands.
-    places: BTreeMap<ObjectId, Document>,
+    /// Where each object stands, by kind and name.
+    places: BTreeMap<(String, Name), Document>,
 }
 
 /// Reads every `.yaml` and `.yml` file below a folder, in order of their paths.
@@ -89,13 +95,22 @@ impl Folder {
     pub(crate) fn complaints_of(&self, compiled: &Compiled) -> Vec<Complaint> {
         let mut out = self.complaints.clone();
         for (id, verdict) in &compiled.verdicts {
-            let Some(document) = self.places.get(id) else { continue };
+            // What is wrong with one that cannot be read was said where it was read.
+            let unread = self.objects.undecodable.iter().any(|held| held.id == *id);
+            let Some(document) = self.places.get(&(format!("{:?}", id.kind), id.name.clone())).filter(|_| !unread)
+            else {
+                continue;
+            };
             for (field, message) in &verdict.complaints {
                 let complaint = document.complaint(field, message.clone());
                 if !out.iter().any(|held| held.same_place(&complaint)) {
                     out.push(complaint);
                 }
             }
+        }
+        for (name, message) in &compiled.refused_keys {
+            let document = self.places.get(&("Secret".to_owned(), name.clone()));
+            out.extend(document.map(|document| document.complaint("", format!("is no API key: {message}"))));
         }
         out.sort();
         out
@@ -145,22 +160,38 @@ impl Folder {
                 Err(e) => complaints.push(document.complaint("", format!("cannot be read: {e}"))),
             }
         }
-        self.complaints.extend(complaints);
-        let id = ObjectId { kind, name };
-        if let Some(first) = self.places.get(&id) {
-            let message = format!("is a second {id}; the first is at {}", first.place("metadata.name"));
-            self.complaints.push(document.complaint("metadata.name", message));
-        } else {
-            self.places.insert(id, document);
+        if let Some(first) = complaints.first() {
+            let id = ObjectId { kind, name: name.clone() };
+            self.objects.undecodable.push(Undecodable { id, generation: 0, error: first.message.clone() });
         }
+        self.complaints.extend(complaints);
+        self.place(name, document);
     }
 
     fn plain<K: DeserializeOwned>(&mut self, mut document: Document, list: impl Fn(&mut Objects) -> &mut Vec<K>) {
-        let _ = document.name_in(DEFAULT_NAMESPACE);
+        let Some(name) = document.name_in(DEFAULT_NAMESPACE) else {
+            let complaint = document.complaint("metadata.name", "is missing: every object has a name");
+            return self.complaints.push(complaint);
+        };
         match serde_json::from_value(document.value.clone()) {
             Ok(object) => list(&mut self.objects).push(object),
             // The text of a Secret must not be quoted.
             Err(e) => self.complaints.push(document.complaint("", format!("cannot be read: {:?} error", e.classify()))),
+        }
+        self.place(name, document);
+    }
+
+    /// Remembers where an object stands, and complains of a second one of its name.
+    fn place(&mut self, name: Name, document: Document) {
+        let kind = document.value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match self.places.entry((kind, name)) {
+            Entry::Vacant(free) => drop(free.insert(document)),
+            Entry::Occupied(held) => {
+                let (kind, name) = held.key();
+                let message =
+                    format!("is a second {kind} {name}; the first is at {}", held.get().place("metadata.name"));
+                self.complaints.push(document.complaint("metadata.name", message));
+            }
         }
     }
 
@@ -168,23 +199,24 @@ impl Folder {
     fn imply_namespaces(&mut self) {
         let objects = &mut self.objects;
         let held: BTreeSet<String> = objects.namespaces.iter().filter_map(|held| held.metadata.name.clone()).collect();
-        let metadata = |meta: &kube::api::ObjectMeta| meta.namespace.clone();
+        let metadata = |meta: &ObjectMeta| meta.namespace.clone();
         let mut named: BTreeSet<String> =
             objects.providers.iter().filter_map(|held| metadata(&held.metadata)).collect();
         named.extend(objects.routes.iter().filter_map(|held| metadata(&held.metadata)));
         named.extend(objects.secrets.iter().filter_map(|held| metadata(&held.metadata)));
         named.extend(objects.service_accounts.iter().filter_map(|held| metadata(&held.metadata)));
         for name in named.difference(&held) {
-            let mut namespace = Namespace::default();
-            namespace.metadata.name = Some(name.clone());
-            namespace.metadata.labels =
-                Some(BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), name.clone())]));
-            objects.namespaces.push(namespace);
+            let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+            objects.namespaces.push(Namespace { metadata, ..Namespace::default() });
+        }
+        for ObjectMeta { name, labels, .. } in objects.namespaces.iter_mut().map(|held| &mut held.metadata) {
+            // As the API server labels it.
+            labels.get_or_insert_default().extend(name.clone().map(|name| (NAME_LABEL.to_owned(), name)));
         }
         for secret in &mut objects.secrets {
             let data = secret.data.get_or_insert_default();
             for (key, text) in secret.string_data.take().unwrap_or_default() {
-                data.insert(key, k8s_openapi::ByteString(text.into_bytes()));
+                data.insert(key, ByteString(text.into_bytes()));
             }
         }
     }
@@ -193,26 +225,30 @@ impl Folder {
     /// neither does.
     fn fill_from_environment(&mut self, environment: impl Fn(&str) -> Option<String>) {
         let objects = &mut self.objects;
+        let name_of = |metadata: &ObjectMeta| {
+            Name::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+        };
+        let written: BTreeSet<Name> = objects.secrets.iter().map(|secret| name_of(&secret.metadata)).collect();
+        let mut filled: BTreeMap<Name, Secret> = BTreeMap::new();
         for provider in &objects.providers {
             let namespace = provider.metadata.namespace.clone().unwrap_or_default();
-            for credential in &provider.spec.credentials {
-                let (name, key) =
-                    (&credential.secret_ref.name, credential.secret_ref.key.as_deref().unwrap_or("apiKey"));
-                let found = objects.secrets.iter().position(|secret| {
-                    secret.metadata.namespace.as_ref() == Some(&namespace)
-                        && secret.metadata.name.as_ref() == Some(name)
+            for wanted in provider.spec.credentials.iter().map(|credential| &credential.secret_ref) {
+                let key = wanted.key.as_deref().unwrap_or("apiKey");
+                let name = Name::new(&namespace, &wanted.name);
+                let text = environment(&secret_variable(&namespace, &wanted.name, key)).filter(|text| !text.is_empty());
+                let Some(text) = text.filter(|_| !written.contains(&name)) else { continue };
+                let secret = filled.entry(name).or_insert_with_key(|name| Secret {
+                    metadata: ObjectMeta {
+                        namespace: Some(name.namespace.clone()),
+                        name: Some(name.name.clone()),
+                        ..ObjectMeta::default()
+                    },
+                    ..Secret::default()
                 });
-                let variable = secret_variable(&namespace, name, key);
-                let (None, Some(text)) = (found, environment(&variable).filter(|text| !text.is_empty())) else {
-                    continue;
-                };
-                let mut secret = Secret::default();
-                secret.metadata.namespace = Some(namespace.clone());
-                secret.metadata.name = Some(name.clone());
-                secret.data = Some(BTreeMap::from([(key.to_owned(), k8s_openapi::ByteString(text.into_bytes()))]));
-                objects.secrets.push(secret);
+                secret.data.get_or_insert_default().insert(key.to_owned(), ByteString(text.into_bytes()));
             }
         }
+        objects.secrets.extend(filled.into_values());
     }
 }
 

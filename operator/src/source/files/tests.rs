@@ -7,7 +7,7 @@ fn folder(text: &str) -> Folder {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("a.yaml"), text).unwrap();
     let found =
-        read(&folder, |name| (name == "WEIR_SECRET_TEAM_A_OPEN_AI_APIKEY").then(|| "sk-env".to_owned())).unwrap();
+        read(&folder, |name| name.starts_with("WEIR_SECRET_TEAM_A_OPEN_AI_").then(|| "sk-env".to_owned())).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     found
 }
@@ -65,6 +65,9 @@ fn broken_yaml_twins_and_unknown_kinds_are_told_and_the_rest_is_read() {
     assert_eq!(found.objects.providers.len(), 2);
     assert!(found.complaints[0].message.contains("is a second Provider team-a/p"), "{:?}", found.complaints);
     assert!(found.complaints[1].message.contains("Weir has no Toaster"));
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+    let twins = folder(&format!("{secret}---\n{secret}"));
+    assert!(twins.complaints[0].message.contains("is a second Secret default/s"), "{:?}", twins.complaints);
     let other = folder("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n");
     assert_eq!((other.complaints.len(), other.ignored), (0, vec!["Deployment d".to_owned()]));
 }
@@ -86,4 +89,34 @@ fn a_key_comes_from_a_secret_or_from_the_environment_and_its_absence_names_both(
     let found = folder(&format!("{}{secret}", keyed("other")));
     assert_eq!(found.complaints, []);
     assert_eq!(found.objects.secrets[0].data.as_ref().unwrap()["apiKey"].0, b"sk-file");
+}
+
+#[test]
+fn every_key_of_an_absent_secret_comes_from_the_environment() {
+    let credential =
+        |name: &str, key: &str| format!("    - name: {name}\n      secretRef: {{name: open-ai, key: {key}}}\n");
+    let text = format!("{PROVIDER}  credentials:\n{}{}", credential("a", "apiKey"), credential("b", "api.key"));
+    let found = folder(&text);
+    let data = found.objects.secrets[0].data.as_ref().unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["api.key", "apiKey"]);
+}
+
+#[test]
+fn a_secret_that_is_no_key_is_told() {
+    let text =
+        "apiVersion: v1\nkind: Secret\ntype: weir.dev/api-key\nmetadata: {name: app}\nstringData: {current: x}\n";
+    let found = folder(text);
+    let complaints = found.complaints_of(&weir_compile::compile(&found.objects));
+    assert!(complaints[0].to_string().contains("Secret default/app is no API key: the label"), "{complaints:?}");
+}
+
+#[test]
+fn a_fault_is_told_once_and_its_users_are_sent_to_it() {
+    let route = "---\napiVersion: weir.dev/v1alpha1\nkind: LLMRoute\nmetadata: {name: r, namespace: team-a}\n\
+        spec:\n  models: [{name: m}]\n  rules: [{targets: [{name: t, providerRef: {name: p}}]}]\n";
+    let found = folder(&format!("{PROVIDER}  modelPolicy: Some\n{route}"));
+    let complaints = found.complaints_of(&weir_compile::compile(&found.objects));
+    assert_eq!(complaints.len(), 2, "{complaints:#?}");
+    assert!(complaints[0].to_string().contains("must be one of Listed, Any"), "{complaints:#?}");
+    assert!(complaints[1].to_string().contains("cannot be used itself; mend it first"), "{complaints:#?}");
 }
