@@ -13,6 +13,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run in a cluster: watch the objects, publish to the pods, write status
+    Run(crate::run::RunArgs),
     /// Serve a folder of manifests: operator and data plane in one process, no cluster needed
     Up(crate::up::UpArgs),
     /// Check a folder of manifests; exit code 1 and one line a complaint where something is wrong

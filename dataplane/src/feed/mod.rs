@@ -23,6 +23,7 @@ const REDIAL_JITTER_MS: u64 = 1_000;
 
 /// Where the operator is, and how this pod proves itself.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "feed")]
 pub struct Config {
     /// Addresses of the operator, host:port; a name with several addresses counts for all of them
     #[arg(long, env = "WEIR_OPERATOR", value_delimiter = ',', required = true)]
