@@ -59,7 +59,10 @@ fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver
         }
     })
     .map_err(failed)?;
-    watcher.watch(folder, RecursiveMode::Recursive).map_err(failed)?;
+    // A single file is watched by its folder: editors replace it by another.
+    let parent = folder.parent().filter(|_| folder.is_file());
+    let watched = parent.map_or(folder, |parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    watcher.watch(watched, RecursiveMode::Recursive).map_err(failed)?;
     Ok((watcher, receiver))
 }
 

@@ -26,10 +26,10 @@ impl Complaint {
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, object, field, message } = self;
-        write!(f, "{}:{line}: ", file.display())?;
-        for part in [object, field].into_iter().filter(|part| !part.is_empty()) {
-            write!(f, "{part} ")?;
+        write!(f, "{}:{line}: {object}", file.display())?;
+        if !field.is_empty() {
+            write!(f, " {field}")?;
         }
-        write!(f, "{message}")
+        write!(f, ": {message}")
     }
 }

@@ -38,14 +38,14 @@ fn a_complaint_names_line_object_field_and_mend() {
     let found = complaints(&text);
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(
-        found[0].starts_with("10: Provider team-a/p spec.models[0].contextWidnow is no field here; there are "),
+        found[0].starts_with("10: Provider team-a/p spec.models[0].contextWidnow: is no field here; there are "),
         "{}",
         found[0]
     );
-    assert_eq!(found[1], "11: Provider team-a/p spec.models[1] is there twice: its name must be its own");
+    assert_eq!(found[1], "11: Provider team-a/p spec.models[1]: is there twice: its name must be its own");
     assert_eq!(
         found[2],
-        "13: Provider team-a/p spec.timeouts.attempt must be a text; quote it if it looks like something else"
+        "13: Provider team-a/p spec.timeouts.attempt: must be a text; quote it if it looks like something else"
     );
 }
 
@@ -107,7 +107,7 @@ fn a_secret_that_is_no_key_is_told() {
         "apiVersion: v1\nkind: Secret\ntype: weir.dev/api-key\nmetadata: {name: app}\nstringData: {current: x}\n";
     let found = folder(text);
     let complaints = found.complaints_of(&weir_compile::compile(&found.objects));
-    assert!(complaints[0].to_string().contains("Secret default/app is no API key: the label"), "{complaints:?}");
+    assert!(complaints[0].to_string().contains("Secret default/app: is no API key: the label"), "{complaints:?}");
 }
 
 #[test]
