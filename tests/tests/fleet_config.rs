@@ -35,7 +35,8 @@ async fn once_ready_the_very_next_request_on_each_pod_sees_it() {
     served(&fleet, "short").await;
 
     delete(&fleet, "llmroute/chat", TEAM);
-    until_status(&fleet.clients(), MODEL, 404).await;
+    // No route is left for callers without a credential, so one is asked for.
+    until_status(&fleet.clients(), MODEL, 401).await;
     fleet.apply(&[open_route(TEAM, "renamed", MODEL, &["upstream"])]);
     fleet.wait_ready("llmroute/renamed", TEAM);
     served(&fleet, MODEL).await;

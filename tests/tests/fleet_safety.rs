@@ -46,7 +46,7 @@ async fn f47_routes_that_vanish_without_being_seen_to_go_are_kept_until_a_person
     kubectl::run(&fleet.api, &["annotate", "deployment/weir-operator", "-n", NAMESPACE, &allow], "")
         .expect("annotated");
     for name in &names {
-        until_status(&fleet.clients(), name, 404).await;
+        until_status(&fleet.clients(), name, 401).await;
     }
 }
 
