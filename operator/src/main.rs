@@ -75,7 +75,7 @@ fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode
 
 fn crds() -> Result<String, String> {
     let manifests = weir_crds::manifests();
-    let texts: Result<Vec<_>, _> = manifests.iter().map(|crd| serde_yaml::to_string(crd)).collect();
+    let texts: Result<Vec<_>, _> = manifests.iter().map(serde_yaml::to_string).collect();
     Ok(texts.map_err(|e| format!("{e}\n"))?.join("---\n"))
 }
 

@@ -32,7 +32,7 @@ impl Document {
         })?;
         let documents = nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(|node| {
             let mut lines = BTreeMap::new();
-            let value = flatten(node, String::new(), &mut lines);
+            let value = flatten(node, "", &mut lines);
             Self { file: file.to_path_buf(), value, lines }
         });
         Ok(documents.collect())
@@ -120,8 +120,8 @@ enum Node {
 }
 
 /// The plain value; lines go into the map. A field's line is that of its name.
-fn flatten(node: Spanned<Node>, path: String, lines: &mut BTreeMap<String, u64>) -> Value {
-    lines.entry(path.clone()).or_insert_with(|| node.referenced.line());
+fn flatten(node: Spanned<Node>, path: &str, lines: &mut BTreeMap<String, u64>) -> Value {
+    lines.entry(path.to_owned()).or_insert_with(|| node.referenced.line());
     match node.value {
         Node::Null => Value::Null,
         Node::Bool(value) => value.into(),
@@ -129,14 +129,14 @@ fn flatten(node: Spanned<Node>, path: String, lines: &mut BTreeMap<String, u64>)
         Node::Text(value) => value.into(),
         Node::List(items) => {
             let items = items.into_iter().enumerate();
-            items.map(|(n, item)| flatten(item, format!("{path}[{n}]"), lines)).collect::<Vec<_>>().into()
+            items.map(|(n, item)| flatten(item, &format!("{path}[{n}]"), lines)).collect::<Vec<_>>().into()
         }
         Node::Map(members) => {
             let mut map = Map::new();
             for (name, member) in members {
                 let path = if path.is_empty() { name.value.clone() } else { format!("{path}.{}", name.value) };
                 lines.insert(path.clone(), name.referenced.line());
-                map.insert(name.value, flatten(member, path, lines));
+                map.insert(name.value, flatten(member, &path, lines));
             }
             map.into()
         }
