@@ -182,3 +182,6 @@ fn signing_key(token: &str, issuer: &Issuer) -> Option<(DecodingKey, Algorithm)>
     );
     (asymmetric && header.alg.family() == key.family()).then_some((key, header.alg))
 }
+
+#[cfg(test)]
+mod tests;

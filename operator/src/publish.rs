@@ -9,6 +9,8 @@ mod server;
 mod service;
 mod session;
 
+#[cfg(test)]
+pub(crate) use delta::Holdings;
 pub(crate) use delta::{Desired, Kept};
 pub(crate) use pods::{PodState, Pods};
 pub(crate) use server::{Listener, serve};

@@ -9,7 +9,7 @@ use crate::election::{Election, EpochFloor, Leadership};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::Reconcile;
-use crate::source::cluster::{Cluster, Given};
+use crate::source::cluster::{self, Cluster, Given};
 use crate::status::{Events, Reporter};
 use crate::telemetry::Metrics;
 use ipnet::IpNet;
@@ -24,8 +24,8 @@ use weir_snapshot::Settings;
 
 /// A connection to the API server; it is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two reads of it; a watch hears a bookmark every minute.
-const READ_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between two reads of it; longer than a watch lasts, so that only a dead connection meets it.
+const READ_TIMEOUT: Duration = Duration::from_secs(cluster::WATCH_SECONDS as u64 + 5);
 /// How long streams and the Lease may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -10,6 +10,8 @@ mod fleet;
 mod provider;
 mod report;
 mod route;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use events::{Events, News};
 pub(crate) use report::Reporter;

@@ -25,6 +25,14 @@ pub(crate) struct PodState {
     pub(crate) observed: Vec<ProviderState>,
 }
 
+#[cfg(test)]
+impl PodState {
+    /// A pod that has these.
+    pub(crate) fn of(holdings: Holdings) -> Self {
+        Self { stream: 0, superseded: Arc::default(), gateway: String::new(), holdings, observed: Vec::new() }
+    }
+}
+
 /// All pods with a stream, by UID.
 pub(crate) struct Pods {
     pods: Mutex<BTreeMap<String, PodState>>,

@@ -10,6 +10,7 @@ mod secrets;
 mod wanted;
 
 pub(crate) use cache::{Cache, Seen, name_of};
+pub(crate) use follow::WATCH_SECONDS;
 pub(crate) use wanted::Task;
 
 use crate::brake::Brake;

@@ -16,6 +16,10 @@ use std::time::Duration;
 /// Pauses after failures in a row; the last bounds how long after its return the API server is noticed (F40).
 const PAUSES: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(10));
 
+/// After that the API server ends a watch, and it is begun anew; a connection that died without a word is
+/// noticed soon after.
+pub(crate) const WATCH_SECONDS: u32 = 25;
+
 /// What can be watched.
 pub(crate) trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
 impl<K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Watched for K {}
@@ -49,7 +53,9 @@ pub(crate) fn events<K: Watched>(
     api: Api<K>,
     config: watcher::Config,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
-    watcher(api, config).backoff(Pauses::default()).modify(|object| object.managed_fields_mut().clear())
+    watcher(api, config.timeout(WATCH_SECONDS))
+        .backoff(Pauses::default())
+        .modify(|object| object.managed_fields_mut().clear())
 }
 
 /// Doubling pauses with jitter.
