@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_snapshot::envelope::{Commit, Put, Rejected, Remove};
-use weir_snapshot::{Digest, FEATURES, Kind, Resource, ResourceId};
+use weir_snapshot::{Digest, FEATURES, Kind, Name, Resource, ResourceId};
 
 /// Longest reason that is sent back.
 const MAX_REASON: usize = 1_024;
@@ -129,17 +129,16 @@ impl Holding {
         self.held.iter().map(|(id, held)| (id.clone(), Arc::clone(&held.resource))).collect()
     }
 
-    /// Forgets a resource that could not be applied, so that it is not reported as held.
-    pub(super) fn reject(&mut self, rejected: crate::Rejection) -> Option<Rejected> {
+    /// Takes back a resource that could not be applied: what is served in its stead stays, without a digest, so
+    /// that it is not reported as what was pushed.
+    pub(super) fn reject(&mut self, rejected: crate::Rejection, served: Option<Arc<Resource>>) -> Option<Rejected> {
         let crate::Rejection { id, reason } = rejected;
         let Held { digest, resource: _ } = self.held.remove(&id)?;
-        let put = Put {
-            kind: id.kind.as_str().into(),
-            namespace: id.name.namespace,
-            name: id.name.name,
-            digest: digest.0,
-            ..Put::default()
-        };
+        let Name { namespace, name } = id.name.clone();
+        let put = Put { kind: id.kind.as_str().into(), namespace, name, digest: digest.0, ..Put::default() };
+        if let Some(resource) = served {
+            self.held.insert(id, Held { digest: Digest(String::new()), resource });
+        }
         Some(rejection(put, reason))
     }
 
@@ -213,6 +212,21 @@ mod tests {
             ]
         );
         assert_eq!(holding.len(), 1, "the access of r is gone, the consent of p stays");
+    }
+
+    #[test]
+    fn what_could_not_be_applied_leaves_its_last_good_version_over_later_commits() {
+        let mut holding = Holding::default();
+        holding.put(put(&Resource::Consent(Consent::default()), "p"));
+        holding.commit(&Commit { epoch: 1, revision: 1 }).unwrap();
+        let (id, good) = holding.iter().next().map(|(id, held)| (id.clone(), Arc::clone(&held.resource))).unwrap();
+        holding.put(put(&Resource::Consent(Consent { all: true, ..Consent::default() }), "p"));
+        holding.commit(&Commit { epoch: 1, revision: 2 }).unwrap();
+        let rejected = crate::Rejection { id: id.clone(), reason: "x".into() };
+        assert!(holding.reject(rejected, Some(good)).is_some());
+        holding.commit(&Commit { epoch: 1, revision: 3 }).unwrap();
+        assert!(matches!(&*holding.resources()[&id], Resource::Consent(consent) if !consent.all));
+        assert_eq!(holding.iter().next().unwrap().1.digest.0, "", "it is not reported as what was pushed");
     }
 
     #[test]

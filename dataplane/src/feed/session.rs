@@ -126,11 +126,15 @@ fn hello(config: &Config, token: String, incarnation: &str, holding: &Holding) -
 async fn apply(gateway: &Arc<Gateway>, config: &Config, holding: &mut Holding, commit: &Commit) -> Result<Ack, String> {
     let refused =
         holding.commit(commit).map_err(|e| format!("its epoch is {}, older than {}", commit.epoch, e.seen))?;
-    let (resources, gateway) = (holding.resources(), Arc::clone(gateway));
-    let unusable = tokio::task::spawn_blocking(move || gateway.apply_resources(resources)).await;
+    let (resources, applying) = (holding.resources(), Arc::clone(gateway));
+    let unusable = tokio::task::spawn_blocking(move || applying.apply_resources(resources)).await;
     let unusable = unusable.map_err(|e| format!("the config could not be applied: {e}"))?;
+    let live = gateway.live.load_full();
     let mut rejected = refused;
-    rejected.extend(unusable.into_iter().filter_map(|rejected| holding.reject(rejected)));
+    rejected.extend(unusable.into_iter().filter_map(|rejected| {
+        let served = live.resources.get(&rejected.id).cloned();
+        holding.reject(rejected, served)
+    }));
     for rejected in &rejected {
         let id = format!("{} {}/{}", rejected.kind, rejected.namespace, rejected.name);
         tracing::warn!(resource = %id, reason = %rejected.reason, "a resource was rejected");
