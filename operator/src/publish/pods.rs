@@ -17,8 +17,6 @@ const MAX_PODS: usize = 4096;
 pub(crate) struct PodState {
     stream: u64,
     superseded: Arc<Notify>,
-    /// Deployment that it says it belongs to.
-    pub(crate) gateway: String,
     /// What it has.
     pub(crate) holdings: Holdings,
     /// What it saw of upstreams.
@@ -29,7 +27,7 @@ pub(crate) struct PodState {
 impl PodState {
     /// A pod that has these.
     pub(crate) fn of(holdings: Holdings) -> Self {
-        Self { stream: 0, superseded: Arc::default(), gateway: String::new(), holdings, observed: Vec::new() }
+        Self { stream: 0, superseded: Arc::default(), holdings, observed: Vec::new() }
     }
 }
 
@@ -58,7 +56,7 @@ impl Pods {
     }
 
     /// Enters the stream of a pod; `None` when there are too many.
-    pub(super) fn enter(self: &Arc<Self>, uid: &str, gateway: String, holdings: Holdings) -> Option<Membership> {
+    pub(super) fn enter(self: &Arc<Self>, uid: &str, holdings: Holdings) -> Option<Membership> {
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         let superseded = Arc::new(Notify::new());
         {
@@ -66,8 +64,7 @@ impl Pods {
             if pods.len() >= MAX_PODS && !pods.contains_key(uid) {
                 return None;
             }
-            let state =
-                PodState { stream, superseded: Arc::clone(&superseded), gateway, holdings, observed: Vec::new() };
+            let state = PodState { stream, superseded: Arc::clone(&superseded), holdings, observed: Vec::new() };
             if let Some(older) = pods.insert(uid.to_owned(), state) {
                 older.superseded.notify_one();
             }

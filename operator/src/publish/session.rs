@@ -105,7 +105,7 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
     let held: BTreeMap<_, _> = held.into_iter().filter_map(known).collect();
     tracing::info!(pod = pod.name, gateway, incarnation, held = held.len(), "a pod follows");
     let holdings = Holdings { held, rejected: BTreeMap::new(), features: features.into_iter().collect() };
-    let member = shared.pods.enter(&pod.uid, gateway, holdings);
+    let member = shared.pods.enter(&pod.uid, holdings);
     let member = member.ok_or_else(|| End::Closed(Status::resource_exhausted("too many pods follow already")))?;
     let now = Instant::now();
     Ok(Session {

@@ -90,7 +90,7 @@ impl Cluster {
         let changed = watch::Sender::new(0);
         let sender = changed.clone();
         let tell: Arc<dyn Fn(Seen) + Send + Sync> = Arc::new(move |_| sender.send_modify(|version| *version += 1));
-        let starter = Starter { client, metrics, tell: &tell };
+        let starter = Starter { metrics, tell: &tell };
         let mut tasks = Vec::new();
         let everywhere = watcher::Config::default;
         let pods = Api::namespaced(client.clone(), &given.namespace);
@@ -189,7 +189,6 @@ impl Cluster {
 }
 
 struct Starter<'a> {
-    client: &'a Client,
     metrics: &'a Arc<Metrics>,
     tell: &'a Arc<dyn Fn(Seen) + Send + Sync>,
 }

@@ -24,6 +24,11 @@ impl<'a> Fleet<'a> {
         Self { ready, pods: streams }
     }
 
+    /// Whether every Ready pod has a stream.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.ready.iter().all(|(uid, _)| self.pods.contains_key(uid))
+    }
+
     /// `Programmed`, with the count that columns show.
     pub(crate) fn programmed(&self, verdict: &Verdict, desired: &Desired) -> (Finding, String) {
         let lags: Vec<String> = self

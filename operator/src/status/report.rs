@@ -28,6 +28,8 @@ use weir_snapshot::Name;
 
 /// Changes come together; so that a new object is written once its pods have acknowledged, not before too.
 const GATHER: Duration = Duration::from_millis(30);
+/// Pods find a new leader within that time; until then their absence says nothing of them.
+const REDIAL: Duration = Duration::from_secs(10);
 /// One write.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failure.
@@ -47,6 +49,8 @@ pub(crate) struct Reporter {
 /// What was done before and need not be done again.
 struct Done {
     pace: Pace,
+    /// Since when this process leads.
+    leads_since: Option<Instant>,
     /// Versions of objects that do not decode and whose status was found right.
     inspected: BTreeMap<ObjectId, String>,
     /// API keys that were told of, with what ails them.
@@ -57,6 +61,8 @@ struct Done {
 struct Drafts {
     drafts: Vec<Draft>,
     undecoded: Vec<Undecoded>,
+    /// Whether every Ready pod has a stream.
+    whole: bool,
 }
 
 impl Reporter {
@@ -64,7 +70,7 @@ impl Reporter {
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let (mut pods, mut objects) = (self.pods.changes(), self.cluster.changes());
         let pace = Pace::new(Instant::now());
-        let mut done = Done { pace, inspected: BTreeMap::new(), keys: BTreeMap::new() };
+        let mut done = Done { pace, leads_since: None, inspected: BTreeMap::new(), keys: BTreeMap::new() };
         loop {
             let next = self.round(&mut done).await;
             let again = async {
@@ -86,10 +92,17 @@ impl Reporter {
 
     /// Writes what is due; says when more will be.
     async fn round(&self, done: &mut Done) -> Option<Instant> {
-        let desired = self.desired.borrow().clone()?;
+        let Some(desired) = self.desired.borrow().clone() else {
+            done.leads_since = None;
+            return None;
+        };
+        let redial = *done.leads_since.get_or_insert_with(Instant::now) + REDIAL;
         self.tell_of_keys(&desired, &mut done.keys);
-        let Done { pace, inspected, keys: _ } = done;
-        let Drafts { mut drafts, undecoded } = self.drafts(&desired)?;
+        let Done { pace, leads_since: _, inspected, keys: _ } = done;
+        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired)?;
+        if !whole && Instant::now() < redial {
+            return Some(redial);
+        }
         pace.keep(|id| desired.verdicts.contains_key(id));
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
         for object in undecoded {
@@ -143,9 +156,10 @@ impl Reporter {
     fn drafts(&self, desired: &Desired) -> Option<Drafts> {
         let (providers, routes) = (self.cluster.providers.all()?, self.cluster.routes.all()?);
         let (pods, now) = (self.cluster.pods.all()?, truncated(Timestamp::now()));
-        let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new() };
+        let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new(), whole: true };
         self.pods.read(|streams| {
             let fleet = Fleet::new(&pods, streams);
+            drafts.whole = fleet.is_whole();
             for object in &providers {
                 drafts.add(ObjectKind::Provider, object, desired, |object, id, verdict| {
                     let new = provider::status(object, id, verdict, desired, &fleet, now);

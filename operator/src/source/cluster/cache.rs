@@ -42,11 +42,6 @@ impl<K> Cache<K> {
         state.complete.then(|| state.objects.values().cloned().collect())
     }
 
-    /// One object.
-    pub(crate) fn get(&self, name: &Name) -> Option<Arc<K>> {
-        self.lock().objects.get(name).cloned()
-    }
-
     /// Whether the objects were listed completely.
     pub(crate) fn is_complete(&self) -> bool {
         self.lock().complete
