@@ -100,7 +100,7 @@ fn replaced(manifest: &str) -> Result<(String, String), String> {
 }
 
 fn timestamp(text: &str) -> Result<String, String> {
-    text.parse::<jiff::Timestamp>()
+    text.parse::<k8s_openapi::jiff::Timestamp>()
         .map(|_| text.to_owned())
         .map_err(|_| "write it like 2027-01-31T00:00:00Z".to_owned())
 }
