@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Config, ResourceExt};
 use rcgen::SigningKey as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -44,7 +44,7 @@ impl ApiServer {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_keys(folder.path());
-        let etcd_port = free_port();
+        let etcd_port = free_address().port();
         let etcd = start_etcd(folder.path(), etcd_port);
         let this = Self { folder, port: free_port_at(ADDRESS), etcd_port, server: Mutex::new(None), _etcd: etcd };
         this.resume().await;
@@ -178,9 +178,9 @@ impl ApiServer {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    free_port_at("127.0.0.1")
+/// An address whose port was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port_at("127.0.0.1")))
 }
 
 fn free_port_at(address: &str) -> u16 {
@@ -201,7 +201,7 @@ fn write_keys(folder: &Path) {
 }
 
 fn start_etcd(folder: &Path, port: u16) -> Process {
-    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://{}", free_address()));
     let mut command = Command::new(crate::tool("WEIR_TESTS_ETCD"));
     command
         .arg("--data-dir")

@@ -13,7 +13,7 @@ pub use operator::Operator;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-use crate::apiserver::ApiServer;
+use crate::apiserver::{ApiServer, free_address};
 use crate::client::Client;
 use crate::helm::{self, NAMESPACE};
 use crate::kubectl;
@@ -80,9 +80,10 @@ impl Fleet {
         Self { dataplanes: Vec::new(), operators: Vec::new(), api, release }
     }
 
-    /// Starts one more operator, or the one of this number again.
+    /// Starts one more operator, or the one of this number again at its address.
     pub async fn start_operator(&mut self, number: usize) {
-        let operator = Operator::start(&self.api, self.deployment("weir-operator"), number).await;
+        let address = self.operators.get(number).map_or_else(free_address, Operator::address);
+        let operator = Operator::start(&self.api, self.deployment("weir-operator"), number, address).await;
         put(&mut self.operators, number, operator);
     }
 

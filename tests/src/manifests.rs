@@ -31,7 +31,14 @@ pub fn route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Va
     })
 }
 
-/// The same for everybody, without any credential.
+/// An LLMRoute for everybody that serves `alias` from the `model` of one Provider.
+pub fn aliased_route(namespace: &str, alias: &str, provider: &str, model: &str) -> Value {
+    let mut route = open_route(namespace, alias, alias, &[provider]);
+    route["spec"]["rules"][0]["targets"][0]["model"] = json!(model);
+    route
+}
+
+/// The same as [`route`] for everybody, without any credential.
 pub fn open_route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Value {
     let mut route = route(namespace, name, model, providers);
     route["spec"]["access"] = json!({"anonymous": true});

@@ -3,15 +3,19 @@
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use weir_tests::client::Client;
 use weir_tests::fleet::{Fleet, TEAM};
-use weir_tests::manifests::{open_route, provider};
+use weir_tests::manifests::{aliased_route, open_route, provider};
 use weir_tests::provider::Provider;
 use weir_tests::wait;
 
 const MODEL: &str = "gpt-test";
 
-/// Requests without pause until it is stopped; every failure is kept.
+/// Between two requests of one caller: the load is there to notice failures, not to starve what it watches.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Requests until it is stopped; every failure is kept.
 struct Load {
     running: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
@@ -45,7 +49,9 @@ impl Load {
 
 async fn ask(client: Client, running: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Vec<String> {
     let mut failures = Vec::new();
+    let mut pace = tokio::time::interval(PACE);
     while running.load(Ordering::Relaxed) {
+        pace.tick().await;
         let reply = client.chat(MODEL).await;
         if reply.status != 200 {
             failures.push(format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body)));
@@ -74,7 +80,7 @@ async fn another_operator_leads_when_the_leader_is_killed() {
     let first = fleet.leader().await;
     fleet.operators[first].process.kill();
     load.answers(20).await;
-    fleet.apply(&[open_route(TEAM, "later", "later", &["upstream"])]);
+    fleet.apply(&[aliased_route(TEAM, "later", "upstream", MODEL)]);
     assert_ne!(fleet.leader().await, first);
     fleet.wait_ready("llmroute/later", TEAM);
     load.answers(20).await;
@@ -119,7 +125,7 @@ async fn two_hundred_changes_fail_no_request_of_an_unchanged_route() {
     let fleet = serving(&upstream).await;
     let load = load(&fleet);
     for change in 0..200 {
-        let mut other = open_route(TEAM, "other", "other", &["upstream"]);
+        let mut other = aliased_route(TEAM, "other", "upstream", MODEL);
         other["spec"]["rules"][0]["targets"][0]["weight"] = json!(1 + change);
         fleet.apply(&[other]);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_tests::fleet::{Fleet, TEAM, until_status};
 use weir_tests::helm::NAMESPACE;
 use weir_tests::kubectl;
-use weir_tests::manifests::{api_key, open_route, provider, route, secret};
+use weir_tests::manifests::{aliased_route, api_key, open_route, provider, route, secret};
 use weir_tests::provider::Provider;
 use weir_tests::wait;
 
@@ -17,11 +17,7 @@ async fn f47_routes_that_vanish_without_being_seen_to_go_are_kept_until_a_person
     let mut fleet = Fleet::start().await;
     let names: Vec<_> = (0..12).map(|number| format!("r{number}")).collect();
     let mut objects = vec![provider(TEAM, "upstream", &upstream.url(), MODEL)];
-    objects.extend(names.iter().map(|name| {
-        let mut route = open_route(TEAM, name, name, &["upstream"]);
-        route["spec"]["rules"][0]["targets"][0]["model"] = json!(MODEL);
-        route
-    }));
+    objects.extend(names.iter().map(|name| aliased_route(TEAM, name, "upstream", MODEL)));
     fleet.apply(&objects);
     for name in &names {
         fleet.wait_ready(&format!("llmroute/{name}"), TEAM);
@@ -72,7 +68,7 @@ async fn f49_another_leader_finds_everything_done_and_writes_nothing() {
     let second = fleet.leader().await;
     assert_ne!(first, second);
     // A later change is in status, so whatever the new leader had to write before is written.
-    fleet.apply(&[open_route(TEAM, "later", "later", &["upstream"])]);
+    fleet.apply(&[aliased_route(TEAM, "later", "upstream", MODEL)]);
     fleet.wait_ready("llmroute/later", TEAM);
     let mut after = versions(&fleet);
     after.remove("\"later\"");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 
 use super::args;
-use crate::apiserver::{ApiServer, free_port};
+use crate::apiserver::{ApiServer, free_address};
 use crate::gateway::{self, binary};
 use crate::helm::NAMESPACE;
 use crate::kubectl;
@@ -24,19 +24,21 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(super) async fn start(api: &ApiServer, deployment: &Value, number: usize) -> Self {
+    pub(super) async fn start(api: &ApiServer, deployment: &Value, number: usize, address: SocketAddr) -> Self {
         let name = format!("weir-operator-{number}");
         kubectl::apply_objects(api, &[args::pod(deployment, &name)]);
         let token = api.token(NAMESPACE, "weir-operator", crate::apiserver::ISSUER, None).await;
         let folder = api.folder().join(&name);
-        let (listen, admin) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
-        let replace =
-            [("--listen", listen.as_str()), ("--admin", &admin), ("--pod-name", &name), ("--advertise", &listen)];
+        let (listen, admin) = (address.to_string(), free_address());
+        let replace = [
+            ("--listen", listen.as_str()),
+            ("--admin", &admin.to_string()),
+            ("--pod-name", &name),
+            ("--advertise", &listen),
+        ];
         let mut command = binary("weir-operator");
         command.args(args::of(deployment, &folder, &replace)).env("KUBECONFIG", api.kubeconfig(&name, &token));
         let process = Process::spawn(&name, &mut command);
-        let address = listen.parse().expect("an address");
-        let admin = admin.parse().expect("an address");
         gateway::ready(&process, admin).await;
         Self { name, process, address, admin }
     }
@@ -58,7 +60,9 @@ pub(super) async fn leader(api: &ApiServer, operators: &[Operator]) -> usize {
     wait::until("one operator leads", || async {
         let lease = leases.list(&Default::default()).await.ok()?.items.into_iter().next()?;
         let holder = lease.spec?.holder_identity?;
-        operators.iter().position(|operator| operator.name == holder && operator.process.exited().is_none())
+        // The name of its Pod, and what tells two of its processes apart.
+        let pod = holder.split('_').next()?;
+        operators.iter().position(|operator| operator.name == pod && operator.process.exited().is_none())
     })
     .await
 }
