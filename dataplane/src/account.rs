@@ -3,13 +3,12 @@
 //! Nothing here waits: a client that leaves at any moment settles by the same drop.
 
 use crate::clock::unix;
+use crate::record::{CallerRecord, CostRecord, FailedAttempt, Record, usage_record};
 use crate::telemetry::Telemetry;
-use serde::Serialize;
 use std::sync::Arc;
 use tokio::time::Instant;
 use weir_dialect::{Refusal, Usage, UsageSource};
 use weir_policy::{Caller, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
-use weir_snapshot::Name;
 
 /// Status of a request whose client left before an answer.
 const CLIENT_CLOSED: u16 = 499;
@@ -33,94 +32,6 @@ pub(crate) struct Tally {
     /// Events with content.
     pub(crate) events: u64,
     pub(crate) text_bytes: u64,
-}
-
-/// What is kept of a request; prompts and answers are not.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Record {
-    /// Unix milliseconds of its arrival.
-    pub(crate) time_ms: u64,
-    pub(crate) request_id: String,
-    pub(crate) path: &'static str,
-    pub(crate) status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error_type: Option<String>,
-    /// Whether the error came after the answer had begun.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) error_in_stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) caller: Option<CallerRecord>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
-    pub(crate) route: Option<Name>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
-    pub(crate) provider: Option<Name>,
-    /// What the client named, cut to 128 characters.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) request_model: String,
-    /// What the route's configuration calls it; for metrics.
-    #[serde(skip)]
-    pub(crate) model_label: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) upstream_model: Option<String>,
-    pub(crate) stream: bool,
-    pub(crate) attempts: u32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) failed_attempts: Vec<FailedAttempt>,
-    #[serde(flatten)]
-    pub(crate) usage: UsageRecord,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cost: Option<CostRecord>,
-    /// Answered by a model without a price.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) unpriced: bool,
-    pub(crate) duration_us: u64,
-    /// To the first content of a stream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) time_to_first_token_us: Option<u64>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct CallerRecord {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    namespace: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    team: Option<String>,
-}
-
-/// An attempt that gave no answer.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct FailedAttempt {
-    target: String,
-    pub(crate) error: &'static str,
-    message: String,
-    /// The provider may have worked on it; its estimated input is charged to nobody.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ambiguous_input_tokens: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct UsageRecord {
-    pub(crate) usage_source: &'static str,
-    pub(crate) input_tokens: u64,
-    pub(crate) cache_read_tokens: u64,
-    pub(crate) output_tokens: u64,
-    pub(crate) reasoning_tokens: u64,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct CostRecord {
-    pub(crate) currency: String,
-    /// Decimal units.
-    pub(crate) amount: String,
-    #[serde(skip)]
-    pub(crate) units: f64,
 }
 
 impl Account {
@@ -268,20 +179,4 @@ impl Drop for Account {
         self.settle();
         self.telemetry.settle(&self.record);
     }
-}
-
-const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRecord {
-    let Usage { input, cache_read, output, reasoning } = *usage;
-    UsageRecord {
-        usage_source: source.as_str(),
-        input_tokens: input,
-        cache_read_tokens: cache_read,
-        output_tokens: output,
-        reasoning_tokens: reasoning,
-    }
-}
-
-#[expect(clippy::ref_option, reason = "serde calls it so")]
-fn display<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&name.as_ref().map(ToString::to_string).unwrap_or_default())
 }

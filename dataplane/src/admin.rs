@@ -1,7 +1,8 @@
 //! The admin listener: probes, metrics, and the config without its secrets. It has a runtime of its own,
 //! so that load on requests never fails a probe.
 
-use crate::gateway::{Gateway, StartError};
+use crate::config::StartError;
+use crate::gateway::Gateway;
 use crate::serve::listen;
 use bytes::Bytes;
 use http_body_util::Full;

@@ -1,7 +1,6 @@
 //! From headers to a caller. No network, no API server: keys and token signatures are checked against
 //! what was pushed.
 
-use crate::live::Live;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use jsonwebtoken::jwk::JwkSet;
@@ -10,7 +9,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_dialect::Refusal;
-use weir_policy::{Caller, TokenClaims, unauthenticated};
+use weir_policy::{Caller, Table, TokenClaims, unauthenticated};
 use weir_snapshot::Issuer;
 
 /// Tokens whose signature was found good, remembered by their whole digest.
@@ -80,7 +79,12 @@ fn is_asymmetric(algorithm: Algorithm) -> bool {
 
 /// The caller of a request. A credential that has the form of one and is not good is refused everywhere;
 /// anything else, such as the placeholder that SDKs insist on, is no credential.
-pub(crate) fn authenticate(headers: &HeaderMap, live: &Live, unix_s: i64) -> Result<Caller, Refusal> {
+pub(crate) fn authenticate(
+    headers: &HeaderMap,
+    table: &Table,
+    verifier: &Verifier,
+    unix_s: i64,
+) -> Result<Caller, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Caller::anonymous()) };
     let credential = header.to_str().ok().and_then(|text| {
         let (scheme, credential) = text.split_once(' ')?;
@@ -88,10 +92,10 @@ pub(crate) fn authenticate(headers: &HeaderMap, live: &Live, unix_s: i64) -> Res
     });
     let credential = credential.ok_or_else(unauthenticated)?;
     if credential.starts_with("weir_") {
-        Caller::of_key(&live.table, credential, unix_s)
+        Caller::of_key(table, credential, unix_s)
     } else if credential.bytes().filter(|b| *b == b'.').count() == 2 {
-        let claims = live.verifier.claims(credential).ok_or_else(unauthenticated)?;
-        Caller::of_token(&live.table, &claims, unix_s)
+        let claims = verifier.claims(credential).ok_or_else(unauthenticated)?;
+        Caller::of_token(table, &claims, unix_s)
     } else {
         Ok(Caller::anonymous())
     }

@@ -70,6 +70,26 @@ impl Limits {
     pub const STREAM_MS: u64 = 3_600_000;
 }
 
+/// Why a data plane could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be listened on.
+    Listen(SocketAddr, std::io::Error),
+    /// The TLS files could not be used.
+    Tls(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(address, e) => write!(f, "cannot listen on {address}: {e}; choose another address"),
+            Self::Tls(why) => write!(f, "cannot use the TLS files: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
 /// Reads `600s`, `10m`, `1h` or `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

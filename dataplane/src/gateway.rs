@@ -5,10 +5,8 @@ use crate::config::Config;
 use crate::drain::Drain;
 use crate::live::{Live, Rejection};
 use crate::telemetry::Telemetry;
-use crate::{admin, serve};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_snapshot::{Resource, ResourceId, Snapshot};
 
@@ -23,26 +21,6 @@ pub struct Gateway {
     applying: Mutex<()>,
 }
 
-/// Why a data plane could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address could not be listened on.
-    Listen(SocketAddr, std::io::Error),
-    /// The TLS files could not be used.
-    Tls(String),
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Listen(address, e) => write!(f, "cannot listen on {address}: {e}; choose another address"),
-            Self::Tls(why) => write!(f, "cannot use the TLS files: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
 impl Gateway {
     /// A data plane that does not listen yet.
     pub fn new(config: Config) -> Arc<Self> {
@@ -54,15 +32,6 @@ impl Gateway {
             telemetry: Telemetry::start(),
             applying: Mutex::new(()),
         })
-    }
-
-    /// Listens on both addresses and serves until [`Gateway::drain`] is done. Returns the bound addresses at
-    /// once and what to await for the end.
-    pub fn start(self: &Arc<Self>) -> Result<(SocketAddr, SocketAddr, tokio::task::JoinHandle<()>), StartError> {
-        let admin = admin::start(self)?;
-        let (listen, serving) = serve::start(self)?;
-        tracing::info!(%listen, %admin, "serving");
-        Ok((listen, admin, serving))
     }
 
     /// Replaces the whole config. What cannot be used is named, and keeps its last good version.

@@ -9,14 +9,14 @@ use crate::clock::unix_s;
 use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::live::Live;
-use crate::relay::{Reader, Relay, Stream, StreamLimits, Watch};
+use crate::receive::receive;
+use crate::refusal;
+use crate::relay::{Answered, Job, Reader, Relay, Stream, StreamLimits, Watch};
 use crate::upstream::{Answer, Outgoing, send};
-use crate::{refusal, serve};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,22 +26,11 @@ use weir_policy::{
     Caller, Credential, Facts, Failure, FailureKind, Plan, Route, Step, Target, classify_error, classify_status,
 };
 
-/// What a request came to.
-pub(crate) enum Answered {
-    /// A whole answer and the provider's id of it.
-    Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
-    /// A stream that has begun.
-    Stream { relay: Box<Relay>, watch: Watch },
-}
-
 /// What one attempt got.
 enum Got {
     Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
     Stream(Box<Relay>),
 }
-
-/// The work on a request; dropped when the client leaves.
-pub(crate) type Job = Pin<Box<dyn Future<Output = (Account, Result<Answered, Refusal>)> + Send>>;
 
 /// Answers any request.
 pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -94,9 +83,9 @@ async fn work(
 ) -> (Account, Result<Answered, Refusal>) {
     let outcome = async {
         let live = gateway.live.load_full();
-        let caller = authenticate(&headers, &live, unix_s())?;
+        let caller = authenticate(&headers, &live.table, &live.verifier, unix_s())?;
         account.called_by(&caller);
-        let body = serve::receive(body, &headers, gateway.config.max_body_bytes).await?;
+        let body = receive(body, &headers, gateway.config.max_body_bytes).await?;
         let call = Call::read(&body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);
         streams.store(call.stream, Ordering::Relaxed);
@@ -341,7 +330,7 @@ fn json(bytes: Bytes) -> Response<Body> {
 fn models(gateway: &Gateway, headers: &HeaderMap, id: Option<&str>) -> Response<Body> {
     let mut account = Account::open(&gateway.telemetry, "/v1/models");
     let live = gateway.live.load();
-    let answer = authenticate(headers, &live, unix_s()).and_then(|caller| {
+    let answer = authenticate(headers, &live.table, &live.verifier, unix_s()).and_then(|caller| {
         account.called_by(&caller);
         let hostname = hostname(headers);
         let Some(id) = id else { return Ok(encode_models(&live.table.models(&caller, hostname.as_deref()))) };

@@ -3,7 +3,7 @@
 use crate::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use weir_dialect::{ErrorType, Refusal, openai};
+use weir_dialect::{Refusal, openai};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -23,10 +23,4 @@ pub(crate) fn respond(refusal: &Refusal) -> Response<Body> {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(if should { "true" } else { "false" }));
     }
     response
-}
-
-/// The gateway's own failure.
-pub(crate) fn internal() -> Refusal {
-    let message = "the gateway failed on this request; other requests are not affected";
-    Refusal::new(500, ErrorType::Server, "internal_error", message)
 }

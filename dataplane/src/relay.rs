@@ -7,11 +7,10 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::gateway::Gateway;
-use crate::pipeline::{Answered, Job};
-use crate::refusal;
 use crate::telemetry::Telemetry;
 use crate::upstream::Source;
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -27,6 +26,17 @@ use weir_snapshot::Health;
 
 /// Between two keep-alives while an answer has not begun.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// What a request came to.
+pub(crate) enum Answered {
+    /// A whole answer and the provider's id of it.
+    Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
+    /// A stream that has begun.
+    Stream { relay: Box<Relay>, watch: Watch },
+}
+
+/// The work on a request; dropped when the client leaves.
+pub(crate) type Job = Pin<Box<dyn Future<Output = (Account, Result<Answered, Refusal>)> + Send>>;
 
 /// The body of a streamed answer.
 pub(crate) struct Stream {
@@ -253,7 +263,7 @@ impl Stream {
         let Ok(polled) = polled else {
             self.telemetry.metrics.panics.inc();
             self.state = State::Ended;
-            return Poll::Ready(Some(encode_error_event(&refusal::internal())));
+            return Poll::Ready(Some(encode_error_event(&Refusal::internal())));
         };
         if let Poll::Ready(event) = polled {
             return Poll::Ready(event);

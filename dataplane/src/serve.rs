@@ -1,14 +1,13 @@
-//! Accepting: listener, TLS, connections with their bounds, request bodies, and what a panic costs.
+//! Accepting: listener, TLS, connections with their bounds, and what a panic costs.
 
 use crate::body::Body;
-use crate::config::Limits;
-use crate::gateway::{Gateway, StartError};
+use crate::config::{Limits, StartError};
+use crate::gateway::Gateway;
 use crate::telemetry::Telemetry;
 use crate::{pipeline, refusal};
-use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use weir_dialect::{ErrorType, Refusal};
+use weir_dialect::Refusal;
 
 mod tls;
 
@@ -142,53 +141,8 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<B
 async fn contain(telemetry: &Telemetry, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
         telemetry.metrics.panics.inc();
-        refusal::respond(&refusal::internal())
+        refusal::respond(&Refusal::internal())
     })
-}
-
-/// Reads a request body within its bounds. A declared length over the bound is refused unread.
-pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let message = format!("the body is over {most} bytes");
-        Refusal::new(413, ErrorType::TooLarge, "request_too_large", message)
-    };
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        let message = "compressed request bodies are not accepted; send the JSON as it is";
-        return Err(Refusal::new(415, ErrorType::InvalidRequest, "unsupported_content_encoding", message));
-    }
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > most) {
-        return Err(too_large());
-    }
-    let slow = |_| Refusal::new(408, ErrorType::Timeout, "request_body_timeout", "the request body came too slowly");
-    let read = async {
-        let mut first = Bytes::new();
-        let mut all: Option<BytesMut> = None;
-        loop {
-            let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
-            let Some(frame) = tokio::time::timeout(Limits::BODY_IDLE, frame).await.map_err(slow)? else { break };
-            let frame =
-                frame.map_err(|e| Refusal::invalid("invalid_body", None, format!("the body broke off: {e}")))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let size = all.as_ref().map_or(first.len(), BytesMut::len) + data.len();
-            if size as u64 > most {
-                return Err(too_large());
-            }
-            match &mut all {
-                Some(all) => all.extend_from_slice(&data),
-                None if first.is_empty() => first = data,
-                None => {
-                    let expected = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
-                    let mut joined = BytesMut::with_capacity(expected.max(size * 2));
-                    joined.extend_from_slice(&first);
-                    joined.extend_from_slice(&data);
-                    all = Some(joined);
-                }
-            }
-        }
-        Ok(all.map_or(first, BytesMut::freeze))
-    };
-    tokio::time::timeout(Limits::BODY_TIMEOUT, read).await.map_err(slow)?
 }
 
 #[cfg(test)]
@@ -201,7 +155,7 @@ mod tests {
         let response = contain(&telemetry, async { panic!("a stage failed") }).await;
         assert_eq!(response.status(), 500);
         assert_eq!(telemetry.metrics.panics.get(), 1);
-        let next = contain(&telemetry, async { Response::new(Body::whole(Bytes::from_static(b"ok"))) }).await;
+        let next = contain(&telemetry, async { Response::new(Body::whole(bytes::Bytes::from_static(b"ok"))) }).await;
         assert_eq!(next.status(), 200);
     }
 }

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, Resource as _, ResourceExt as _};
-use material::{Material, MaterialError};
+use material::{CA_NAME, Material, MaterialError};
 use plan::{LEAF_LIFE, LEAF_RENEWAL, Step, due};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Name of the Secret with the CA and of the ConfigMap with its public bundle.
-const CA_NAME: &str = "weir-operator-ca";
 /// Key of the bundle in the ConfigMap.
 const BUNDLE_KEY: &str = "ca.crt";
 /// How often the Secret is looked at; far below the overlap.

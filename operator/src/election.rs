@@ -96,7 +96,7 @@ impl Election {
     pub(crate) async fn run(mut self, leadership: watch::Sender<Leadership>, mut stop: watch::Receiver<bool>) {
         loop {
             match tokio::time::timeout(STEP_TIMEOUT, self.step()).await {
-                Ok(Ok(Some(now))) => self.tell(&leadership, now),
+                Ok(Ok(Some(now))) => self.tell(&leadership, &now),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => self.failed(&error.to_string()),
                 Err(_) => self.failed("the API server does not answer in time"),
@@ -112,7 +112,7 @@ impl Election {
         if led && !matches!(tokio::time::timeout(STEP_TIMEOUT, self.release()).await, Ok(Ok(()))) {
             tracing::warn!("the Lease could not be released; the standby takes it when it expires");
         }
-        self.tell(&leadership, Leadership::Standby(String::new()));
+        self.tell(&leadership, &Leadership::Standby(String::new()));
     }
 
     /// One look and at most one write; `None` = somebody wrote in between, so nothing is known.
@@ -122,7 +122,7 @@ impl Election {
         self.seen = found.map(|lease| Observed::next(self.seen.take(), lease, now.mono));
         let lease = match decide(self.seen.as_ref(), &self.me, self.floor.highest.load(Ordering::Relaxed), now) {
             Decision::Wait(address) => return Ok(Some(Leadership::Standby(address))),
-            Decision::Write(lease) => lease,
+            Decision::Write(lease) => *lease,
         };
         let post = PostParams::default();
         let written = if self.seen.is_some() {
@@ -151,13 +151,15 @@ impl Election {
         Ok(())
     }
 
-    fn tell(&self, leadership: &watch::Sender<Leadership>, now: Leadership) {
+    fn tell(&self, leadership: &watch::Sender<Leadership>, now: &Leadership) {
         self.metrics.leader.set(i64::from(now.leads()));
         leadership.send_if_modified(|before| {
             if before.leads() != now.leads() {
                 tracing::info!(identity = self.me.identity, ?now, "leadership changed");
             }
-            std::mem::replace(before, now.clone()) != now
+            let changed = before != now;
+            before.clone_from(now);
+            changed
         });
     }
 

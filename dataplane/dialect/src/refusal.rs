@@ -50,6 +50,12 @@ impl Refusal {
         }
     }
 
+    /// The gateway's own failure.
+    pub fn internal() -> Self {
+        let message = "the gateway failed on this request; other requests are not affected";
+        Self::new(500, ErrorType::Server, "internal_error", message)
+    }
+
     /// A malformed request; `param` names the field at fault.
     pub fn invalid(code: &'static str, param: Option<&'static str>, message: impl Into<String>) -> Self {
         Self { param: param.map(Cow::Borrowed), ..Self::new(400, ErrorType::InvalidRequest, code, message) }

@@ -1,17 +1,6 @@
-//! Who calls: an API key or a ServiceAccount token, checked against the table.
-//!
-//! A digest is never a credential, and every way of being wrong gives the same refusal.
+//! Who calls, and what that alone decides.
 
-use crate::Table;
-use subtle::ConstantTimeEq as _;
-use weir_dialect::{ErrorType, Refusal};
-use weir_snapshot::api_key::Presented;
-use weir_snapshot::{Access, CALLER_AUDIENCE};
-
-/// Longest life of a ServiceAccount token that is accepted, in seconds.
-const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
-/// Clock difference that is forgiven, in seconds.
-const LEEWAY_S: i64 = 60;
+use weir_snapshot::Access;
 
 /// How a caller proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,35 +43,6 @@ pub struct Caller {
     pub models: Vec<String>,
 }
 
-/// The claims of a ServiceAccount token whose signature was found good.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct TokenClaims {
-    /// Issuer.
-    pub iss: String,
-    /// Audiences.
-    pub aud: Vec<String>,
-    /// Unix seconds of its end.
-    pub exp: i64,
-    /// Unix seconds of its issue.
-    pub iat: i64,
-    /// The account.
-    #[serde(rename = "kubernetes.io")]
-    pub kubernetes: KubernetesClaims,
-}
-
-/// The Kubernetes part of the claims. Secret-based legacy tokens have none and are refused.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct KubernetesClaims {
-    namespace: String,
-    serviceaccount: AccountClaims,
-}
-
-#[derive(Debug, Clone, serde::Deserialize)]
-struct AccountClaims {
-    name: String,
-    uid: String,
-}
-
 impl Caller {
     /// Somebody without a credential.
     pub fn anonymous() -> Self {
@@ -96,55 +56,6 @@ impl Caller {
             team: None,
             models: Vec::new(),
         }
-    }
-
-    /// The caller of an API key, at this Unix time.
-    pub fn of_key(table: &Table, token: &str, unix_s: i64) -> Result<Self, Refusal> {
-        let presented = Presented::parse(token).ok_or_else(unauthenticated)?;
-        // An unknown id compares against a hash that nothing has, so that it takes as long as a known one.
-        let unknown = [[0; 32]];
-        let key = table.key(presented.id);
-        let hashes: &[[u8; 32]] = key.map_or(&unknown, |key| &key.hashes);
-        let hash = presented.hash();
-        let good = hashes.iter().fold(subtle::Choice::from(0), |good, held| good | held.ct_eq(&hash));
-        let key = key.filter(|_| bool::from(good)).ok_or_else(unauthenticated)?;
-        if key.data.expires_at.is_some_and(|end| unix_s >= end) {
-            return Err(unauthenticated());
-        }
-        Ok(Self {
-            kind: CallerKind::ApiKey,
-            namespace: key.secret.namespace.clone(),
-            name: key.secret.name.clone(),
-            uid: None,
-            key_id: Some(key.data.id.clone()),
-            user: key.data.user.clone(),
-            team: key.data.team.clone().or_else(|| table.team(&key.secret.namespace)),
-            models: key.data.models.clone(),
-        })
-    }
-
-    /// The caller of a ServiceAccount token whose signature is good, at this Unix time.
-    pub fn of_token(table: &Table, claims: &TokenClaims, unix_s: i64) -> Result<Self, Refusal> {
-        let KubernetesClaims { namespace, serviceaccount } = &claims.kubernetes;
-        let issuer = table.issuer().is_some_and(|issuer| issuer.issuer == claims.iss);
-        let audience = claims.aud.iter().any(|aud| aud == CALLER_AUDIENCE);
-        let time = claims.exp.saturating_add(LEEWAY_S) > unix_s
-            && claims.iat.saturating_sub(LEEWAY_S) <= unix_s
-            && claims.exp.saturating_sub(claims.iat) <= MAX_TOKEN_LIFE_S;
-        let account = table.account(namespace, &serviceaccount.name).is_some_and(|held| held.uid == serviceaccount.uid);
-        if !(issuer && audience && time && account) {
-            return Err(unauthenticated());
-        }
-        Ok(Self {
-            kind: CallerKind::ServiceAccount,
-            namespace: namespace.clone(),
-            name: serviceaccount.name.clone(),
-            uid: Some(serviceaccount.uid.clone()),
-            key_id: None,
-            user: None,
-            team: table.team(namespace),
-            models: Vec::new(),
-        })
     }
 
     /// Whether the caller may name that model.
@@ -172,14 +83,4 @@ impl Caller {
             }
         }
     }
-}
-
-/// What a caller can do about a missing or wrong credential.
-pub const SEND_CREDENTIAL: &str =
-    "send a Weir API key, or a ServiceAccount token with audience \"weir\", as `Authorization: Bearer …`";
-
-/// The one answer to every credential that is not good.
-pub fn unauthenticated() -> Refusal {
-    let message = format!("the credential is not valid here: {SEND_CREDENTIAL}");
-    Refusal::new(401, ErrorType::Authentication, "invalid_api_key", message)
 }

@@ -6,17 +6,21 @@
 mod caller;
 mod health;
 mod listing;
+mod load;
 mod outcome;
 mod params;
 mod plan;
 mod price;
+mod proof;
 mod table;
 
-pub use caller::{Caller, CallerKind, SEND_CREDENTIAL, TokenClaims, unauthenticated};
+pub use caller::{Caller, CallerKind};
 pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
+pub use load::Load;
 pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};
-pub use plan::{Load, Plan, Step};
+pub use plan::{Plan, Step};
 pub use price::{Cost, cost, estimate_input, estimate_output};
+pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
 
 /// Milliseconds on a monotonic scale whose zero is the process's business.

@@ -6,7 +6,7 @@
 use crate::table::{Credential, Route, Target};
 use crate::{Failure, FailureKind, Millis, Standing};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use weir_dialect::{ErrorType, Refusal};
 
 /// Share of a route's requests in flight that may be failovers at once.
@@ -19,15 +19,6 @@ const PANIC_PROBE_MS: u64 = 1_000;
 const MAX_UNPROCESSED: u32 = 2;
 /// A hint up to which the only target is waited for.
 const MAX_WAIT_MS: u64 = 2_000;
-
-/// What of a route is in flight; it outlives config swaps.
-#[derive(Debug, Default)]
-pub struct Load {
-    active: AtomicU32,
-    retries: AtomicU32,
-    failovers: AtomicU32,
-    last_probe: AtomicU64,
-}
 
 /// The attempts of one request.
 pub struct Plan<'t> {

@@ -2,8 +2,7 @@
 //!
 //! A resource that cannot be used is named with its reason and the rest is built.
 
-use crate::plan::Load;
-use crate::{Caller, CredentialHealth, TargetHealth, params};
+use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_dialect::openai::Param;

@@ -8,6 +8,7 @@ mod address;
 pub mod api_key;
 pub mod envelope;
 mod money;
+mod name;
 mod provider;
 mod resource;
 mod route;
@@ -15,10 +16,11 @@ mod secret;
 
 pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
 pub use money::{Price, PriceError};
+pub use name::Name;
 pub use provider::{
     Credential, CredentialRef, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
 };
-pub use resource::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
+pub use resource::{Digest, Kind, Resource, ResourceId, Snapshot};
 pub use route::{ModelName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
 pub use secret::Secret;
 

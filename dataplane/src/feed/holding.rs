@@ -131,8 +131,12 @@ impl Holding {
 
     /// Takes back a resource that could not be applied: what is served in its stead stays, without a digest, so
     /// that it is not reported as what was pushed.
-    pub(super) fn reject(&mut self, rejected: crate::Rejection, served: Option<Arc<Resource>>) -> Option<Rejected> {
-        let crate::Rejection { id, reason } = rejected;
+    pub(super) fn reject(
+        &mut self,
+        rejected: crate::live::Rejection,
+        served: Option<Arc<Resource>>,
+    ) -> Option<Rejected> {
+        let crate::live::Rejection { id, reason } = rejected;
         let Held { digest, resource: _ } = self.held.remove(&id)?;
         let Name { namespace, name } = id.name.clone();
         let put = Put { kind: id.kind.as_str().into(), namespace, name, digest: digest.0, ..Put::default() };
@@ -222,7 +226,7 @@ mod tests {
         let (id, good) = holding.iter().next().map(|(id, held)| (id.clone(), Arc::clone(&held.resource))).unwrap();
         holding.put(put(&Resource::Consent(Consent { all: true, ..Consent::default() }), "p"));
         holding.commit(&Commit { epoch: 1, revision: 2 }).unwrap();
-        let rejected = crate::Rejection { id: id.clone(), reason: "x".into() };
+        let rejected = crate::live::Rejection { id: id.clone(), reason: "x".into() };
         assert!(holding.reject(rejected, Some(good)).is_some());
         holding.commit(&Commit { epoch: 1, revision: 3 }).unwrap();
         assert!(matches!(&*holding.resources()[&id], Resource::Consent(consent) if !consent.all));

@@ -2,17 +2,18 @@
 //!
 //! The operator away changes nothing for requests: the last good config stays, also over a restart.
 
+mod config;
 mod holding;
 mod observed;
 mod service;
 mod session;
 mod store;
 
+pub use config::Config;
 pub use holding::{Held, Holding};
 
 use crate::gateway::Gateway;
 use session::End;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,27 +21,6 @@ use std::time::Duration;
 const MAX_PAUSE_MS: u64 = 10_000;
 /// Longest pause before a redial that a standby asked for.
 const REDIAL_JITTER_MS: u64 = 1_000;
-
-/// Where the operator is, and how this pod proves itself.
-#[derive(Debug, Clone, clap::Args)]
-#[group(id = "feed")]
-pub struct Config {
-    /// Addresses of the operator, host:port; a name with several addresses counts for all of them
-    #[arg(long, env = "WEIR_OPERATOR", value_delimiter = ',', required = true)]
-    pub operator: Vec<String>,
-    /// File with the operator's CA certificates, awaited if it is not there yet
-    #[arg(long, env = "WEIR_OPERATOR_CA")]
-    pub operator_ca: PathBuf,
-    /// File with this pod's projected ServiceAccount token, audience `weir-operator`
-    #[arg(long, env = "WEIR_TOKEN_FILE")]
-    pub token_file: PathBuf,
-    /// Name of the data-plane deployment that this pod belongs to
-    #[arg(long, env = "WEIR_GATEWAY", default_value = "weir")]
-    pub gateway: String,
-    /// Memory-backed folder for the last good config, which holds secrets
-    #[arg(long, env = "WEIR_STATE_DIR")]
-    pub state_dir: Option<PathBuf>,
-}
 
 /// Follows the operator for ever. A config kept from before the restart is applied first.
 pub async fn follow(gateway: Arc<Gateway>, config: Config) {

@@ -1,8 +1,9 @@
 //! One stream with one operator.
 
+use super::config::Config;
 use super::holding::Holding;
 use super::service::config_client::ConfigClient;
-use super::{Config, observed, store};
+use super::{observed, store};
 use crate::gateway::Gateway;
 use std::path::Path;
 use std::sync::Arc;

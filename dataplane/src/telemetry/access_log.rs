@@ -2,7 +2,7 @@
 //!
 //! A blocked pipe blocks nobody: lines that do not fit the queue are dropped and counted.
 
-use crate::account::Record;
+use crate::record::Record;
 use std::io::{BufWriter, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 

@@ -2,7 +2,7 @@
 //!
 //! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
 
-use crate::account::Record;
+use crate::record::Record;
 use prometheus::{
     CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,

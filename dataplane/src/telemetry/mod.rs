@@ -3,7 +3,7 @@
 mod access_log;
 mod metrics;
 
-use crate::account::Record;
+use crate::record::Record;
 use std::sync::Arc;
 
 pub(crate) use metrics::Metrics;

@@ -1,37 +1,28 @@
 //! A new connection: resolve, check the address, connect, TLS. The address that was checked is the one
 //! that is dialled.
 
+use super::connection::{Sender, http1, http2};
 use super::origin::{Network, Place};
-use super::pieces::Pieces;
+use super::pool::Lease;
 use crate::config::Limits;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use weir_policy::{Failure, FailureKind};
 use weir_snapshot::Settings;
 
-/// HTTP/2 windows towards upstreams; unequal on purpose, so that one stream cannot use up the connection's.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The sending side of a connection.
-pub(super) enum Sender {
-    H1(http1::SendRequest<Pieces>),
-    /// With the number of streams that the server takes at once.
-    H2(http2::SendRequest<Pieces>, Arc<AtomicUsize>),
-}
-
 impl Network {
+    /// A connection for one request: one at hand, else a new one.
+    pub(super) async fn lease(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Lease, Failure> {
+        match self.pool.take() {
+            Some(lease) => Ok(lease),
+            None => Ok(self.pool.lend(self.dial(rules, within, draw).await?)),
+        }
+    }
+
     /// Opens a connection within that time.
-    pub(super) async fn dial(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Sender, Failure> {
+    async fn dial(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Sender, Failure> {
         let failed = |why: String| Failure::local(FailureKind::Connect, why);
         match tokio::time::timeout(within, self.connect(rules, draw)).await {
             Ok(connected) => connected,
@@ -101,31 +92,4 @@ impl Network {
         let sender = if h2 { http2(stream).await } else { http1(stream).await };
         sender.map_err(|e| failed(&e))
     }
-}
-
-async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
-    let (sender, connection) =
-        http1::Builder::new().max_buf_size(Limits::HEADER_BYTES).handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(Sender::H1(sender))
-}
-
-async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    let room = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-    let known = Arc::clone(&room);
-    let mut connection = Box::pin(connection);
-    tokio::spawn(std::future::poll_fn(move |cx| {
-        let ended = connection.as_mut().poll(cx).map(drop);
-        known.store(connection.current_max_send_streams(), Ordering::Relaxed);
-        ended
-    }));
-    Ok(Sender::H2(sender, room))
 }

@@ -2,8 +2,6 @@
 //!
 //! Same request, same answer; which requests fail is a matter of counting, not of chance.
 
-use super::send::{Answer as Sent, Outgoing};
-use super::source::Source;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -23,6 +21,13 @@ pub(crate) struct Mock {
     requests: AtomicU64,
 }
 
+/// What a mock answer depends on.
+pub(super) struct Question<'a> {
+    pub(super) model: &'a str,
+    pub(super) stream: bool,
+    pub(super) prompt_bytes: usize,
+}
+
 /// The bytes of one mock answer, each due after its pause.
 pub(crate) struct Answer {
     pieces: VecDeque<(Duration, Bytes)>,
@@ -39,10 +44,10 @@ impl Mock {
         &self.data
     }
 
-    /// Answers after the latency; every so many requests with the error status.
-    pub(super) async fn answer(&self, outgoing: &Outgoing<'_>) -> Sent {
+    /// Status and body, after the latency; every so many requests with the error status.
+    pub(super) async fn answer(&self, asked: &Question<'_>) -> (u16, Answer) {
         let latency = Duration::from_millis(self.data.latency_ms);
-        if !outgoing.stream {
+        if !asked.stream {
             tokio::time::sleep(latency).await;
         }
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -52,45 +57,40 @@ impl Mock {
         let (status, pieces) = if fails {
             let error = json!({"error": {"message": "injected by the Mock provider", "type": "server_error", "code": "mock_error"}});
             (self.data.error_status, VecDeque::from([(Duration::ZERO, error.to_string().into())]))
-        } else if outgoing.stream {
-            (200, self.events(outgoing, latency))
+        } else if asked.stream {
+            (200, self.events(asked, latency))
         } else {
-            (200, VecDeque::from([(Duration::ZERO, self.whole(outgoing))]))
+            (200, VecDeque::from([(Duration::ZERO, self.whole(asked))]))
         };
-        let cut = !fails && outgoing.stream && self.data.cut_after_tokens.is_some();
-        Sent {
-            status,
-            retry_after_ms: None,
-            request_id: None,
-            source: Source::Mock(Box::new(Answer { pieces, wait: None, cut })),
-        }
+        let cut = !fails && asked.stream && self.data.cut_after_tokens.is_some();
+        (status, Answer { pieces, wait: None, cut })
     }
 
     fn tokens(&self) -> Vec<&str> {
         self.data.text.split_inclusive(' ').collect()
     }
 
-    fn usage(&self, outgoing: &Outgoing<'_>) -> Value {
-        let (prompt, completion) = (estimate_input(outgoing.prompt_bytes), self.tokens().len() as u64);
+    fn usage(&self, asked: &Question<'_>) -> Value {
+        let (prompt, completion) = (estimate_input(asked.prompt_bytes), self.tokens().len() as u64);
         json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
     }
 
-    fn whole(&self, outgoing: &Outgoing<'_>) -> Bytes {
+    fn whole(&self, asked: &Question<'_>) -> Bytes {
         let message = json!({"role": "assistant", "content": self.data.text, "refusal": null});
         json!({
-            "id": "chatcmpl-mock", "object": "chat.completion", "created": CREATED, "model": outgoing.model,
+            "id": "chatcmpl-mock", "object": "chat.completion", "created": CREATED, "model": asked.model,
             "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}],
-            "usage": self.usage(outgoing)
+            "usage": self.usage(asked)
         })
         .to_string()
         .into()
     }
 
-    fn events(&self, outgoing: &Outgoing<'_>, latency: Duration) -> VecDeque<(Duration, Bytes)> {
+    fn events(&self, asked: &Question<'_>, latency: Duration) -> VecDeque<(Duration, Bytes)> {
         let interval = Duration::from_millis(self.data.token_interval_ms);
         let event = |choices: Value, usage: Value| -> Bytes {
             let chunk = json!({
-                "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": CREATED, "model": outgoing.model,
+                "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": CREATED, "model": asked.model,
                 "choices": choices, "usage": usage
             });
             format!("data: {chunk}\n\n").into()
@@ -107,7 +107,7 @@ impl Mock {
         }
         if self.data.cut_after_tokens.is_none() {
             pieces.push_back((Duration::ZERO, part(json!({}), json!("stop"))));
-            pieces.push_back((Duration::ZERO, event(json!([]), self.usage(outgoing))));
+            pieces.push_back((Duration::ZERO, event(json!([]), self.usage(asked))));
             pieces.push_back((Duration::ZERO, Bytes::from_static(b"data: [DONE]\n\n")));
         }
         pieces

@@ -3,6 +3,7 @@
 //! A request to an upstream is built here from an allowlist; nothing of the caller's head is copied but
 //! its trace context.
 
+mod connection;
 mod dial;
 mod mock;
 mod origin;

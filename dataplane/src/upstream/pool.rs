@@ -1,16 +1,13 @@
 //! The connections of one origin. HTTP/1.1 ones are lent to one request at a time; over HTTP/2 another
 //! connection is opened before streams queue.
 
-use super::dial::Sender;
-use super::origin::Network;
+use super::connection::Sender;
 use super::pieces::Pieces;
 use hyper::client::conn::{http1, http2};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use weir_policy::Failure;
-use weir_snapshot::Settings;
 
 /// An idle connection is closed before most servers would.
 const IDLE: Duration = Duration::from_secs(55);
@@ -47,24 +44,24 @@ impl Drop for Stream {
     }
 }
 
-impl Network {
-    /// A connection for one request.
-    pub(super) async fn lease(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Lease, Failure> {
-        if let Some(lease) = self.pool.stream().or_else(|| self.pool.idle()) {
-            return Ok(lease);
-        }
-        match self.dial(rules, within, draw).await? {
-            Sender::H1(sender) => Ok(Lease(Held::H1(sender))),
+impl Pool {
+    /// A connection at hand.
+    pub(super) fn take(&self) -> Option<Lease> {
+        self.stream().or_else(|| self.idle())
+    }
+
+    /// A new connection, lent at once.
+    pub(super) fn lend(&self, sender: Sender) -> Lease {
+        match sender {
+            Sender::H1(sender) => Lease(Held::H1(sender)),
             Sender::H2(sender, room) => {
                 let shared = Arc::new(Shared { sender, streams: AtomicUsize::new(1), room });
-                lock(&self.pool.shared).push(Arc::clone(&shared));
-                Ok(Lease(Held::H2(Stream(shared))))
+                lock(&self.shared).push(Arc::clone(&shared));
+                Lease(Held::H2(Stream(shared)))
             }
         }
     }
-}
 
-impl Pool {
     /// The least loaded HTTP/2 connection that has room.
     fn stream(&self) -> Option<Lease> {
         let mut shared = lock(&self.shared);
@@ -112,9 +109,9 @@ impl Lease {
     }
 
     /// The answer was read whole: the connection may serve another request.
-    pub(super) fn give_back(self, network: &Network) {
+    pub(super) fn give_back(self, pool: &Pool) {
         if let Held::H1(sender) = self.0 {
-            network.pool.put(sender);
+            pool.put(sender);
         }
     }
 }

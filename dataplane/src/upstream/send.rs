@@ -1,5 +1,6 @@
 //! One attempt: the request to the upstream, and the head of its answer.
 
+use super::mock::Question;
 use super::origin::{Network, Origin};
 use super::pieces::Pieces;
 use super::source::{LeaseOf, Source};
@@ -53,7 +54,16 @@ pub(crate) async fn send(
     draw: u64,
 ) -> Result<Answer, Failure> {
     let network = match &**origin {
-        Origin::Mock(mock) => return Ok(mock.answer(outgoing).await),
+        Origin::Mock(mock) => {
+            let Outgoing { model, stream, prompt_bytes, .. } = *outgoing;
+            let (status, answer) = mock.answer(&Question { model, stream, prompt_bytes }).await;
+            return Ok(Answer {
+                status,
+                retry_after_ms: None,
+                request_id: None,
+                source: Source::Mock(Box::new(answer)),
+            });
+        }
         Origin::Network(network) => network,
     };
     let mut lease = network.lease(rules, connect, draw).await?;

@@ -48,7 +48,7 @@ impl Source {
                     if let Some(LeaseOf { lease, origin }) = lease.take()
                         && let Origin::Network(network) = &*origin
                     {
-                        lease.give_back(network);
+                        lease.give_back(&network.pool);
                     }
                     return Poll::Ready(None);
                 }

@@ -2,7 +2,7 @@
 //!
 //! A key that is wrong in any part is refused whole; expiry is parsed here and compared in the pod.
 
-use crate::index::created_at;
+use crate::age::created_at;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;

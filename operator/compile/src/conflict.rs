@@ -2,7 +2,7 @@
 //!
 //! Across namespaces nothing conflicts; there the caller's trust decides.
 
-use crate::index;
+use crate::age;
 use crate::verdict::Condition;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::LLMRoute;
@@ -11,7 +11,7 @@ use weir_snapshot::Name;
 /// The condition Conflicted of every route.
 pub(crate) fn conditions(routes: &BTreeMap<Name, &LLMRoute>) -> BTreeMap<Name, Condition> {
     let mut oldest_first: Vec<_> = routes.iter().collect();
-    oldest_first.sort_by_key(|(name, route)| (index::created_at(&route.metadata), *name));
+    oldest_first.sort_by_key(|(name, route)| (age::created_at(&route.metadata), *name));
     let mut claims: BTreeMap<(&str, &str, &str), &Name> = BTreeMap::new();
     let mut conditions = BTreeMap::new();
     for (name, route) in oldest_first {

@@ -81,11 +81,6 @@ pub(crate) fn name(metadata: &ObjectMeta) -> Name {
     Name::new(namespace(metadata), metadata.name.clone().unwrap_or_default())
 }
 
-/// Unix seconds of an object's creation; 0 where it was never created, as in a file.
-pub(crate) fn created_at(metadata: &ObjectMeta) -> i64 {
-    metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
-}
-
 fn namespace(metadata: &ObjectMeta) -> String {
     metadata.namespace.clone().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! A bad object gets a verdict and the rest compile. Equal objects in any order give equal bytes.
 
 mod access;
+mod age;
 mod api_key;
 mod callers;
 mod compile;

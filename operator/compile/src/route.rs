@@ -6,7 +6,7 @@ use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
 use crate::provider::Built;
 use crate::verdict::{Condition, Verdict};
-use crate::{access, spec, target};
+use crate::{access, age, spec, target};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::{LLMRoute, LLMRouteSpec};
 use weir_snapshot::{Access, ModelName, Name, Route};
@@ -72,7 +72,7 @@ pub(crate) fn build(
         ..Verdict::default()
     };
     let data = Route {
-        created_at: index::created_at(&object.metadata),
+        created_at: age::created_at(&object.metadata),
         hostnames,
         models,
         rules: rules.into_iter().map(|built| built.rule).collect(),

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_snapshot::{OPERATOR_SERVER_NAME, Secret};
 
+/// Name of the Secret with the CA and of the ConfigMap with its public bundle.
+pub(super) const CA_NAME: &str = "weir-operator-ca";
 /// Clocks of pods may be behind by that much.
 const SKEW: Duration = Duration::from_secs(3600);
 
@@ -30,7 +32,7 @@ impl std::fmt::Display for MaterialError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreadable(key) => {
-                write!(f, "Secret {} has no usable {key}; delete the Secret, and a new CA is made", super::CA_NAME)
+                write!(f, "Secret {} has no usable {key}; delete the Secret, and a new CA is made", CA_NAME)
             }
             Self::Signing(error) => write!(f, "a certificate cannot be made: {error}"),
         }

@@ -54,14 +54,15 @@ impl Observed {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Decision {
     /// Write this Lease; where that succeeds, lead with its epoch.
-    Write(Lease),
+    Write(Box<Lease>),
     /// Another one leads, at this address; empty if it does not say.
     Wait(String),
 }
 
 /// Decides over the Lease as it was last read; `floor` is the highest epoch that any pod has seen.
 pub(crate) fn decide(found: Option<&Observed>, me: &Me, floor: u64, now: Now) -> Decision {
-    let write = |lease, transitions| Decision::Write(written(lease, me, raised(transitions, floor), now.wall));
+    let write =
+        |lease, transitions| Decision::Write(Box::new(written(lease, me, raised(transitions, floor), now.wall)));
     let Some(Observed { lease, since }) = found else { return write(Lease::default(), 0) };
     let spec = lease.spec.clone().unwrap_or_default();
     let transitions = spec.lease_transitions.unwrap_or(0);
@@ -132,7 +133,7 @@ mod tests {
 
     fn take(found: Option<&Observed>, who: &str, floor: u64, now: Now) -> Lease {
         match decide(found, &me(who), floor, now) {
-            Decision::Write(lease) => lease,
+            Decision::Write(lease) => *lease,
             Decision::Wait(address) => panic!("{who} waits for {address}"),
         }
     }

@@ -4,6 +4,7 @@
 
 mod cache;
 mod follow;
+mod given;
 mod issuer;
 mod names;
 mod secrets;
@@ -11,6 +12,7 @@ mod wanted;
 
 pub(crate) use cache::{Cache, Seen, name_of};
 pub(crate) use follow::WATCH_SECONDS;
+pub(crate) use given::Given;
 pub(crate) use wanted::Task;
 
 use crate::brake::Brake;
@@ -31,27 +33,10 @@ use tokio::sync::watch;
 use wanted::Wanted;
 use weir_compile::{ObjectId, ObjectKind, Objects, Undecodable};
 use weir_crds::{LLMRoute, Provider};
-use weir_snapshot::{Issuer, Settings};
+use weir_snapshot::Issuer;
 
 /// An object of one of our kinds, or what could not be decoded of it.
 pub(crate) type Guarded<K> = DeserializeGuard<K>;
-
-/// What does not come from objects.
-#[derive(Clone)]
-pub(crate) struct Given {
-    /// Goes to the pods.
-    pub(crate) settings: Settings,
-    /// Namespaces whose Providers may use plain http.
-    pub(crate) allow_plaintext_namespaces: BTreeSet<String>,
-    /// Namespaces whose Secrets are watched whether or not an object needs them.
-    pub(crate) secret_namespaces: BTreeSet<String>,
-    /// Namespace of the data plane's pods.
-    pub(crate) namespace: String,
-    /// The operator's own ServiceAccount as `namespace:name`.
-    pub(crate) operator_account: String,
-    /// Labels of the data plane's pods.
-    pub(crate) dataplane_selector: String,
-}
 
 /// Everything at one moment.
 pub(crate) struct View {

@@ -29,7 +29,7 @@ use weir_snapshot::Name;
 /// Changes come together; so that a new object is written once its pods have acknowledged, not before too.
 const GATHER: Duration = Duration::from_millis(30);
 /// Pods find a new leader within that time; until then their absence says nothing of them.
-const REDIAL: Duration = Duration::from_secs(10);
+const REDIAL: Duration = Duration::from_secs(20);
 /// One write.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failure.

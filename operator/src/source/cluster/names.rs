@@ -1,6 +1,6 @@
 //! What the objects name, and so what else must be watched. Pure.
 
-use super::Given;
+use super::given::Given;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;

@@ -1,0 +1,21 @@
+//! What the flags say of the cluster, beside its objects.
+
+use std::collections::BTreeSet;
+use weir_snapshot::Settings;
+
+/// What does not come from objects.
+#[derive(Clone)]
+pub(crate) struct Given {
+    /// Goes to the pods.
+    pub(crate) settings: Settings,
+    /// Namespaces whose Providers may use plain http.
+    pub(crate) allow_plaintext_namespaces: BTreeSet<String>,
+    /// Namespaces whose Secrets are watched whether or not an object needs them.
+    pub(crate) secret_namespaces: BTreeSet<String>,
+    /// Namespace of the data plane's pods.
+    pub(crate) namespace: String,
+    /// The operator's own ServiceAccount as `namespace:name`.
+    pub(crate) operator_account: String,
+    /// Labels of the data plane's pods.
+    pub(crate) dataplane_selector: String,
+}

@@ -1,0 +1,87 @@
+//! How long from a write at the API server until each pod serves by it, and what an idle pod weighs.
+//!
+//! `tests/run cargo bench --profile quick -p weir-tests --bench propagation`. Prints figures, asserts none.
+
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use weir_crds::LLMRoute;
+use weir_tests::client::{Client, Sender};
+use weir_tests::fleet::{Fleet, TEAM};
+use weir_tests::manifests::{open_route, provider};
+use weir_tests::provider::Provider;
+
+const MODEL: &str = "gpt-test";
+const WRITES: usize = 100;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let upstream = Provider::start().await;
+    let fleet = Fleet::start().await;
+    fleet.apply(&[provider(TEAM, "upstream", &upstream.url(), MODEL), open_route(TEAM, "chat", MODEL, &["upstream"])]);
+    fleet.wait_ready("llmroute/chat", TEAM);
+    for dataplane in &fleet.dataplanes {
+        println!("idle {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
+    }
+    println!("{}", figures("1 route", &writes(&fleet, WRITES).await));
+    let many: Vec<Value> =
+        (0..1_000).map(|n| open_route(TEAM, &format!("r{n}"), &format!("m{n}"), &["upstream"])).collect();
+    for part in many.chunks(100) {
+        fleet.apply(part);
+    }
+    fleet.wait_ready("llmroute/r999", TEAM);
+    println!("{}", figures("1,001 routes", &writes(&fleet, WRITES).await));
+    for dataplane in &fleet.dataplanes {
+        println!("1,001 routes {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
+    }
+}
+
+/// Time from the answered write until the slowest pod serves by it, for each of so many writes.
+async fn writes(fleet: &Fleet, count: usize) -> Vec<Duration> {
+    let routes: Api<LLMRoute> = Api::namespaced(fleet.api.admin().await, TEAM);
+    let mut pods = Vec::new();
+    for client in fleet.clients() {
+        let sender = client.connect().await.expect("a pod accepts a connection");
+        pods.push((client, sender));
+    }
+    let mut taken = Vec::with_capacity(count);
+    for n in 0..count {
+        let alias = format!("alias-{n}-{}", taken.len());
+        let models = json!({"spec": {"models": [{"name": MODEL, "aliases": [alias]}]}});
+        routes.patch("chat", &PatchParams::default(), &Patch::Merge(models)).await.expect("the route is written");
+        let written = Instant::now();
+        for (client, sender) in &mut pods {
+            served(client, sender, &alias).await;
+        }
+        taken.push(written.elapsed());
+    }
+    taken.sort();
+    taken
+}
+
+async fn served(client: &Client, sender: &mut Sender, model: &str) {
+    loop {
+        let request = client.request(http::Method::GET, &format!("/v1/models/{model}"), bytes::Bytes::new());
+        let answer = sender.send(request).await.expect("an answer");
+        let status = answer.status();
+        http_body_util::BodyExt::collect(answer.into_body()).await.expect("a whole answer");
+        if status == 200 {
+            return;
+        }
+    }
+}
+
+fn figures(what: &str, sorted: &[Duration]) -> String {
+    let at = |percent: usize| sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)].as_secs_f64() * 1e3;
+    format!("write to served, {what}: p50 {:.1} ms, p99 {:.1} ms over {} writes", at(50), at(99), sorted.len())
+}
+
+fn resident_kb(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
