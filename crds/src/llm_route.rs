@@ -176,6 +176,7 @@ pub struct Params {
     pub seed: Option<i64>,
     /// How much a reasoning model thinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ReasoningEffort")]
     pub reasoning_effort: Option<ReasoningEffort>,
 }
 

@@ -70,6 +70,7 @@ pub struct ProviderSpec {
     pub models: Vec<Model>,
     /// Whether only listed models may be targeted (Listed, the default) or any name is passed on (Any).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ModelPolicy")]
     pub model_policy: Option<ModelPolicy>,
     /// Time limits of one attempt; a route's own come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 
 use crate::admin;
 use crate::authority::{Authority, Leaf};
-use crate::brake::Brake;
+use crate::brake::{Brake, Scene};
 use crate::election::{Election, EpochFloor, Leadership};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
@@ -45,7 +45,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "WEIR_POD_NAME")]
     pod_name: String,
     /// Where pods reach this operator, host:port
-    #[arg(long, env = "WEIR_ADVERTISE")]
+    #[arg(long, env = "WEIR_ADVERTISE", value_parser = bracketed)]
     advertise: String,
     /// Labels of the data plane's pods, key=value, separated by commas
     #[arg(long, env = "WEIR_DATAPLANE_SELECTOR")]
@@ -147,11 +147,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         metrics: Arc::clone(&metrics),
     };
     parts.add("config stream", publish::serve(streams, Arc::new(shared), stopped.clone()));
-    let looking = { (client.clone(), namespace.to_owned(), events.clone(), stopped.clone()) };
-    parts.add("brake", async move {
-        let (client, namespace, events, stopped) = looking;
-        brake.run(client, &namespace, owner, events, stopped).await;
-    });
+    let (scene, told) = (Scene::new(&client, namespace, owner, events.clone()), stopped.clone());
+    parts.add("brake", async move { brake.run(scene, told).await });
     let reconcile = Reconcile {
         cluster: Arc::clone(&cluster),
         leadership: leadership.clone(),
@@ -219,6 +216,13 @@ impl RunArgs {
             dataplane_selector: self.dataplane_selector.clone(),
         }
     }
+}
+
+/// A pod's own IPv6 address comes without brackets, which no address with a port can do without.
+fn bracketed(address: &str) -> Result<String, String> {
+    let (host, port) = address.rsplit_once(':').ok_or("write it as host:port")?;
+    let bare = host.contains(':') && !host.starts_with('[');
+    Ok(if bare { format!("[{host}]:{port}") } else { address.to_owned() })
 }
 
 async fn client() -> Result<Client, Error> {

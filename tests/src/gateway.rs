@@ -70,6 +70,17 @@ impl Gateway {
         &self.process
     }
 
+    /// The lines of the access log, once there are at least so many.
+    pub async fn access_log(&self, at_least: usize) -> Vec<serde_json::Value> {
+        wait::until("every request has its line in the access log", || async {
+            let output = self.process.output();
+            let lines = output.iter().filter(|line| line.contains("\"log\":\"access\""));
+            let lines: Vec<_> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.len() >= at_least).then_some(lines)
+        })
+        .await
+    }
+
     /// The folder of manifests.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{file, open_route, provider};
 use weir_tests::provider::{Provider, Script, Signal, Step, Usage, chunk};
-use weir_tests::wait;
 
 const MODEL: &str = "gpt-test";
 
@@ -23,21 +22,6 @@ fn finish_event() -> String {
     chunk(MODEL, &json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]), &Value::Null)
 }
 
-/// Lines of the access log for chat requests, once there are at least so many.
-async fn log_lines(gateway: &Gateway, at_least: usize) -> Vec<Value> {
-    wait::until("every request has its line in the access log", || async {
-        let lines: Vec<Value> = gateway
-            .process()
-            .output()
-            .iter()
-            .filter(|line| line.contains("\"log\":\"access\""))
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        (lines.len() >= at_least).then_some(lines)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn events_pass_byte_for_byte_and_unasked_usage_is_taken_out() {
     let upstream = Provider::start().await;
@@ -51,7 +35,7 @@ async fn events_pass_byte_for_byte_and_unasked_usage_is_taken_out() {
     assert_eq!(events.len(), 4, "{events:?}");
     let asked = upstream.request(0).await.json();
     assert_eq!(asked["stream_options"]["include_usage"], true, "usage is asked for all the same");
-    let line = &log_lines(&gateway, 1).await[0];
+    let line = &gateway.access_log(1).await[0];
     assert_eq!(
         (&line["input_tokens"], &line["output_tokens"], &line["usage_source"]),
         (&json!(7), &json!(3), &json!("reported"))
@@ -68,7 +52,7 @@ async fn f11_a_stream_that_stands_still_ends_with_an_error_and_costs_what_was_re
     assert_eq!(events.len(), 51);
     let error: Value = serde_json::from_str(events[50].strip_prefix("data: ").expect("data")).expect("JSON");
     assert_eq!(error["error"]["code"], "upstream_timeout");
-    let line = &log_lines(&gateway, 1).await[0];
+    let line = &gateway.access_log(1).await[0];
     assert_eq!((&line["output_tokens"], &line["usage_source"]), (&json!(50), &json!("estimated")));
     assert_eq!(line["error_in_stream"], true);
 }
@@ -125,7 +109,7 @@ async fn f13_a_stream_cut_at_any_byte_never_looks_whole_and_never_shows_half_an_
             assert!(!whole || cut > finished_at, "cut at {cut} looks whole: {events:?}");
         }
     }
-    assert_eq!(log_lines(&gateway, asked).await.len(), asked, "each request is settled once");
+    assert_eq!(gateway.access_log(asked).await.len(), asked, "each request is settled once");
 }
 
 #[tokio::test]
@@ -155,7 +139,7 @@ async fn f29_a_client_that_leaves_cancels_the_upstream_and_is_settled_once() {
         slowest = slowest.max(upstream.request(run).await.gone_after(left).await);
     }
     assert!(slowest < Duration::from_secs(2), "the upstream is cancelled at once, not after {slowest:?}");
-    let lines = log_lines(&gateway, RUNS).await;
+    let lines = gateway.access_log(RUNS).await;
     assert_eq!(lines.len(), RUNS);
     for line in &lines {
         let relayed = if line["status"] == 499 { 0 } else { line["output_tokens"].as_u64().expect("tokens") };
@@ -179,6 +163,6 @@ async fn f34_a_stream_that_outlasts_the_drain_is_told_before_the_end() {
     assert!(cut.is_none(), "the stream ends in order");
     assert!(events.last().expect("an event").contains("gateway_draining"), "{events:?}");
     assert!(gateway.process().exit().await.success());
-    let lines = log_lines(&gateway, 1).await;
+    let lines = gateway.access_log(1).await;
     assert_eq!(lines[0]["error_type"], "gateway_draining", "the log is flushed: {lines:?}");
 }

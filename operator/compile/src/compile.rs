@@ -2,9 +2,10 @@
 //!
 //! Secrets go into the snapshot only for what a good route uses.
 
+use crate::built::Built;
 use crate::index::{self, Index};
 use crate::objects::{Objects, Undecodable};
-use crate::provider::{self, Built};
+use crate::provider;
 use crate::route::{self, BuiltRoute};
 use crate::verdict::{Compiled, Condition, ObjectId, ObjectKind, Verdict};
 use crate::{callers, conflict};

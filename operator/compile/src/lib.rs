@@ -5,6 +5,7 @@
 mod access;
 mod age;
 mod api_key;
+mod built;
 mod callers;
 mod compile;
 mod conflict;

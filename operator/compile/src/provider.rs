@@ -2,6 +2,7 @@
 //!
 //! Consent is always there and fails closed; the rest only where the Provider can be used.
 
+use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
 use crate::verdict::{CredentialVerdict, Verdict};
@@ -11,19 +12,6 @@ use weir_crds::{Endpoint, ModelPolicy, NamespacesFrom, ProviderSpec, ProviderTyp
 use weir_snapshot::{Consent, CredentialRef, Model, Name, Provider, Secret, Upstream};
 
 const OPENAI_URL: &str = "https://api.openai.com/v1";
-
-/// A Provider, compiled.
-#[derive(Default)]
-pub(crate) struct Built {
-    /// What pods get of it; absent where it cannot be used.
-    pub(crate) data: Option<Provider>,
-    /// Which namespaces' routes may use it.
-    pub(crate) consent: Consent,
-    /// Secrets by the names of their credentials.
-    pub(crate) secrets: Vec<(String, Secret)>,
-    /// What became of it.
-    pub(crate) verdict: Verdict,
-}
 
 /// Compiles a Provider.
 pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {

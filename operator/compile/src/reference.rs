@@ -2,8 +2,8 @@
 //!
 //! What is missing and what is forbidden give the same text: nobody learns what exists elsewhere.
 
+use crate::built::Built;
 use crate::index::Index;
-use crate::provider::Built;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::{BTreeMap, BTreeSet};

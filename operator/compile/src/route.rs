@@ -2,9 +2,9 @@
 //!
 //! A bad route stays as a refusal, so that its names do not fall to another; its access is always there.
 
+use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
-use crate::provider::Built;
 use crate::verdict::{Condition, Verdict};
 use crate::{access, age, spec, target};
 use std::collections::{BTreeMap, BTreeSet};

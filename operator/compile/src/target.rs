@@ -2,8 +2,8 @@
 //!
 //! A bad target is left out; it never makes a good one bad.
 
+use crate::built::Built;
 use crate::findings::{Findings, Gravity};
-use crate::provider::Built;
 use crate::reference::{self, Unresolved};
 use crate::spec::number;
 use std::collections::BTreeMap;
