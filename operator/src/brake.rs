@@ -90,6 +90,40 @@ struct State {
     told: BTreeSet<String>,
 }
 
+/// Where the brake looks, and whom it tells.
+pub(crate) struct Scene {
+    crds: Api<CustomResourceDefinition>,
+    deployments: Api<Deployment>,
+    namespace: String,
+    deployment: Option<String>,
+    events: Events,
+}
+
+impl Scene {
+    /// `deployment` is the operator's own, in `namespace`; without one only deletes that are seen let a loss through.
+    pub(crate) fn new(client: &Client, namespace: &str, deployment: Option<String>, events: Events) -> Self {
+        Self {
+            crds: Api::all(client.clone()),
+            deployments: Api::namespaced(client.clone(), namespace),
+            namespace: namespace.to_owned(),
+            deployment,
+            events,
+        }
+    }
+
+    fn text(&self, digest: &str, count: usize) -> String {
+        let what =
+            format!("{count} routes would vanish from the pods at once, but were not seen to be deleted; they stay");
+        let Some(name) = &self.deployment else {
+            return format!("{what}. A person could let them go, had the operator been given --deployment");
+        };
+        let namespace = &self.namespace;
+        format!(
+            "{what}. To let them go: kubectl annotate -n {namespace} deployment {name} {ALLOW}={digest} --overwrite"
+        )
+    }
+}
+
 /// The brake, shared by all streams.
 pub(crate) struct Brake {
     state: Mutex<State>,
@@ -137,22 +171,13 @@ impl Brake {
         self.lock().held.remove(pod);
     }
 
-    /// Looks into what is held, until `stop` turns true; `deployment` is the operator's own.
-    pub(crate) async fn run(
-        &self,
-        client: Client,
-        namespace: &str,
-        deployment: Option<String>,
-        events: Events,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let deployments: Api<Deployment> = Api::namespaced(client, namespace);
+    /// Looks into what is held, until `stop` turns true.
+    pub(crate) async fn run(&self, scene: Scene, mut stop: watch::Receiver<bool>) {
         loop {
             let known = self.lock().evidence.first_crd.is_some();
             let busy = !self.lock().held.is_empty();
             if busy || !known {
-                self.look(&crds, &deployments, deployment.as_deref(), &events).await;
+                self.look(&scene).await;
             }
             self.metrics.brake_held.set(i64::from(!self.lock().held.is_empty()));
             tokio::select! {
@@ -163,17 +188,11 @@ impl Brake {
         }
     }
 
-    async fn look(
-        &self,
-        crds: &Api<CustomResourceDefinition>,
-        deployments: &Api<Deployment>,
-        deployment: Option<&str>,
-        events: &Events,
-    ) {
+    async fn look(&self, scene: &Scene) {
         let at = Instant::now();
-        let crd = crds.get_opt(CRD).await;
-        let own = match deployment {
-            Some(name) => deployments.get_opt(name).await.ok().flatten(),
+        let crd = scene.crds.get_opt(CRD).await;
+        let own = match &scene.deployment {
+            Some(name) => scene.deployments.get_opt(name).await.ok().flatten(),
             None => None,
         };
         let news = {
@@ -191,13 +210,10 @@ impl Brake {
             state.news()
         };
         for (digest, count) in news {
-            let text = format!(
-                "{count} routes would vanish from the pods at once, but their deletion was not seen; they stay. \
-                 If they are to go: kubectl annotate deployment OPERATOR {ALLOW}={digest} --overwrite"
-            );
+            let text = scene.text(&digest, count);
             tracing::warn!(digest, count, "{text}");
             if let Some(own) = &own {
-                events.tell(News::warning(own.object_ref(&()), "DeletesHeld", text));
+                scene.events.tell(News::warning(own.object_ref(&()), "DeletesHeld", text));
             }
         }
         self.changed.send_modify(|version| *version += 1);

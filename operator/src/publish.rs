@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about objects; whatever reconcile publishes is sent as it is.
 
+mod connection;
 mod delta;
 mod pace;
 mod pods;

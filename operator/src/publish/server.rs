@@ -2,6 +2,7 @@
 //!
 //! It knows no pod; whoever passes the handshake still has to prove itself in its stream.
 
+use super::connection::Connection;
 use super::service::config_server::{Config, ConfigServer};
 use super::session::{self, Shared};
 use crate::authority::Leaf;
@@ -10,16 +11,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use weir_snapshot::envelope::{FromPod, ToPod};
 
-/// Handshakes at once; each is some milliseconds.
-const HANDSHAKES: usize = 256;
+/// Connections at once, in their handshake or after it; a pod has one, or two while it redials.
+const CONNECTIONS: usize = 8192;
+/// Connections that wait to be served.
+const BACKLOG: usize = 64;
 /// A handshake takes one round trip.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages that wait for a pod to read; with the largest body, 8 MiB.
@@ -56,10 +58,10 @@ impl Listener {
     }
 
     /// Hands over connections that passed the handshake.
-    async fn accept(self, ready: mpsc::Sender<io::Result<TlsStream<TcpStream>>>) {
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    async fn accept(self, ready: mpsc::Sender<io::Result<Connection>>) {
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+            let Ok(counted) = Arc::clone(&connections).acquire_owned().await else { return };
             let socket = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = ready.closed() => return,
@@ -77,11 +79,10 @@ impl Listener {
             tokio::spawn(async move {
                 let _ = socket.set_nodelay(true);
                 match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
-                    Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
+                    Ok(Ok(stream)) => drop(ready.send(Ok(Connection::new(stream, counted))).await),
                     Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
                     Err(_) => tracing::debug!("a handshake took too long"),
                 }
-                drop(permit);
             });
         }
     }
@@ -89,7 +90,7 @@ impl Listener {
 
 /// Serves streams until `stop` turns true.
 pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let (ready, connections) = mpsc::channel(HANDSHAKES);
+    let (ready, connections) = mpsc::channel(BACKLOG);
     let accepting = tokio::spawn(listener.accept(ready));
     let service = ConfigServer::new(Service { shared }).max_decoding_message_size(DECODE_BYTES);
     let ended = tonic::transport::Server::builder()

@@ -105,7 +105,9 @@ fn news(about: &ObjectReference, stored: &Value, new: &Value) -> Vec<News> {
         let Some(after) = find(new, type_) else { continue };
         let before = find(stored, type_);
         let same = |field| before.as_ref().map(|before| text(before, field)) == Some(text(&after, field));
-        if same("status") && same("reason") {
+        // That a pod lags is no news of each object; its status says so.
+        let lags = |condition: &Value| text(condition, "reason") == "PodLagging";
+        if (same("status") && same("reason")) || lags(&after) || before.as_ref().is_some_and(lags) {
             continue;
         }
         let (reason, note) = (text(&after, "reason"), format!("{type_}: {}", text(&after, "message")));
