@@ -3,7 +3,7 @@
 //! It holds a large drop unless every delete was seen as such and the kind itself is not being deleted,
 //! or a person allows that very drop. It never touches what is added or changed.
 
-use crate::status::{Events, News};
+use crate::events::{Events, News};
 use crate::telemetry::Metrics;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

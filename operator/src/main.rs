@@ -5,6 +5,7 @@ mod args;
 mod authority;
 mod brake;
 mod election;
+mod events;
 mod key;
 mod proof;
 mod publish;

@@ -5,7 +5,6 @@
 mod change;
 mod conditions;
 mod draft;
-mod events;
 mod fleet;
 mod provider;
 mod report;
@@ -13,5 +12,4 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use events::{Events, News};
 pub(crate) use report::Reporter;

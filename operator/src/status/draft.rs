@@ -2,7 +2,7 @@
 
 use super::change::{Change, change};
 use super::conditions::{compiled, conditions, summary};
-use super::events::News;
+use crate::events::News;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;

@@ -4,10 +4,10 @@
 //! old leader loses.
 
 use super::change::Pace;
-use super::events::{Events, News};
 use super::fleet::Fleet;
 use super::{draft, provider, route};
 use crate::election::Leadership;
+use crate::events::{Events, News};
 use crate::publish::{Desired, Pods};
 use crate::source::cluster::{Cluster, Guarded, name_of};
 use crate::telemetry::Metrics;
