@@ -16,6 +16,8 @@ use weir_snapshot::{Digest, Kind, Name, ResourceId};
 
 /// The first change is compiled at once; further ones come together for that long, or for as long as it took.
 const GATHER: Duration = Duration::from_millis(5);
+/// A standby follows at leisure what the objects name, so that it has listed all of it when it is to lead.
+const STAND_BY: Duration = Duration::from_secs(1);
 /// While something is not listed yet.
 const INCOMPLETE: Duration = Duration::from_millis(250);
 
@@ -37,12 +39,13 @@ impl Reconcile {
             issuer.mark_unchanged();
             let started = Instant::now();
             let led = std::mem::replace(&mut leads, self.leadership.borrow_and_update().leads());
-            let complete = leads && self.once(started).await;
+            let complete = if leads { self.once(started).await } else { self.cluster.view(started).is_some() };
             if led && !leads {
                 self.desired.send_replace(None);
             }
-            tokio::time::sleep(GATHER.max(started.elapsed())).await;
-            let later = if leads && !complete { INCOMPLETE } else { Duration::MAX };
+            let gather = if leads { GATHER.max(started.elapsed()) } else { STAND_BY };
+            let _ = tokio::time::timeout(gather, self.leadership.wait_for(|now| now.leads() != leads)).await;
+            let later = if complete { Duration::MAX } else { INCOMPLETE };
             let role = self.leadership.wait_for(|now| now.leads() != leads);
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
@@ -141,4 +144,50 @@ fn undecided(objects: &Objects, secrets_unknown: BTreeSet<String>) -> (Kept, BTr
         undecided.insert(ObjectId { kind: ObjectKind::Provider, name });
     }
     (Kept { namespaces: secrets_unknown, resources, issuer: objects.issuer.is_none() }, undecided)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn objects() -> Objects {
+        let provider = |name: &str, credentials: serde_json::Value| {
+            serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
+                "metadata": {"name": name, "namespace": "a"},
+                "spec": {"type": "OpenAI", "credentials": credentials}}))
+            .unwrap()
+        };
+        let route = |name: &str, provider: &str| {
+            serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
+                "metadata": {"name": name, "namespace": "b"},
+                "spec": {"models": [{"name": "m"}], "rules": [
+                    {"targets": [{"name": "t", "providerRef": {"name": provider, "namespace": "a"}}]}]}}))
+            .unwrap()
+        };
+        Objects {
+            providers: vec![
+                provider("keyed", json!([{"name": "c", "secretRef": {"name": "s"}}])),
+                provider("free", json!([])),
+            ],
+            routes: vec![route("one", "keyed"), route("two", "free")],
+            ..Objects::default()
+        }
+    }
+
+    #[test]
+    fn what_hangs_on_unknown_secrets_is_undecided_and_nothing_else_is() {
+        let (kept, undecided) = undecided(&objects(), BTreeSet::from(["a".to_owned()]));
+        let names: Vec<_> = undecided.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["Provider a/keyed", "LLMRoute b/one"]);
+        let resources: Vec<_> = kept.resources.iter().map(ToString::to_string).collect();
+        assert_eq!(resources, ["Provider a/keyed", "Consent a/keyed", "Route b/one"]);
+        assert_eq!(kept.namespaces, BTreeSet::from(["a".to_owned()]));
+    }
+
+    #[test]
+    fn with_all_secrets_known_nothing_is_undecided() {
+        let (kept, undecided) = undecided(&objects(), BTreeSet::new());
+        assert!(undecided.is_empty() && kept.resources.is_empty());
+    }
 }

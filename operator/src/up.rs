@@ -88,3 +88,6 @@ fn apply(gateway: &Arc<Gateway>, folder: &Path, shown: &mut String) {
     }
     tracing::info!(routes = found.objects.routes.len(), providers = found.objects.providers.len(), "config applied");
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,15 +19,15 @@ pub(crate) struct PodState {
     superseded: Arc<Notify>,
     /// What it has.
     pub(crate) holdings: Holdings,
-    /// What it saw of upstreams.
-    pub(crate) observed: Vec<ProviderState>,
+    /// What it saw of upstreams, once it told.
+    pub(crate) observed: Option<Vec<ProviderState>>,
 }
 
 #[cfg(test)]
 impl PodState {
     /// A pod that has these.
     pub(crate) fn of(holdings: Holdings) -> Self {
-        Self { stream: 0, superseded: Arc::default(), holdings, observed: Vec::new() }
+        Self { stream: 0, superseded: Arc::default(), holdings, observed: None }
     }
 }
 
@@ -64,7 +64,7 @@ impl Pods {
             if pods.len() >= MAX_PODS && !pods.contains_key(uid) {
                 return None;
             }
-            let state = PodState { stream, superseded: Arc::clone(&superseded), holdings, observed: Vec::new() };
+            let state = PodState { stream, superseded: Arc::clone(&superseded), holdings, observed: None };
             if let Some(older) = pods.insert(uid.to_owned(), state) {
                 older.superseded.notify_one();
             }

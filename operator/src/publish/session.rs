@@ -29,6 +29,8 @@ const REVIEW_RETRY: Duration = Duration::from_secs(10);
 const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// A pod that does not read by then is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// An epoch is a Lease's count of transitions, which is no greater.
+const MAX_EPOCH: u64 = i32::MAX as u64;
 /// Longest reason of a pod that is kept.
 const REASON_BYTES: usize = 1024;
 
@@ -85,6 +87,9 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
         return Err(End::Closed(Status::invalid_argument("the first message of a stream is its hello")));
     };
     let Hello { token, gateway, incarnation, features, highest_epoch, held } = hello;
+    if highest_epoch > MAX_EPOCH {
+        return Err(End::Closed(Status::invalid_argument("no leader ever had that epoch")));
+    }
     let pod = match shared.prover.admit(&token).await {
         Review::Proven(pod) => pod,
         Review::Refused(reason) => {
@@ -223,7 +228,7 @@ impl Session {
                 Ok(())
             }
             Some(from_pod::Kind::Observed(observed)) => {
-                self.member.change(|pod| pod.observed = observed.providers);
+                self.member.change(|pod| pod.observed = Some(observed.providers));
                 Ok(())
             }
             Some(from_pod::Kind::Hello(_)) => Err(End::Closed(Status::invalid_argument("a second hello"))),
@@ -276,6 +281,7 @@ impl Session {
     /// Sends what is missing, if this process may and nothing else is under way.
     async fn push(&mut self, outgoing: &Outgoing) -> Result<(), End> {
         let now = Instant::now();
+        self.wait_until = None;
         let term = self.leadership.borrow().term(now).filter(|term| term.epoch >= self.highest_epoch);
         let desired = self.desired.borrow_and_update().clone();
         let (Some(term), Some(desired), None) = (term, desired, &self.under_way) else { return Ok(()) };

@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_compile::Verdict;
+use weir_snapshot::Kind;
 
 /// The pods of the data plane, as the API server and as their streams tell of them.
 pub(crate) struct Fleet<'a> {
@@ -24,9 +25,11 @@ impl<'a> Fleet<'a> {
         Self { ready, pods: streams }
     }
 
-    /// Whether every Ready pod has a stream.
+    /// Whether every Ready pod has a stream and told what it saw, where it has anything to see.
     pub(crate) fn is_whole(&self) -> bool {
-        self.ready.iter().all(|(uid, _)| self.pods.contains_key(uid))
+        let told =
+            |pod: &PodState| pod.observed.is_some() || !pod.holdings.held.keys().any(|id| id.kind == Kind::Provider);
+        self.ready.iter().all(|(uid, _)| self.pods.get(uid).is_some_and(told))
     }
 
     /// `Programmed`, with the count that columns show.

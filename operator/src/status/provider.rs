@@ -24,7 +24,7 @@ pub(crate) fn status(
     let seen: Vec<&ProviderState> = fleet
         .pods
         .values()
-        .flat_map(|pod| &pod.observed)
+        .flat_map(|pod| pod.observed.iter().flatten())
         .filter(|state| state.namespace == id.name.namespace && state.name == id.name.name)
         .collect();
     let credentials: Vec<_> =

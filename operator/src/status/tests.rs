@@ -116,14 +116,14 @@ fn health_and_credentials_are_what_pods_saw_and_the_worst_counts() {
     let seen = |verdict: i32, trouble: Option<Trouble>, healthy: u32| {
         let mut state = holding("new");
         let credentials = vec![CredentialState { name: "main".to_owned(), verdict, message: "401".to_owned() }];
-        state.observed = vec![ProviderState {
+        state.observed = Some(vec![ProviderState {
             namespace: "ns".to_owned(),
             name: "p".to_owned(),
             trouble,
             credentials,
             endpoints_healthy: healthy,
             endpoints_total: 3,
-        }];
+        }]);
         state
     };
     let mut verdict = verdict();

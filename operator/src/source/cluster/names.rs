@@ -78,3 +78,78 @@ pub(crate) fn api_server_addresses(slices: &[EndpointSlice]) -> Vec<IpAddr> {
     let addresses = slices.iter().filter(of_api_server).flat_map(|slice| &slice.endpoints).flat_map(|e| &e.addresses);
     addresses.filter_map(|address| address.parse().ok()).filter(|address: &IpAddr| !address.is_loopback()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn given() -> Given {
+        Given {
+            settings: weir_snapshot::Settings { platform_namespace: "platform".to_owned(), ..Default::default() },
+            allow_plaintext_namespaces: BTreeSet::new(),
+            secret_namespaces: BTreeSet::from(["flagged".to_owned()]),
+            namespace: "weir".to_owned(),
+            operator_account: "weir:operator".to_owned(),
+            dataplane_selector: "app=dataplane".to_owned(),
+        }
+    }
+
+    fn route(namespace: &str, access: &serde_json::Value) -> LLMRoute {
+        let spec = json!({"models": [], "rules": [], "access": access});
+        serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
+            "metadata": {"name": "r", "namespace": namespace}, "spec": spec}))
+        .unwrap()
+    }
+
+    fn secrets(routes: &[LLMRoute]) -> Vec<String> {
+        let namespaces = ["a", "b"]
+            .map(|name| serde_json::from_value(json!({"metadata": {"name": name, "labels": {"team": name}}})).unwrap());
+        Names::of(&[], routes, &namespaces, &given()).secrets.into_iter().collect()
+    }
+
+    #[test]
+    fn only_routes_that_admit_keys_need_secrets() {
+        assert_eq!(secrets(&[route("open", &json!({"anonymous": true}))]), ["flagged"]);
+        let accounts = json!({"serviceAccounts": [{"namespace": "x", "name": "y"}]});
+        assert_eq!(secrets(&[route("accounts", &accounts)]), ["flagged"]);
+        assert_eq!(secrets(&[route("own", &json!(null))]), ["flagged", "own"]);
+        assert_eq!(secrets(&[route("keys", &json!({"apiKeys": {}}))]), ["flagged", "keys"]);
+    }
+
+    #[test]
+    fn keys_of_other_namespaces_are_for_platform_routes_alone() {
+        let others = json!({"apiKeys": {"namespaces": {"selector": {"matchLabels": {"team": "b"}}}}});
+        assert_eq!(secrets(&[route("platform", &others)]), ["b", "flagged"]);
+        assert_eq!(secrets(&[route("tenant", &others)]), ["flagged", "tenant"]);
+    }
+
+    #[test]
+    fn a_provider_needs_what_it_names_in_its_own_namespace() {
+        let provider = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
+            "metadata": {"name": "p", "namespace": "ns"},
+            "spec": {"type": "OpenAICompatible", "endpoint": {"service": {"name": "vllm", "port": 80}},
+                "tls": {"caConfigMapRef": {"name": "ca"}},
+                "credentials": [{"name": "main", "secretRef": {"name": "key"}}]}});
+        let names = Names::of(&[serde_json::from_value(provider).unwrap()], &[], &[], &given());
+        assert!(names.secrets.contains("ns"));
+        assert_eq!(names.config_maps, BTreeSet::from([Name::new("ns", "ca")]));
+        assert!(names.services.contains(&Name::new("ns", "vllm")));
+    }
+
+    #[test]
+    fn the_api_server_is_found_by_its_service_but_for_loopback() {
+        let slice = |namespace: &str, service: &str, address: &str| {
+            serde_json::from_value(json!({"addressType": "IPv4", "endpoints": [{"addresses": [address]}],
+                "metadata": {"namespace": namespace, "labels": {"kubernetes.io/service-name": service}}}))
+            .unwrap()
+        };
+        let slices = [
+            slice("default", "kubernetes", "10.0.0.7"),
+            slice("default", "kubernetes", "127.0.0.1"),
+            slice("team", "kubernetes", "10.0.0.8"),
+            slice("default", "other", "10.0.0.9"),
+        ];
+        assert_eq!(api_server_addresses(&slices), ["10.0.0.7".parse::<IpAddr>().unwrap()]);
+    }
+}
