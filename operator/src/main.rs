@@ -57,9 +57,12 @@ fn command() -> clap::Command {
     })
 }
 
+/// The client's own word on a failed request says less than ours.
+const QUIET: &str = "info,kube_client=off";
+
 /// Runs to the end of the process.
 fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| QUIET.into());
     let ansi = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     if json {

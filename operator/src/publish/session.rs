@@ -177,7 +177,10 @@ impl Session {
                 break end;
             }
         };
-        self.shared.brake.forget(&self.pod.uid);
+        // A newer stream of the same pod has its own say.
+        if self.member.look(|_| ()).is_some() {
+            self.shared.brake.forget(&self.pod.uid);
+        }
         let reason = match &end {
             End::NotLeader(_) => "another operator leads",
             End::Closed(status) => status.message(),

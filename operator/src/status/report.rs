@@ -32,6 +32,7 @@ const GATHER: Duration = Duration::from_millis(30);
 const REDIAL: Duration = Duration::from_secs(20);
 /// One write.
 const TIMEOUT: Duration = Duration::from_secs(5);
+const SILENT: &str = "the API server does not answer in time";
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -61,7 +62,7 @@ struct Done {
 struct Drafts {
     drafts: Vec<Draft>,
     undecoded: Vec<Undecoded>,
-    /// Whether every Ready pod has a stream.
+    /// Whether every Ready pod was heard.
     whole: bool,
 }
 
@@ -105,18 +106,18 @@ impl Reporter {
         }
         pace.keep(|id| desired.verdicts.contains_key(id));
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
+        let mut next: Option<Instant> = None;
         for object in undecoded {
             if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
                 let (id, version) = (object.id.clone(), object.version.clone());
-                if let Some(draft) = self.inspect(object, &desired).await {
-                    drafts.push(draft);
-                } else {
-                    inspected.insert(id, version);
+                match self.inspect(object, &desired).await {
+                    Ok(Some(draft)) => drafts.push(draft),
+                    Ok(None) => drop(inspected.insert(id, version)),
+                    Err(error) => next = Some(self.failed(&id, &error)),
                 }
             }
         }
         drafts.sort_by_key(|draft| draft.change);
-        let mut next: Option<Instant> = None;
         for draft in drafts {
             let now = Instant::now();
             let due = pace.due(&draft.id, &draft.version, draft.change, now);
@@ -176,12 +177,12 @@ impl Reporter {
         Some(drafts)
     }
 
-    /// Reads an object that does not decode, as far as its status goes.
-    async fn inspect(&self, object: Undecoded, desired: &Desired) -> Option<Draft> {
+    /// Reads an object that does not decode, as far as its status goes; nothing if that is right or the object gone.
+    async fn inspect(&self, object: Undecoded, desired: &Desired) -> Result<Option<Draft>, String> {
         let found = tokio::time::timeout(TIMEOUT, self.api(&object.id).get_opt(&object.id.name.name)).await;
-        let found = found.ok()?.ok()??;
-        let verdict = desired.verdicts.get(&object.id)?;
-        object.draft(&found, verdict, truncated(Timestamp::now()))
+        let found = found.map_err(|_| SILENT.to_owned())?.map_err(|error| error.to_string())?;
+        let (Some(found), Some(verdict)) = (found, desired.verdicts.get(&object.id)) else { return Ok(None) };
+        Ok(object.draft(&found, verdict, truncated(Timestamp::now())))
     }
 
     async fn write(&self, draft: Draft, pace: &mut Pace) -> Result<(), Instant> {
@@ -208,7 +209,7 @@ impl Reporter {
             // It changed or went meanwhile, which the watch tells of.
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_not_found() => Ok(()),
             Ok(Err(error)) => Err(self.failed(&draft.id, &error.to_string())),
-            Err(_) => Err(self.failed(&draft.id, "the API server does not answer in time")),
+            Err(_) => Err(self.failed(&draft.id, SILENT)),
         }
     }
 
