@@ -6,6 +6,8 @@ use crate::built::Built;
 use crate::index::Index;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use weir_crds::{ConfigMapKeyRef, ProviderRef, SecretKeyRef, Service};
@@ -132,13 +134,26 @@ pub(crate) fn certificates(index: &Index<'_>, namespace: &str, wanted: &ConfigMa
         return Err(Unresolved::new("ConfigMapNotFound", message));
     };
     match map.data.as_ref().and_then(|data| data.get(key)) {
-        Some(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(pem.clone()),
-        Some(_) => {
-            let message = format!("the key {key} of the ConfigMap {name} holds no PEM certificate");
-            Err(Unresolved::new("CertificateInvalid", message))
-        }
+        Some(pem) => match anchors(pem) {
+            Ok(()) => Ok(pem.clone()),
+            Err(why) => {
+                let message = format!("the key {key} of the ConfigMap {name} {why}; put CA certificates in PEM there");
+                Err(Unresolved::new("CertificateInvalid", message))
+            }
+        },
         None => Err(Unresolved::new("ConfigMapNotFound", format!("the ConfigMap {name} has no key {key}; add it"))),
     }
+}
+
+/// Whether a text is what a pod can trust: the check that its TLS makes.
+fn anchors(pem: &str) -> Result<(), String> {
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| "is not PEM".to_owned())?;
+        count += 1;
+        webpki::anchor_from_trusted_cert(&certificate).map_err(|e| format!("holds no CA at entry {count}: {e:?}"))?;
+    }
+    if count == 0 { Err("holds no certificate".to_owned()) } else { Ok(()) }
 }
 
 /// The ready Pods behind a Service of that namespace; IPv4 where there is any, so that no Pod counts twice.
