@@ -1,0 +1,63 @@
+//! The command line as a person meets it: what is printed where, and with which exit code.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn weir(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir-operator")).args(arguments).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn crds() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds")
+}
+
+#[test]
+fn crds_prints_the_manifests_of_the_repository() {
+    let printed = weir(&["crds"]);
+    assert!(printed.status.success());
+    let kept = ["llmroutes.yaml", "providers.yaml"]
+        .map(|name| std::fs::read_to_string(crds().join("manifests").join(name)).unwrap());
+    assert_eq!(text(&printed.stdout), kept.join("---\n"));
+}
+
+#[test]
+fn the_examples_are_good_and_a_mistake_is_told_with_file_line_field_and_mend() {
+    let example = crds().join("examples/quickstart");
+    let good = weir(&["validate", example.to_str().unwrap()]);
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).starts_with("good: 1 routes, 1 providers"));
+    let folder = std::env::temp_dir().join(format!("weir-cli-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let manifest = "apiVersion: weir.dev/v1alpha1\nkind: Provider\nmetadata:\n  name: p\nspec:\n  type: OpenAPI\n";
+    std::fs::write(folder.join("bad.yaml"), manifest).unwrap();
+    let bad = weir(&["validate", folder.to_str().unwrap()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+    let told = text(&bad.stderr);
+    assert!(
+        told.contains("bad.yaml:6: Provider default/p spec.type: must be one of OpenAI, OpenAICompatible, Mock"),
+        "{told}"
+    );
+}
+
+#[test]
+fn render_shows_fingerprints_and_key_new_shows_the_key_once() {
+    let example = crds().join("examples/openai");
+    let rendered = weir(&["render", example.to_str().unwrap()]);
+    assert!(rendered.status.success());
+    assert!(
+        text(&rendered.stdout).contains("fingerprint") && !text(&rendered.stdout).contains("sk-"),
+        "{}",
+        text(&rendered.stdout)
+    );
+    let minted = weir(&["key", "new", "--name", "app"]);
+    let (secret, token) = (text(&minted.stdout), text(&minted.stderr));
+    assert!(token.starts_with("weir_") && token.lines().count() == 1, "the key is alone on standard error");
+    assert!(secret.contains("weir.dev/api-key") && !secret.contains(token.trim()));
+}
