@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// HTTP/2 windows towards upstreams; unequal on purpose, so that one stream cannot use up the connection's.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Streams begun before the server says how many it takes; more would queue where it takes few.
+const STREAMS_BEFORE_SETTINGS: usize = 10;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,7 @@ pub(super) async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(st
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_INTERVAL)

@@ -13,21 +13,25 @@ use weir_policy::{Failure, FailureKind};
 use weir_snapshot::Settings;
 
 impl Network {
-    /// A connection for one request: one at hand, else a new one.
+    /// A connection for one request within that time: one at hand, else a new one.
     pub(super) async fn lease(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Lease, Failure> {
-        match self.pool.take() {
-            Some(lease) => Ok(lease),
-            None => Ok(self.pool.lend(self.dial(rules, within, draw).await?)),
+        if let Some(lease) = self.pool.take() {
+            return Ok(lease);
         }
-    }
-
-    /// Opens a connection within that time.
-    async fn dial(&self, rules: &Settings, within: Duration, draw: u64) -> Result<Sender, Failure> {
-        let failed = |why: String| Failure::local(FailureKind::Connect, why);
-        match tokio::time::timeout(within, self.connect(rules, draw)).await {
-            Ok(connected) => connected,
-            Err(_) => Err(failed(format!("no connection to {} within {} ms", self.authority, within.as_millis()))),
-        }
+        let dial = async {
+            if self.tls.is_none() || self.pool.is_http1() {
+                return Ok(self.pool.lend(self.connect(rules, draw).await?));
+            }
+            let _turn = self.pool.turn().await;
+            match self.pool.take() {
+                Some(lease) => Ok(lease),
+                None => Ok(self.pool.lend(self.connect(rules, draw).await?)),
+            }
+        };
+        tokio::time::timeout(within, dial).await.unwrap_or_else(|_| {
+            let why = format!("no connection to {} within {} ms", self.authority, within.as_millis());
+            Err(Failure::local(FailureKind::Connect, why))
+        })
     }
 
     async fn connect(&self, rules: &Settings, draw: u64) -> Result<Sender, Failure> {

@@ -4,9 +4,10 @@
 use super::connection::Sender;
 use super::pieces::Pieces;
 use hyper::client::conn::{http1, http2};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// An idle connection is closed before most servers would.
@@ -15,10 +16,24 @@ const IDLE: Duration = Duration::from_secs(55);
 const MAX_IDLE: usize = 1_024;
 
 /// Connections at hand.
-#[derive(Default)]
 pub(super) struct Pool {
     idle: Mutex<Vec<(Instant, http1::SendRequest<Pieces>)>>,
     shared: Mutex<Vec<Arc<Shared>>>,
+    /// Whether the origin was seen to speak HTTP/1.1, where each request needs a connection of its own.
+    http1: AtomicBool,
+    /// One dial at a time where a connection may serve many: whoever waits may find that it need not dial.
+    turn: Semaphore,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+            http1: AtomicBool::new(false),
+            turn: Semaphore::new(1),
+        }
+    }
 }
 
 struct Shared {
@@ -50,10 +65,23 @@ impl Pool {
         self.stream().or_else(|| self.idle())
     }
 
+    /// Whether each request needs a connection of its own.
+    pub(super) fn is_http1(&self) -> bool {
+        self.http1.load(Ordering::Relaxed)
+    }
+
+    /// The turn to dial.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn.acquire().await.ok()
+    }
+
     /// A new connection, lent at once.
     pub(super) fn lend(&self, sender: Sender) -> Lease {
         match sender {
-            Sender::H1(sender) => Lease(Held::H1(sender)),
+            Sender::H1(sender) => {
+                self.http1.store(true, Ordering::Relaxed);
+                Lease(Held::H1(sender))
+            }
             Sender::H2(sender, room) => {
                 let shared = Arc::new(Shared { sender, streams: AtomicUsize::new(1), room });
                 lock(&self.shared).push(Arc::clone(&shared));

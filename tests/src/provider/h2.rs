@@ -17,6 +17,9 @@ use super::script::{Script, Step};
 use super::socket::Socket;
 use super::state::State;
 
+/// Streams that one connection takes at once; as few as a strict provider allows.
+const STREAMS: u32 = 20;
+
 type Piece = Result<Frame<Bytes>, io::Error>;
 type Body = StreamBody<futures_util::stream::BoxStream<'static, Piece>>;
 
@@ -24,6 +27,7 @@ type Body = StreamBody<futures_util::stream::BoxStream<'static, Piece>>;
 pub(super) async fn serve<S: Socket>(socket: S, connection: u64, state: Arc<State>) {
     let service = service_fn(move |request| respond(request, connection, Arc::clone(&state)));
     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(STREAMS)
         .serve_connection(TokioIo::new(socket), service)
         .await;
 }
