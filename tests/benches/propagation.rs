@@ -12,7 +12,7 @@ use weir_tests::manifests::{open_route, provider};
 use weir_tests::provider::Provider;
 
 const MODEL: &str = "gpt-test";
-const WRITES: usize = 100;
+const WRITES: usize = 60;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -22,7 +22,9 @@ fn main() {
 async fn measure() {
     let upstream = Provider::start().await;
     let fleet = Fleet::start().await;
-    fleet.apply(&[provider(TEAM, "upstream", &upstream.url(), MODEL), open_route(TEAM, "chat", MODEL, &["upstream"])]);
+    let mut any = provider(TEAM, "upstream", &upstream.url(), MODEL);
+    any["spec"]["modelPolicy"] = json!("Any");
+    fleet.apply(&[any, open_route(TEAM, "chat", MODEL, &["upstream"])]);
     fleet.wait_ready("llmroute/chat", TEAM);
     for dataplane in &fleet.dataplanes {
         println!("idle {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
@@ -33,7 +35,7 @@ async fn measure() {
     for part in many.chunks(100) {
         fleet.apply(part);
     }
-    fleet.wait_ready("llmroute/r999", TEAM);
+    weir_tests::fleet::until_status(&fleet.clients(), "m999", 200).await;
     println!("{}", figures("1,001 routes", &writes(&fleet, WRITES).await));
     for dataplane in &fleet.dataplanes {
         println!("1,001 routes {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
@@ -49,7 +51,10 @@ async fn writes(fleet: &Fleet, count: usize) -> Vec<Duration> {
         pods.push((client, sender));
     }
     let mut taken = Vec::with_capacity(count);
+    // Pushes refill at ten a second; a faster writer would measure that.
+    let mut pace = tokio::time::interval(Duration::from_millis(150));
     for n in 0..count {
+        pace.tick().await;
         let alias = format!("alias-{n}-{}", taken.len());
         let models = json!({"spec": {"models": [{"name": MODEL, "aliases": [alias]}]}});
         routes.patch("chat", &PatchParams::default(), &Patch::Merge(models)).await.expect("the route is written");
