@@ -12,6 +12,7 @@ mod config;
 mod drain;
 pub mod feed;
 mod gateway;
+mod joined;
 mod live;
 mod pipeline;
 mod receive;

@@ -1,7 +1,8 @@
 //! A request's body, within its bounds.
 
 use crate::config::Limits;
-use bytes::{Bytes, BytesMut};
+use crate::joined::Joined;
+use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use weir_dialect::{ErrorType, Refusal};
@@ -22,31 +23,19 @@ pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) 
     }
     let slow = |_| Refusal::new(408, ErrorType::Timeout, "request_body_timeout", "the request body came too slowly");
     let read = async {
-        let mut first = Bytes::new();
-        let mut all: Option<BytesMut> = None;
+        let mut joined = Joined::default();
         loop {
             let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx));
             let Some(frame) = tokio::time::timeout(Limits::BODY_IDLE, frame).await.map_err(slow)? else { break };
             let frame =
                 frame.map_err(|e| Refusal::invalid("invalid_body", None, format!("the body broke off: {e}")))?;
             let Ok(data) = frame.into_data() else { continue };
-            let size = all.as_ref().map_or(first.len(), BytesMut::len) + data.len();
-            if size as u64 > most {
+            if (joined.len() + data.len()) as u64 > most {
                 return Err(too_large());
             }
-            match &mut all {
-                Some(all) => all.extend_from_slice(&data),
-                None if first.is_empty() => first = data,
-                None => {
-                    let expected = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
-                    let mut joined = BytesMut::with_capacity(expected.max(size * 2));
-                    joined.extend_from_slice(&first);
-                    joined.extend_from_slice(&data);
-                    all = Some(joined);
-                }
-            }
+            joined.push(data, declared.and_then(|length| usize::try_from(length).ok()));
         }
-        Ok(all.map_or(first, BytesMut::freeze))
+        Ok(joined.into_bytes())
     };
     tokio::time::timeout(Limits::BODY_TIMEOUT, read).await.map_err(slow)?
 }

@@ -3,7 +3,8 @@
 use super::mock;
 use super::origin::Origin;
 use super::pool::Lease;
-use bytes::{Bytes, BytesMut};
+use crate::joined::Joined;
+use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,25 +59,14 @@ impl Source {
 
     /// All of it, if it is not longer than that.
     pub(crate) async fn collect(mut self, most: usize) -> Result<Bytes, Failure> {
-        let mut first = Bytes::new();
-        let mut all: Option<BytesMut> = None;
+        let mut joined = Joined::default();
         while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
             let chunk = chunk?;
-            let size = all.as_ref().map_or(first.len(), BytesMut::len) + chunk.len();
-            if size > most {
+            if joined.len() + chunk.len() > most {
                 return Err(Failure::local(FailureKind::Malformed, format!("the answer is over {most} bytes")));
             }
-            match &mut all {
-                Some(all) => all.extend_from_slice(&chunk),
-                None if first.is_empty() => first = chunk,
-                None => {
-                    let mut joined = BytesMut::with_capacity(size * 2);
-                    joined.extend_from_slice(&first);
-                    joined.extend_from_slice(&chunk);
-                    all = Some(joined);
-                }
-            }
+            joined.push(chunk, None);
         }
-        Ok(all.map_or(first, BytesMut::freeze))
+        Ok(joined.into_bytes())
     }
 }
