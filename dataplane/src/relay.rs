@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use weir_dialect::openai::{Chunk, Part, encode_error_event, read_chunk, strip_usage};
+use weir_dialect::openai::{Chunk, Part, encode_error_event, is_whole, read_chunk, strip_usage};
 use weir_dialect::sse::{Event, Parser};
 use weir_dialect::{ErrorType, MAX_EVENT_BYTES, Refusal};
 use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
@@ -166,7 +166,8 @@ impl Reader {
     /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
     /// counts if it is whole.
     fn end(&mut self) -> Result<Option<Passed>, Failure> {
-        if let Some(event) = self.parser.finish()
+        let last = self.parser.finish().filter(|event| event.data.as_ref().is_some_and(|data| is_whole(data)));
+        if let Some(event) = last
             && let Ok(passed) = self.pass(event)
         {
             return Ok(Some(passed));
@@ -181,6 +182,10 @@ impl Reader {
     fn pass(&mut self, event: Event) -> Result<Passed, Failure> {
         let Event { raw, data } = event;
         let Some(data) = data else { return Ok(Passed { bytes: Some(raw), part: None }) };
+        // Some servers keep a stream alive so; SDKs would take it for JSON.
+        if data.is_empty() {
+            return Ok(Passed { bytes: None, part: None });
+        }
         let chunk = read_chunk(&data, self.begun)
             .map_err(|e| Failure::local(FailureKind::Malformed, format!("an event of the stream is no chunk: {e}")))?;
         self.last_semantic = self.last_read;

@@ -1,4 +1,4 @@
-//! Time limits to the second, on paused time.
+//! Time limits to the second, on paused time, and streams that are cut anywhere.
 
 use super::*;
 use crate::upstream::ScriptedAnswer;
@@ -67,4 +67,73 @@ async fn slow_tokens_are_no_silence() {
     assert_eq!(failure.kind, FailureKind::Reset, "it ended without its finish, not for want of time");
     about(after, 20 * 59);
     assert_eq!(account.tally().events, 21);
+}
+
+/// Forty streams as providers send them: texts, tool calls, comments, usage, with every line ending.
+fn recorded() -> Vec<String> {
+    let event =
+        |choices: &str, usage: &str| format!("data: {{\"id\":\"c\",\"choices\":[{choices}],\"usage\":{usage}}}\n\n");
+    let delta = |delta: &str| format!("{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":null}}");
+    let role = event(&delta("\"role\":\"assistant\",\"content\":\"\""), "null");
+    let finish = event("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", "null");
+    let usage = event("", "{\"prompt_tokens\":7,\"completion_tokens\":3}");
+    let contents = [
+        delta("\"content\":\"plain\""),
+        delta("\"content\":\"\u{e9}\u{1f600} \\\"quoted\\\" \\n\""),
+        delta("\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]"),
+        delta("\"reasoning_content\":\"hm\""),
+        delta("\"refusal\":\"no\""),
+    ];
+    let mut out = Vec::new();
+    for content in &contents {
+        for (with_usage, comment) in [(false, ""), (true, ""), (false, ": ping\n\n"), (true, ": ping\n\n")] {
+            let tail = if with_usage { usage.as_str() } else { "" };
+            let lf = format!("{comment}{role}{}{comment}{finish}{tail}data: [DONE]\n\n", event(content, "null"));
+            out.extend([lf.replace('\n', "\r\n"), lf]);
+        }
+    }
+    out
+}
+
+#[tokio::test(start_paused = true)]
+async fn f13_of_forty_streams_cut_at_every_byte_none_looks_whole_before_its_finish() {
+    let (streams, telemetry) = (recorded(), Telemetry::start());
+    assert_eq!(streams.len(), 40);
+    for stream in streams {
+        let finish = stream.find("\"stop\"").expect("a finish");
+        for cut in 0..=stream.len() {
+            for reset in [false, true] {
+                let piece = Bytes::copy_from_slice(&stream.as_bytes()[..cut]);
+                let source = Source::Mock(Box::new(ScriptedAnswer::scripted([(Duration::ZERO, piece)], reset)));
+                let limits = StreamLimits { idle: HOUR, semantic: HOUR, deadline: Instant::now() + HOUR };
+                let mut account = Account::open(&telemetry, "/test");
+                let Ok(mut relay) = Reader::new(source, false, limits).begin(&mut account).await else {
+                    assert!(cut < stream.len(), "the whole stream begins");
+                    continue;
+                };
+                let mut last = Bytes::new();
+                let ended = loop {
+                    match std::future::poll_fn(|cx| relay.poll_event(cx, &mut account)).await {
+                        Ok(Some(event)) => {
+                            let text = std::str::from_utf8(&event).expect("whole characters");
+                            let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+                            let whole = |data: &str| {
+                                data == "[DONE]" || serde_json::from_str::<serde_json::Value>(data).is_ok()
+                            };
+                            assert!(data.is_none_or(whole), "half an event at {cut}: {text}");
+                            last = event;
+                        }
+                        Ok(None) => break true,
+                        Err(_) => break false,
+                    }
+                };
+                assert!(!ended || cut > finish, "cut at {cut} of {stream:?} looks whole");
+                assert_eq!(
+                    ended,
+                    last.starts_with(b"data: [DONE]"),
+                    "an orderly end, and only that, has [DONE]: {cut}"
+                );
+            }
+        }
+    }
 }

@@ -12,4 +12,4 @@ pub use error::{ErrorBody, encode_error, encode_error_event};
 pub use models::{ListedModel, encode_model, encode_models};
 pub use reply::{Reply, read_reply};
 pub use request::{Call, Param};
-pub use stream::{Chunk, Part, read_chunk, strip_usage};
+pub use stream::{Chunk, Part, is_whole, read_chunk, strip_usage};

@@ -44,7 +44,7 @@ pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> 
     if data == b"[DONE]" {
         return Ok(Chunk::Done);
     }
-    if begun && is_plain(data) {
+    if begun && data.starts_with(b"{") && is_plain(data) {
         return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
     }
     let wire: Wire<'_> = serde_json::from_slice(data)?;
@@ -59,6 +59,11 @@ pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> 
         no_choices: choices.is_empty(),
         text_bytes: text_bytes(data),
     }))
+}
+
+/// Whether an event's data is all there, where no blank line says so.
+pub fn is_whole(data: &[u8]) -> bool {
+    data == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 /// The event without the usage that the caller did not ask for: nothing of a chunk that has only that,
