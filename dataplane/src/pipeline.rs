@@ -135,7 +135,7 @@ impl Attempts<'_> {
         // Six bytes a token is more than any tokenizer needs, so that nothing is refused that would have fit.
         let needs = ((self.call.prompt_bytes / 6) as u64, self.call.max_output);
         let client_retries = self.headers.get("x-stainless-retry-count").is_some_and(|count| count != "0");
-        let mut plan = Plan::new(self.route, &self.call.model, needs, client_retries, now, deadline)?;
+        let mut plan = Plan::new(self.route, self.route.model(&self.call.model), needs, client_retries, now, deadline)?;
         loop {
             match plan.next(clock.now(), fastrand::u64(..)) {
                 Step::Refuse(refusal) => return Err(refusal),
@@ -169,7 +169,7 @@ impl Attempts<'_> {
         account: &mut Account,
     ) -> Result<Got, Failure> {
         let clock = self.gateway.clock;
-        let named = &*self.call.model;
+        let named = self.route.model(&self.call.model);
         let upstream_model = target.upstream_model(named).unwrap_or(named);
         account.attempted(target, upstream_model, named);
         let model = Bytes::from(serde_json::Value::from(upstream_model).to_string());

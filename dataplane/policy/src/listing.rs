@@ -24,8 +24,8 @@ impl Table {
             id: name.to_owned(),
             created: route.data.created_at,
             owned_by: route.id.namespace.clone(),
-            context_window: smallest(route, name, |limits| limits.context_window),
-            max_output: smallest(route, name, |limits| limits.max_output),
+            context_window: smallest(route, route.model(name), |limits| limits.context_window),
+            max_output: smallest(route, route.model(name), |limits| limits.max_output),
         })
     }
 }

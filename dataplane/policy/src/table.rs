@@ -121,6 +121,14 @@ pub struct Limits {
     pub max_output: Option<u64>,
 }
 
+impl Route {
+    /// The model that a name stands for: of an alias the name it is an alias of, else the name itself.
+    pub fn model<'a>(&'a self, named: &'a str) -> &'a str {
+        let held = self.data.models.iter().find(|held| held.pattern == named);
+        held.and_then(|held| held.alias_of.as_deref()).unwrap_or(named)
+    }
+}
+
 impl Target {
     /// The provider's name for the model, where the client asked for `named`; `None` if it does not have it.
     pub fn upstream_model<'a>(&'a self, named: &'a str) -> Option<&'a str> {

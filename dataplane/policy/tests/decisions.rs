@@ -354,6 +354,23 @@ fn what_no_target_can_hold_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn an_alias_is_the_model_that_it_stands_for_at_a_target_that_names_none() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &[]);
+    route(&mut resources, "a", "r", "m", vec![Target { model: None, ..target("p", 0) }]);
+    let id = ResourceId::new(Kind::Route, "a", "r");
+    let Resource::Route(mut data) = (*resources[&id]).clone() else { panic!("a route") };
+    data.models.push(ModelName { pattern: "short".into(), alias_of: Some("m".into()), listed: false });
+    resources.insert(id, Arc::new(Resource::Route(data)));
+    let table = table(&resources);
+    let caller = in_namespace("a");
+    let route = table.matching(&Facts { caller: &caller, hostname: None, model: "short" }).unwrap();
+    assert_eq!(route.model("short"), "m");
+    let mut plan = Plan::new(route, route.model("short"), (0, None), false, 0, 1_000).unwrap();
+    assert!(matches!(plan.next(0, 0), Step::Attempt { target, .. } if target.upstream_model("m") == Some("m")));
+}
+
+#[test]
 fn shares_follow_the_weights() {
     let mut resources = Resources::new();
     provider(&mut resources, "p", &[]);
