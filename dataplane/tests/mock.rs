@@ -31,6 +31,8 @@ fn snapshot(mock: Mock) -> Snapshot {
         input: Price::per_million("1").unwrap(),
         output: Price::per_million("2").unwrap(),
         cache_read: None,
+        cache_write_5m: None,
+        cache_write_1h: None,
         reasoning: None,
         per_request: None,
     };
@@ -41,6 +43,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         credentials: vec![],
         models: BTreeMap::from([("demo".into(), Model { pricing: Some(pricing), ..Model::default() })]),
         any_model: false,
+        headers: weir_snapshot::Headers::default(),
         timeouts: weir_snapshot::Timeouts::default(),
         health: Health::default(),
     };
@@ -52,6 +55,8 @@ fn snapshot(mock: Mock) -> Snapshot {
         priority: 0,
         defaults: weir_snapshot::Params::default(),
         overrides: weir_snapshot::Params::default(),
+        caps: weir_snapshot::Caps::default(),
+        remove: vec![],
     };
     let route = Route {
         created_at: 0,
@@ -61,6 +66,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         refusal: None,
         retry: Retry::default(),
         timeouts: weir_snapshot::RouteTimeouts::default(),
+        on_loss: weir_snapshot::OnLoss::default(),
     };
     let resources = [
         (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),

@@ -10,7 +10,9 @@ pub(crate) fn encode(params: &Params, provider: ProviderType) -> Vec<Param> {
     // Only OpenAI itself refuses `max_tokens` (reasoning models); many compatible servers know nothing else.
     let max: &'static [&'static str] = match provider {
         ProviderType::OpenAI => &["max_completion_tokens", "max_tokens"],
-        ProviderType::OpenAICompatible | ProviderType::Mock => &["max_tokens", "max_completion_tokens"],
+        ProviderType::OpenAICompatible | ProviderType::Anthropic | ProviderType::Mock => {
+            &["max_tokens", "max_completion_tokens"]
+        }
     };
     let mut out = Vec::new();
     let mut set = |names: &'static [&'static str], value: Option<String>| {

@@ -25,7 +25,8 @@ impl Cost {
 
 /// The cost of one answered attempt.
 pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
-    let Pricing { currency, input, output, cache_read, reasoning, per_request } = pricing;
+    let Pricing { currency, input, output, cache_read, cache_write_5m: _, cache_write_1h: _, reasoning, per_request } =
+        pricing;
     let Usage { input: fresh, cache_read: cached, output: visible, reasoning: hidden } = *usage;
     let times = |tokens: u64, price: Price| u128::from(tokens) * u128::from(price.0);
     let pico = times(fresh, *input)
@@ -61,6 +62,8 @@ mod tests {
             input: price("2.50"),
             output: price("10"),
             cache_read: Some(price("1.25")),
+            cache_write_5m: None,
+            cache_write_1h: None,
             reasoning: None,
             per_request: Some(Price::per_unit("0.001").expect("a price")),
         };

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
-    Access, AccountRef, ApiKey, Consent, Credential, CredentialRef, Health, Issuer, Kind, Model, ModelName, Name,
-    Namespace, Params, Provider, ProviderType, Resource, ResourceId, Retry, Route, RouteTimeouts, Rule, Secret,
-    ServiceAccount, Settings, Target, Timeouts, Upstream, api_key,
+    Access, AccountRef, ApiKey, Caps, Consent, Credential, CredentialRef, Headers, Health, Issuer, Kind, Model,
+    ModelName, Name, Namespace, OnLoss, Params, Provider, ProviderType, Resource, ResourceId, Retry, Route,
+    RouteTimeouts, Rule, Secret, ServiceAccount, Settings, Target, Timeouts, Upstream, api_key,
 };
 
 type Resources = BTreeMap<ResourceId, Arc<Resource>>;
@@ -36,6 +36,7 @@ fn provider(resources: &mut Resources, name: &str, credentials: &[&str]) {
             Model { max_output: Some(100), context_window: Some(1_000), ..Model::default() },
         )]),
         any_model: false,
+        headers: Headers::default(),
         timeouts: Timeouts::default(),
         health: Health::default(),
     };
@@ -56,6 +57,8 @@ fn target(provider: &str, priority: u32) -> Target {
         priority,
         defaults: Params::default(),
         overrides: Params::default(),
+        caps: Caps::default(),
+        remove: vec![],
     }
 }
 
@@ -68,6 +71,7 @@ fn route(resources: &mut Resources, namespace: &str, name: &str, pattern: &str, 
         refusal: None,
         retry: Retry::default(),
         timeouts: RouteTimeouts::default(),
+        on_loss: OnLoss::default(),
     };
     put(resources, Kind::Route, namespace, name, Resource::Route(route));
     put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));

@@ -18,14 +18,23 @@ pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, Service
 pub use money::{Price, PriceError};
 pub use name::Name;
 pub use provider::{
-    Credential, CredentialRef, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
+    Credential, CredentialRef, Headers, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
 };
 pub use resource::{Digest, Kind, Resource, ResourceId, Snapshot};
-pub use route::{ModelName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
+pub use route::{Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
 pub use secret::Secret;
 
 /// What this build of the data plane understands, sent in its hello.
-pub const FEATURES: &[&str] = &["provider.openai", "provider.mock"];
+pub const FEATURES: &[&str] = &[
+    "provider.openai",
+    "provider.anthropic",
+    "provider.mock",
+    "provider.headers",
+    "pricing.cache-write",
+    "params.caps",
+    "params.remove",
+    "on-loss",
+];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.
 pub const POD_AUDIENCE: &str = "weir-operator";

@@ -24,11 +24,33 @@ pub struct Provider {
     /// Whether a model that is not listed is passed on under its own name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_model: bool,
+    /// Changes to the headers of every request to it.
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
     /// Its time limits, where they differ from the defaults.
     #[serde(default, skip_serializing_if = "Timeouts::is_default")]
     pub timeouts: Timeouts,
     /// When its targets are ejected.
     pub health: Health,
+}
+
+impl Provider {
+    /// The features without which a pod must not apply it.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let mut needs = vec![match self.provider_type {
+            ProviderType::OpenAI | ProviderType::OpenAICompatible => "provider.openai",
+            ProviderType::Anthropic => "provider.anthropic",
+            ProviderType::Mock => "provider.mock",
+        }];
+        let pricings = || self.models.values().filter_map(|model| model.pricing.as_ref());
+        if !self.headers.is_empty() {
+            needs.push("provider.headers");
+        }
+        if pricings().any(|pricing| pricing.cache_write_5m.is_some() || pricing.cache_write_1h.is_some()) {
+            needs.push("pricing.cache-write");
+        }
+        needs
+    }
 }
 
 /// The provider types of `Provider.spec.type`.
@@ -37,15 +59,17 @@ pub struct Provider {
 pub enum ProviderType {
     OpenAI,
     OpenAICompatible,
+    Anthropic,
     Mock,
 }
 
 /// Where a provider is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Upstream {
-    /// A base URL such as `https://api.openai.com/v1`; plain `http` only where that was permitted.
+    /// The base URL that the stock SDK of the type's dialect takes, such as `https://api.openai.com/v1` or
+    /// `https://api.anthropic.com`; plain `http` only where that was permitted.
     Url(String),
-    /// Pods behind a Service, spoken to in plain text at `/v1`.
+    /// Pods behind a Service, spoken to in plain text, at `/v1` for the types of the OpenAI dialect.
     Addresses {
         /// `host` header: the Service's DNS name and port.
         host: String,
@@ -54,6 +78,24 @@ pub enum Upstream {
     },
     /// Answers from the data plane itself.
     Mock(Mock),
+}
+
+/// Changes to the headers that are sent; names are lower-case.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Headers {
+    /// Sent with that value, in the place of what would be sent under that name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
+    /// Not sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+}
+
+impl Headers {
+    /// Whether they change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
 }
 
 /// Which credential, and how often.
@@ -87,13 +129,19 @@ pub struct Model {
 pub struct Pricing {
     /// ISO 4217 code.
     pub currency: String,
-    /// An input token that was not read from a cache.
+    /// An input token that was neither read from a cache nor written to one.
     pub input: Price,
     /// An output token.
     pub output: Price,
     /// An input token read from the provider's cache; absent = `input`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<Price>,
+    /// An input token written to the provider's cache for five minutes; absent = `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Price>,
+    /// An input token written to the provider's cache for an hour; absent = `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Price>,
     /// A reasoning token; absent = `output`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Price>,
@@ -173,7 +221,7 @@ fn is_zero(n: &u64) -> bool {
 /// The secret of one credential.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// Sent as a bearer token.
+    /// Sent as a bearer token, to Anthropic as `x-api-key`.
     #[serde(serialize_with = "Secret::wire")]
     pub secret: Secret,
 }

@@ -125,10 +125,8 @@ impl Resource {
     /// The features without which a pod must not apply this resource.
     pub fn needs(&self) -> Vec<&'static str> {
         match self {
-            Self::Provider(provider) => match provider.provider_type {
-                crate::ProviderType::OpenAI | crate::ProviderType::OpenAICompatible => vec!["provider.openai"],
-                crate::ProviderType::Mock => vec!["provider.mock"],
-            },
+            Self::Provider(provider) => provider.needs(),
+            Self::Route(route) => route.needs(),
             Self::Settings(_)
             | Self::Issuer(_)
             | Self::Namespace(_)
@@ -136,7 +134,6 @@ impl Resource {
             | Self::ApiKey(_)
             | Self::Consent(_)
             | Self::Credential(_)
-            | Self::Route(_)
             | Self::Access(_) => Vec::new(),
         }
     }

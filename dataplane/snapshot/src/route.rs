@@ -24,6 +24,45 @@ pub struct Route {
     /// Time limits.
     #[serde(default, skip_serializing_if = "RouteTimeouts::is_default")]
     pub timeouts: RouteTimeouts,
+    /// What becomes of a request that the target's dialect cannot carry whole.
+    #[serde(default, skip_serializing_if = "OnLoss::is_default")]
+    pub on_loss: OnLoss,
+}
+
+impl Route {
+    /// The features without which a pod must not apply it.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let targets = || self.rules.iter().flat_map(|rule| &rule.targets);
+        let mut needs = Vec::new();
+        if targets().any(|target| !target.caps.is_empty()) {
+            needs.push("params.caps");
+        }
+        if targets().any(|target| !target.remove.is_empty()) {
+            needs.push("params.remove");
+        }
+        if !self.on_loss.is_default() {
+            needs.push("on-loss");
+        }
+        needs
+    }
+}
+
+/// What becomes of a request that the target's dialect cannot carry whole; `translation.onLoss` of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnLoss {
+    /// It is sent, and the answer names what was left out.
+    #[default]
+    Report,
+    /// It is refused.
+    Refuse,
+    /// It is sent, and what was left out is only counted.
+    CountOnly,
+}
+
+impl OnLoss {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A name that clients send.
@@ -71,6 +110,12 @@ pub struct Target {
     /// Parameters whatever the caller gave.
     #[serde(default, skip_serializing_if = "Params::is_empty")]
     pub overrides: Params,
+    /// Upper bounds of parameters, whoever gave them.
+    #[serde(default, skip_serializing_if = "Caps::is_empty")]
+    pub caps: Caps,
+    /// Parameters that are not sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<ParamName>,
 }
 
 /// Parameters of a chat request, the same for every dialect.
@@ -104,6 +149,41 @@ impl Params {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Upper bounds: a value above is lowered. One that was not given stays so, but for the limit of output tokens,
+/// whose absence means no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Caps {
+    /// Most tokens that the answer may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// Sampling temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+}
+
+impl Caps {
+    /// Whether it bounds nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The parameters of [`Params`] by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in Params")]
+pub enum ParamName {
+    MaxOutputTokens,
+    Temperature,
+    TopP,
+    FrequencyPenalty,
+    PresencePenalty,
+    Seed,
+    ReasoningEffort,
 }
 
 /// When an attempt is repeated.

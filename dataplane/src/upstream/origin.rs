@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use weir_snapshot::{Provider, Upstream};
+use weir_snapshot::{Provider, ProviderType, Upstream};
 
 /// A provider's place.
 pub(crate) enum Origin {
@@ -21,9 +21,12 @@ pub(crate) enum Origin {
     Mock(mock::Mock),
 }
 
+/// All that an origin is made from.
+type Definition = (ProviderType, Upstream, Option<String>);
+
 /// An origin over the network.
 pub(crate) struct Network {
-    definition: (Upstream, Option<String>),
+    definition: Definition,
     pub(super) place: Place,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Base path, without a slash at the end.
@@ -44,7 +47,7 @@ pub(super) enum Place {
 impl Origin {
     /// The origin of a provider; `held` is kept if nothing of it changed.
     pub(crate) fn of(provider: &Provider, held: Option<&Arc<Self>>, trust: &Trust) -> Result<Arc<Self>, String> {
-        let definition = (provider.upstream.clone(), provider.ca_pem.clone());
+        let definition = (provider.provider_type, provider.upstream.clone(), provider.ca_pem.clone());
         match (held.map(|held| &**held), &provider.upstream) {
             (Some(Self::Network(network)), Upstream::Url(_) | Upstream::Addresses { .. })
                 if network.definition == definition =>
@@ -63,7 +66,11 @@ impl Origin {
             }
             Upstream::Addresses { host, addresses } => {
                 let place = Place::Addresses(addresses.clone());
-                Network::new(place, None, "/v1", host.clone(), definition)
+                let path = match provider.provider_type {
+                    ProviderType::OpenAI | ProviderType::OpenAICompatible | ProviderType::Mock => "/v1",
+                    ProviderType::Anthropic => "",
+                };
+                Network::new(place, None, path, host.clone(), definition)
                     .map(|network| Arc::new(Self::Network(Box::new(network))))
             }
         }
@@ -71,7 +78,7 @@ impl Origin {
 }
 
 impl Network {
-    fn of_url(url: &str, definition: (Upstream, Option<String>), trust: &Trust) -> Result<Self, String> {
+    fn of_url(url: &str, definition: Definition, trust: &Trust) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the endpoint's URL cannot be read: {e}"))?;
         let authority = uri.authority().ok_or("the endpoint's URL has no host")?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -79,7 +86,7 @@ impl Network {
             Some("https") => {
                 let name =
                     ServerName::try_from(host.clone()).map_err(|_| "the endpoint's host is no DNS name or address")?;
-                Some((trust.config(definition.1.as_deref())?, name))
+                Some((trust.config(definition.2.as_deref())?, name))
             }
             Some("http") => None,
             _ => return Err("the endpoint's URL begins neither with https:// nor with http://".into()),
@@ -94,7 +101,7 @@ impl Network {
         tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
         path: &str,
         authority: String,
-        definition: (Upstream, Option<String>),
+        definition: Definition,
     ) -> Result<Self, String> {
         let host = HeaderValue::from_str(&authority).map_err(|_| "the endpoint's host is no header value")?;
         Ok(Self { definition, place, tls, path: path.to_owned(), authority, host, pool: Pool::default() })

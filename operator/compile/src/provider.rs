@@ -47,6 +47,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {
         ca_pem,
         credentials,
         models,
+        headers: weir_snapshot::Headers::default(),
         any_model: object.spec.model_policy == Some(ModelPolicy::Any),
         timeouts,
         health,

@@ -79,6 +79,7 @@ pub(crate) fn build(
         refusal,
         retry,
         timeouts,
+        on_loss: weir_snapshot::OnLoss::default(),
     };
     BuiltRoute { data, access, verdict }
 }

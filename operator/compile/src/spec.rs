@@ -87,6 +87,8 @@ pub(crate) fn pricing(spec: &weir_crds::Pricing, at: usize, findings: &mut Findi
     Some(Pricing {
         currency: currency.clone(),
         cache_read: read("cacheRead", cache_read.as_ref(), Price::per_million),
+        cache_write_5m: None,
+        cache_write_1h: None,
         reasoning: read("reasoning", reasoning.as_ref(), Price::per_million),
         per_request: read("perRequest", per_request.as_ref(), Price::per_unit),
         input: input?,

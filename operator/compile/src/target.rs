@@ -66,6 +66,8 @@ fn resolve(
         priority: number(spec.priority).unwrap_or(0),
         defaults: params.and_then(|sets| sets.defaults.as_ref()).map(set).unwrap_or_default(),
         overrides: params.and_then(|sets| sets.overrides.as_ref()).map(set).unwrap_or_default(),
+        caps: weir_snapshot::Caps::default(),
+        remove: Vec::new(),
     })
 }
 
