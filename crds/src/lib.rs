@@ -6,16 +6,20 @@
 
 mod access;
 mod condition;
+mod headers;
 mod llm_route;
+mod params;
 mod provider;
 mod reference;
 mod scalar;
 
 pub use access::{Access, ApiKeys, KeyNamespaces, ServiceAccountRef};
+pub use headers::{Header, Headers};
 pub use llm_route::{
-    Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, ParamSets, Params, ReasoningEffort, Retry,
-    RetryOn, RouteRule, RouteTimeouts, Target,
+    Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, OnLoss, Retry, RetryOn, RouteRule,
+    RouteTimeouts, Target, Translation,
 };
+pub use params::{Caps, ParamName, ParamSets, Params, ReasoningEffort};
 pub use provider::{
     Credential, CredentialState, CredentialStatus, Endpoint, Health, Mock, Model, ModelPolicy, Pricing, Provider,
     ProviderSpec, ProviderStatus, ProviderType, Service, Timeouts, Tls,

@@ -4,6 +4,7 @@
 
 use crate::access::Access;
 use crate::condition::conditions;
+use crate::params::ParamSets;
 use crate::reference::ProviderRef;
 use crate::scalar::{GoDuration, LABEL, LABEL_LENGTH, NAME, NAME_LENGTH};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -62,6 +63,9 @@ pub struct LLMRouteSpec {
     /// Time limits; each comes before the Provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<RouteTimeouts>,
+    /// How requests are put into another dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translation>,
 }
 
 /// A model that callers may name.
@@ -130,67 +134,9 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
     pub priority: Option<i32>,
-    /// Request parameters that this target sets.
+    /// Request parameters that this target sets, bounds or leaves out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<ParamSets>,
-}
-
-/// Request parameters that a target sets.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ParamSets {
-    /// Where the caller gave none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub defaults: Option<Params>,
-    /// Whatever the caller gave.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overrides: Option<Params>,
-}
-
-/// Parameters of a chat request, named the same for every provider.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Params {
-    /// Most tokens that the answer may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub max_output_tokens: Option<i64>,
-    /// Sampling temperature.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0, max = 2.0))]
-    pub temperature: Option<f64>,
-    /// Nucleus sampling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub top_p: Option<f64>,
-    /// Penalty on tokens by how often they occurred.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -2.0, max = 2.0))]
-    pub frequency_penalty: Option<f64>,
-    /// Penalty on tokens that occurred.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = -2.0, max = 2.0))]
-    pub presence_penalty: Option<f64>,
-    /// Seed of the sampling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<i64>,
-    /// How much a reasoning model thinks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "ReasoningEffort")]
-    pub reasoning_effort: Option<ReasoningEffort>,
-}
-
-/// How much a reasoning model thinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "a documented variant is no plain enum in a structural schema")]
-pub enum ReasoningEffort {
-    None,
-    Minimal,
-    Low,
-    Medium,
-    High,
-    XHigh,
 }
 
 /// When an attempt is repeated.
@@ -263,6 +209,26 @@ pub struct RouteTimeouts {
     /// Between two reads of a streamed answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_idle: Option<GoDuration>,
+}
+
+/// How requests are put into the dialect of a target that is not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Translation {
+    /// A request that the other dialect cannot carry whole is sent and the answer names what was left out (Report,
+    /// the default), is refused (Refuse), or is sent and only counted (CountOnly).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnLoss")]
+    pub on_loss: Option<OnLoss>,
+}
+
+/// What becomes of a request that another dialect cannot carry whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "a documented variant is no plain enum in a structural schema")]
+pub enum OnLoss {
+    Report,
+    Refuse,
+    CountOnly,
 }
 
 /// What became of an LLMRoute.

@@ -3,6 +3,7 @@
 //! Secrets are named, never held; defaults are applied where a Provider is compiled, not here.
 
 use crate::condition::conditions;
+use crate::headers::Headers;
 use crate::reference::{AllowedNamespaces, ConfigMapKeyRef, SecretKeyRef};
 use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -37,6 +38,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("self.type != 'OpenAICompatible' || has(self.endpoint)")
         .message("type OpenAICompatible has no public address: set endpoint.url or endpoint.service"),
+    validation = Rule::new("self.type != 'Anthropic' || !has(self.endpoint) || !has(self.endpoint.url) \
+        || !self.endpoint.url.matches('/v1/*$')")
+        .message("the base URL of type Anthropic has no /v1, as for Anthropic's own SDK: take it off endpoint.url"),
     validation = Rule::new("self.type != 'Mock' || !(has(self.endpoint) || has(self.tls))")
         .message("type Mock answers from the gateway itself: remove endpoint and tls"),
     validation = Rule::new("self.type != 'Mock' || !has(self.credentials) || self.credentials.size() == 0")
@@ -54,7 +58,7 @@ pub struct ProviderSpec {
         .message("type cannot be changed: create another Provider and point the routes to it"))]
     #[serde(rename = "type")]
     pub type_: ProviderType,
-    /// Where it is; absent = OpenAI's public address.
+    /// Where it is; absent = the public address of OpenAI or Anthropic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// How its certificate is verified, besides the public roots.
@@ -72,6 +76,9 @@ pub struct ProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ModelPolicy")]
     pub model_policy: Option<ModelPolicy>,
+    /// Changes to the headers of every request to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
     /// Time limits of one attempt; a route's own come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
@@ -92,6 +99,7 @@ pub struct ProviderSpec {
 pub enum ProviderType {
     OpenAI,
     OpenAICompatible,
+    Anthropic,
     Mock,
 }
 
@@ -109,11 +117,11 @@ pub enum ProviderType {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// The base URL that the provider's own SDK takes, with `/v1`.
+    /// The base URL that the SDK of its dialect takes: OpenAI's with `/v1`, Anthropic's without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 512), regex(pattern = "^https?://"))]
     pub url: Option<String>,
-    /// A Service of the same namespace; its Pods are balanced one by one, at `/v1`.
+    /// A Service of the same namespace; its Pods are balanced one by one, at the paths of its dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
     /// Permits an `http://` URL.
@@ -186,13 +194,19 @@ pub struct Pricing {
     /// ISO 4217 code.
     #[schemars(length(max = 3), regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
-    /// Input tokens that were not read from a cache.
+    /// Input tokens that were neither read from a cache nor written to one.
     pub input: Decimal,
     /// Output tokens.
     pub output: Decimal,
     /// Input tokens read from the provider's cache; as `input` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<Decimal>,
+    /// Input tokens written to the provider's cache for five minutes; as `input` when absent.
+    #[serde(default, rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Decimal>,
+    /// Input tokens written to the provider's cache for an hour; as `input` when absent.
+    #[serde(default, rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Decimal>,
     /// Reasoning tokens; as `output` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Decimal>,

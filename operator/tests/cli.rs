@@ -28,10 +28,15 @@ fn crds_prints_the_manifests_of_the_repository() {
 
 #[test]
 fn the_examples_are_good_and_a_mistake_is_told_with_file_line_field_and_mend() {
-    let example = crds().join("examples/quickstart");
-    let good = weir(&["validate", example.to_str().unwrap()]);
-    assert!(good.status.success(), "{}", text(&good.stderr));
-    assert!(text(&good.stdout).starts_with("good: 1 routes, 1 providers"));
+    for (example, told) in [
+        ("quickstart", "good: 1 routes, 1 providers"),
+        ("openai", "good: 1 routes, 2 providers"),
+        ("anthropic", "good: 1 routes, 1 providers"),
+    ] {
+        let good = weir(&["validate", crds().join("examples").join(example).to_str().unwrap()]);
+        assert!(good.status.success(), "{example}: {}", text(&good.stderr));
+        assert!(text(&good.stdout).starts_with(told), "{example}: {}", text(&good.stdout));
+    }
     let folder = std::env::temp_dir().join(format!("weir-cli-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let manifest = "apiVersion: weir.dev/v1alpha1\nkind: Provider\nmetadata:\n  name: p\nspec:\n  type: OpenAPI\n";
@@ -41,7 +46,9 @@ fn the_examples_are_good_and_a_mistake_is_told_with_file_line_field_and_mend() {
     assert_eq!(bad.status.code(), Some(1));
     let told = text(&bad.stderr);
     assert!(
-        told.contains("bad.yaml:6: Provider default/p spec.type: must be one of OpenAI, OpenAICompatible, Mock"),
+        told.contains(
+            "bad.yaml:6: Provider default/p spec.type: must be one of OpenAI, OpenAICompatible, Anthropic, Mock"
+        ),
         "{told}"
     );
 }

@@ -40,6 +40,10 @@ fn provider(spec: Value) -> Value {
     json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider", "metadata": {"name": "p"}, "spec": spec})
 }
 
+fn headers(change: &Value) -> Value {
+    provider(json!({"type": "OpenAI", "headers": change}))
+}
+
 /// A good route, with `change` at this place of its spec.
 fn route(place: &str, change: Value) -> Value {
     let target = json!({"name": "t", "providerRef": {"name": "p"}});
@@ -103,7 +107,15 @@ fn bad_providers() -> Vec<(&'static str, Value)> {
         ),
         ("latency and tokenInterval must be at most 1h", provider(json!({"type": "Mock", "mock": {"latency": "2h"}}))),
         ("errorStatus says how a request fails", provider(json!({"type": "Mock", "mock": {"errorStatus": 503}}))),
+        ("the base URL of type Anthropic has no /v1", provider(json!({"type": "Anthropic", "endpoint": url}))),
+        ("set names a header that carries a credential", headers(&json!({"set": [{"name": "cookie", "value": "a"}]}))),
+        ("remove names a header that the provider needs", headers(&json!({"remove": ["anthropic-version"]}))),
+        ("a header is both set and removed", headers(&json!({"set": [{"name": "a", "value": "b"}], "remove": ["a"]}))),
     ]
+}
+
+fn params(change: &Value) -> Value {
+    route("/rules/0/targets/0", json!({"name": "t", "providerRef": {"name": "p"}, "params": change}))
 }
 
 /// Bad routes, and the beginning of what is said of each.
@@ -125,6 +137,14 @@ fn bad_routes() -> Vec<(&'static str, Value)> {
         ("base (100ms when absent) <= max (2s when absent) <= 1m", route("/retry", json!({"backoff": {"base": "3s"}}))),
         ("a time limit must be longer than 0s and at most 24h", route("/timeouts", json!({"request": "25h"}))),
         ("operators In and NotIn need values", route("/access", json!({"apiKeys": {"selector": unmatched}}))),
+        (
+            "a parameter that is removed is not sent",
+            params(&json!({"overrides": {"seed": 1, "topP": 0.1}, "remove": ["temperature", "seed"]})),
+        ),
+        (
+            "a default or override is over the cap of its parameter",
+            params(&json!({"defaults": {"temperature": 1}, "caps": {"temperature": 0.5}})),
+        ),
     ]
 }
 
@@ -166,7 +186,6 @@ fn sparse() -> Vec<Value> {
     let everywhere = json!({"from": "Selector", "selector": {}});
     let model = json!({"name": "m", "pricing": {"currency": "USD", "input": "1", "output": "2"}});
     let credential = json!({"name": "c", "secretRef": {"name": "s"}});
-    let target = json!({"name": "t", "providerRef": {"name": "p"}, "params": {"defaults": {}, "overrides": {}}});
     vec![
         provider(json!({"type": "OpenAI", "timeouts": {}, "health": {}, "allowedNamespaces": everywhere,
             "models": [model], "credentials": [credential]})),
@@ -174,7 +193,12 @@ fn sparse() -> Vec<Value> {
             "tls": {"caConfigMapRef": {"name": "ca"}}, "allowedNamespaces": {"from": "Same"}})),
         provider(json!({"type": "OpenAICompatible", "endpoint": {"service": {"name": "llm", "port": "http"}}})),
         provider(json!({"type": "Mock", "mock": {}})),
-        route("/rules/0/targets/0", target),
+        provider(json!({"type": "Anthropic", "endpoint": {"url": "https://llm.example/"}, "headers": {}})),
+        headers(&json!({"set": [{"name": "x-team", "value": "a"}], "remove": ["user-agent"]})),
+        params(&json!({"defaults": {}, "overrides": {}, "caps": {}})),
+        params(&json!({"defaults": {"topP": 0.5}, "caps": {"topP": 0.5}, "remove": ["seed"]})),
+        route("/translation", json!({})),
+        route("/translation", json!({"onLoss": "CountOnly"})),
         route("/retry", json!({"backoff": {}})),
         route("/timeouts", json!({})),
         route("/access", json!({"apiKeys": {"selector": {}, "namespaces": {"selector": {}}}})),

@@ -12,6 +12,7 @@ mod conflict;
 mod findings;
 mod index;
 mod objects;
+mod params;
 mod provider;
 mod reference;
 mod render;

@@ -9,9 +9,10 @@ use crate::verdict::{CredentialVerdict, Verdict};
 use crate::{reference, spec, url};
 use std::collections::BTreeMap;
 use weir_crds::{Endpoint, ModelPolicy, NamespacesFrom, ProviderSpec, ProviderType};
-use weir_snapshot::{Consent, CredentialRef, Model, Name, Provider, Secret, Upstream};
+use weir_snapshot::{Consent, CredentialRef, Headers, Model, Name, Provider, Secret, Upstream};
 
 const OPENAI_URL: &str = "https://api.openai.com/v1";
+const ANTHROPIC_URL: &str = "https://api.anthropic.com";
 
 /// Compiles a Provider.
 pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {
@@ -41,14 +42,15 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {
         provider_type: match object.spec.type_ {
             ProviderType::OpenAI => weir_snapshot::ProviderType::OpenAI,
             ProviderType::OpenAICompatible => weir_snapshot::ProviderType::OpenAICompatible,
+            ProviderType::Anthropic => weir_snapshot::ProviderType::Anthropic,
             ProviderType::Mock => weir_snapshot::ProviderType::Mock,
         },
         upstream,
         ca_pem,
         credentials,
         models,
-        headers: weir_snapshot::Headers::default(),
         any_model: object.spec.model_policy == Some(ModelPolicy::Any),
+        headers: object.spec.headers.as_ref().map(headers).unwrap_or_default(),
         timeouts,
         health,
     });
@@ -59,14 +61,12 @@ fn upstream(spec: &ProviderSpec, name: &Name, index: &Index<'_>, findings: &mut 
     match (spec.type_, &spec.endpoint) {
         (ProviderType::Mock, _) => Some(Upstream::Mock(spec::mock(spec.mock.as_ref(), findings))),
         (ProviderType::OpenAI, None) => Some(Upstream::Url(OPENAI_URL.into())),
-        (ProviderType::OpenAI | ProviderType::OpenAICompatible, Some(Endpoint { service: Some(service), .. })) => {
+        (ProviderType::Anthropic, None) => Some(Upstream::Url(ANTHROPIC_URL.into())),
+        (_, Some(Endpoint { service: Some(service), .. })) => {
             let found = reference::service(index, &name.namespace, service);
             found.map_err(|e| findings.add(Gravity::Unresolved, e.reason, "spec.endpoint.service", e.message)).ok()
         }
-        (
-            ProviderType::OpenAI | ProviderType::OpenAICompatible,
-            Some(Endpoint { url: Some(url), allow_plaintext, .. }),
-        ) => {
+        (_, Some(Endpoint { url: Some(url), allow_plaintext, .. })) => {
             let permitted = &index.objects.allow_plaintext_namespaces;
             let permitted = permitted.contains("*") || permitted.contains(&name.namespace);
             let plaintext = allow_plaintext.unwrap_or(false) && permitted;
@@ -134,6 +134,13 @@ fn models(spec: &ProviderSpec, findings: &mut Findings) -> BTreeMap<String, Mode
         (model.name.clone(), data)
     });
     models.collect()
+}
+
+fn headers(spec: &weir_crds::Headers) -> Headers {
+    let weir_crds::Headers { set, remove } = spec;
+    let mut remove = remove.clone();
+    remove.sort();
+    Headers { set: set.iter().map(|header| (header.name.clone(), header.value.clone())).collect(), remove }
 }
 
 fn consent(spec: &ProviderSpec, name: &Name, index: &Index<'_>) -> Consent {

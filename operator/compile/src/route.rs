@@ -79,7 +79,7 @@ pub(crate) fn build(
         refusal,
         retry,
         timeouts,
-        on_loss: weir_snapshot::OnLoss::default(),
+        on_loss: spec::on_loss(object.spec.translation.as_ref()),
     };
     BuiltRoute { data, access, verdict }
 }

@@ -4,7 +4,7 @@
 
 use crate::findings::{Findings, Gravity};
 use weir_crds::{Decimal, GoDuration};
-use weir_snapshot::{Health, Mock, Price, PriceError, Pricing, Retry, RetryOn, RouteTimeouts, Timeouts};
+use weir_snapshot::{Health, Mock, OnLoss, Price, PriceError, Pricing, Retry, RetryOn, RouteTimeouts, Timeouts};
 
 const MOCK_TEXT: &str = "This is the answer of a Mock provider.";
 const MOCK_ERROR_STATUS: u16 = 500;
@@ -73,7 +73,16 @@ pub(crate) fn mock(spec: Option<&weir_crds::Mock>, findings: &mut Findings) -> M
 
 /// The price of the model at that place; `None` where some part of it is no price.
 pub(crate) fn pricing(spec: &weir_crds::Pricing, at: usize, findings: &mut Findings) -> Option<Pricing> {
-    let weir_crds::Pricing { currency, input, output, cache_read, reasoning, per_request } = spec;
+    let weir_crds::Pricing {
+        currency,
+        input,
+        output,
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+        reasoning,
+        per_request,
+    } = spec;
     let mut read = |member: &str, text: Option<&Decimal>, parse: fn(&str) -> Result<Price, PriceError>| {
         let text = text?;
         let refused = |e: PriceError| {
@@ -87,8 +96,8 @@ pub(crate) fn pricing(spec: &weir_crds::Pricing, at: usize, findings: &mut Findi
     Some(Pricing {
         currency: currency.clone(),
         cache_read: read("cacheRead", cache_read.as_ref(), Price::per_million),
-        cache_write_5m: None,
-        cache_write_1h: None,
+        cache_write_5m: read("cacheWrite5m", cache_write_5m.as_ref(), Price::per_million),
+        cache_write_1h: read("cacheWrite1h", cache_write_1h.as_ref(), Price::per_million),
         reasoning: read("reasoning", reasoning.as_ref(), Price::per_million),
         per_request: read("perRequest", per_request.as_ref(), Price::per_unit),
         input: input?,
@@ -125,6 +134,15 @@ const fn retry_on(on: weir_crds::RetryOn) -> RetryOn {
         weir_crds::RetryOn::RateLimited => RetryOn::RateLimited,
         weir_crds::RetryOn::CredentialRejected => RetryOn::CredentialRejected,
         weir_crds::RetryOn::ModelUnavailable => RetryOn::ModelUnavailable,
+    }
+}
+
+/// What becomes of a request that another dialect cannot carry whole.
+pub(crate) fn on_loss(spec: Option<&weir_crds::Translation>) -> OnLoss {
+    match spec.and_then(|translation| translation.on_loss) {
+        None | Some(weir_crds::OnLoss::Report) => OnLoss::Report,
+        Some(weir_crds::OnLoss::Refuse) => OnLoss::Refuse,
+        Some(weir_crds::OnLoss::CountOnly) => OnLoss::CountOnly,
     }
 }
 

@@ -4,11 +4,12 @@
 
 use crate::built::Built;
 use crate::findings::{Findings, Gravity};
+use crate::params::{self, ParamSets};
 use crate::reference::{self, Unresolved};
 use crate::spec::number;
 use std::collections::BTreeMap;
-use weir_crds::{ReasoningEffort, RouteRule};
-use weir_snapshot::{ModelName, Name, Params, Provider, Rule, Target};
+use weir_crds::RouteRule;
+use weir_snapshot::{ModelName, Name, Provider, Rule, Target};
 
 /// The targets of one rule.
 pub(crate) struct Targets {
@@ -57,17 +58,17 @@ fn resolve(
     let found = reference::provider(providers, namespace, &spec.provider_ref);
     let (name, provider) = found.map_err(|unresolved| ("providerRef", unresolved))?;
     serves(provider, name, spec.model.as_deref(), models)?;
-    let params = spec.params.as_ref();
+    let ParamSets { defaults, overrides, caps, remove } = params::read(spec.params.as_ref());
     Ok(Target {
         name: spec.name.clone(),
         provider: name.clone(),
         model: spec.model.clone(),
         weight: number(spec.weight).unwrap_or(1),
         priority: number(spec.priority).unwrap_or(0),
-        defaults: params.and_then(|sets| sets.defaults.as_ref()).map(set).unwrap_or_default(),
-        overrides: params.and_then(|sets| sets.overrides.as_ref()).map(set).unwrap_or_default(),
-        caps: weir_snapshot::Caps::default(),
-        remove: Vec::new(),
+        defaults,
+        overrides,
+        caps,
+        remove,
     })
 }
 
@@ -91,36 +92,4 @@ fn serves(
     };
     let message = format!("{message}; name one that it lists, add it there, or set its modelPolicy: Any");
     Err((member, Unresolved { reason: "ModelNotListed", message }))
-}
-
-fn set(spec: &weir_crds::Params) -> Params {
-    let weir_crds::Params {
-        max_output_tokens,
-        temperature,
-        top_p,
-        frequency_penalty,
-        presence_penalty,
-        seed,
-        reasoning_effort,
-    } = spec;
-    Params {
-        max_output_tokens: number(*max_output_tokens),
-        temperature: *temperature,
-        top_p: *top_p,
-        frequency_penalty: *frequency_penalty,
-        presence_penalty: *presence_penalty,
-        seed: *seed,
-        reasoning_effort: reasoning_effort.map(|effort| effort_name(effort).to_owned()),
-    }
-}
-
-const fn effort_name(effort: ReasoningEffort) -> &'static str {
-    match effort {
-        ReasoningEffort::None => "none",
-        ReasoningEffort::Minimal => "minimal",
-        ReasoningEffort::Low => "low",
-        ReasoningEffort::Medium => "medium",
-        ReasoningEffort::High => "high",
-        ReasoningEffort::XHigh => "xhigh",
-    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Undecodable, compile, render};
-use weir_snapshot::{Issuer, Name, ResourceId, Settings, Snapshot};
+use weir_snapshot::{FEATURES, Issuer, Name, Resource, ResourceId, Settings, Snapshot};
 
 /// An input file: the operator's flags, and the objects.
 #[derive(Deserialize)]
@@ -139,6 +139,14 @@ fn shown(compiled: &Compiled) -> Value {
 
 fn bytes(snapshot: &Snapshot) -> BTreeMap<&ResourceId, Vec<u8>> {
     snapshot.resources.iter().map(|(id, resource)| (id, resource.body().expect("a body"))).collect()
+}
+
+#[test]
+fn pods_are_told_of_each_feature_and_of_no_other() {
+    let compiled: Vec<_> = cases().iter().map(|case| compile(&input(case).objects())).collect();
+    let needed: BTreeSet<_> =
+        compiled.iter().flat_map(|c| c.snapshot.resources.values()).flat_map(Resource::needs).collect();
+    assert_eq!(needed, FEATURES.iter().copied().collect());
 }
 
 #[test]
