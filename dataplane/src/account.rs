@@ -4,11 +4,13 @@
 
 use crate::clock::unix;
 use crate::record::{CallerRecord, CostRecord, FailedAttempt, Record, usage_record};
+use crate::surface::Surface;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
-use weir_dialect::{Refusal, Usage, UsageSource};
+use weir_dialect::{Loss, Refusal, Usage, UsageSource};
 use weir_policy::{Caller, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_snapshot::OnLoss;
 
 /// Status of a request whose client left before an answer.
 const CLIENT_CLOSED: u16 = 499;
@@ -23,6 +25,10 @@ pub(crate) struct Account {
     /// Name of the target that was tried last.
     target: String,
     pricing: Option<weir_snapshot::Pricing>,
+    /// Whether an answer uses tokens; counting them does not.
+    generates: bool,
+    /// Whether the route names to the client what was lost.
+    reports_loss: bool,
 }
 
 /// What was seen of an answer so far.
@@ -39,7 +45,7 @@ impl Account {
         telemetry.metrics.in_flight.inc();
         let record = Record {
             time_ms: u64::try_from(unix().as_millis()).unwrap_or(u64::MAX),
-            request_id: format!("req_{:032x}", fastrand::u128(..)),
+            request_id: new_request_id(),
             path,
             status: CLIENT_CLOSED,
             error_type: None,
@@ -53,6 +59,7 @@ impl Account {
             stream: false,
             attempts: 0,
             failed_attempts: Vec::new(),
+            loss: Loss::default(),
             usage: usage_record(&Usage::default(), UsageSource::None),
             cost: None,
             unpriced: false,
@@ -68,6 +75,8 @@ impl Account {
             tally: Tally::default(),
             target: String::new(),
             pricing: None,
+            generates: path != Surface::CountTokens.path(),
+            reports_loss: true,
         }
     }
 
@@ -90,6 +99,7 @@ impl Account {
 
     pub(crate) fn routed(&mut self, route: &Route, model: &str) {
         self.record.route = Some(route.id.clone());
+        self.reports_loss = route.data.on_loss != OnLoss::CountOnly;
         let configured = route.data.models.iter().find(|held| match held.pattern.strip_suffix('*') {
             Some(prefix) => model.starts_with(prefix),
             None => held.pattern == model,
@@ -99,7 +109,9 @@ impl Account {
         }
     }
 
-    pub(crate) fn attempted(&mut self, target: &Target, upstream_model: &str, named: &str) {
+    /// An attempt begins; `loss` is what its request leaves out.
+    pub(crate) fn attempted(&mut self, target: &Target, upstream_model: &str, named: &str, loss: Loss) {
+        self.record.loss = loss;
         self.record.attempts += 1;
         self.record.provider = Some(target.provider.id.clone());
         self.target.clone_from(&target.data.name);
@@ -107,12 +119,28 @@ impl Account {
         self.pricing = target.pricing(named).cloned();
     }
 
-    /// The attempt that was begun last failed, before its answer's first content or after.
-    pub(crate) fn attempt_failed(&mut self, failure: &Failure) {
+    /// More was lost on the way back.
+    pub(crate) fn lost(&mut self, loss: Loss) {
+        self.record.loss.extend(loss);
+    }
+
+    /// Whether the client is told what was lost.
+    pub(crate) const fn tells_loss(&self) -> bool {
+        self.reports_loss && !self.record.loss.is_empty()
+    }
+
+    /// The answer that had begun broke off.
+    pub(crate) fn answer_failed(&mut self, failure: &Failure) {
+        let target = self.target.clone();
+        self.attempt_failed(&target, failure);
+    }
+
+    /// An attempt at that target failed.
+    pub(crate) fn attempt_failed(&mut self, target: &str, failure: &Failure) {
         let ambiguous = failure.ambiguous() && self.record.status != 200;
         let ambiguous = ambiguous.then(|| estimate_input(self.prompt_bytes));
         self.record.failed_attempts.push(FailedAttempt {
-            target: self.target.clone(),
+            target: target.to_owned(),
             error: failure.error_type(),
             message: failure.message.clone(),
             ambiguous_input_tokens: ambiguous,
@@ -150,7 +178,7 @@ impl Account {
     /// What the answer used: as reported, else estimated from what was relayed.
     fn settle(&mut self) {
         let Tally { usage, events, text_bytes } = self.tally;
-        let begun = self.record.attempts > 0 && self.record.status == 200;
+        let begun = self.generates && self.record.attempts > 0 && self.record.status == 200;
         let (usage, source) = match usage {
             Some(usage) => (usage, UsageSource::Reported),
             None if begun => {
@@ -171,6 +199,11 @@ impl Account {
             }
         });
     }
+}
+
+/// An id that the client can quote.
+pub(crate) fn new_request_id() -> String {
+    format!("req_{:032x}", fastrand::u128(..))
 }
 
 impl Drop for Account {

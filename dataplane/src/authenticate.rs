@@ -2,7 +2,7 @@
 //! what was pushed.
 
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderName};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use moka::sync::Cache;
@@ -12,6 +12,8 @@ use weir_dialect::Refusal;
 use weir_policy::{Caller, Table, TokenClaims, unauthenticated};
 use weir_snapshot::Issuer;
 
+/// Where Anthropic's SDKs put their key.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Tokens whose signature was found good, remembered by their whole digest.
 const CACHED_TOKENS: u64 = 10_000;
 
@@ -85,18 +87,28 @@ pub(crate) fn authenticate(
     verifier: &Verifier,
     unix_s: i64,
 ) -> Result<Caller, Refusal> {
-    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Caller::anonymous()) };
+    for credential in [bearer(headers)?, headers.get(API_KEY).and_then(|key| key.to_str().ok())].into_iter().flatten() {
+        if credential.starts_with("weir_") {
+            return Caller::of_key(table, credential, unix_s);
+        }
+        if credential.bytes().filter(|b| *b == b'.').count() == 2 {
+            let claims = verifier.claims(credential).ok_or_else(unauthenticated)?;
+            return Caller::of_token(table, &claims, unix_s);
+        }
+    }
+    Ok(Caller::anonymous())
+}
+
+/// Whether a client sent anything that might be one.
+pub(crate) fn has_credential(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let credential = header.to_str().ok().and_then(|text| {
         let (scheme, credential) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
     });
-    let credential = credential.ok_or_else(unauthenticated)?;
-    if credential.starts_with("weir_") {
-        Caller::of_key(table, credential, unix_s)
-    } else if credential.bytes().filter(|b| *b == b'.').count() == 2 {
-        let claims = verifier.claims(credential).ok_or_else(unauthenticated)?;
-        Caller::of_token(table, &claims, unix_s)
-    } else {
-        Ok(Caller::anonymous())
-    }
+    credential.map(Some).ok_or_else(unauthenticated)
 }

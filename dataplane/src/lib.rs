@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod attempt;
 mod authenticate;
 mod body;
 mod clock;
@@ -22,6 +23,7 @@ mod relay;
 mod serve;
 pub mod signals;
 mod start;
+mod surface;
 mod telemetry;
 mod upstream;
 

@@ -1,7 +1,7 @@
 //! What is kept of one request, in the form of its log line. Prompts and answers are not in it.
 
 use serde::Serialize;
-use weir_dialect::{Usage, UsageSource};
+use weir_dialect::{Loss, Usage, UsageSource};
 use weir_snapshot::Name;
 
 /// One request.
@@ -35,6 +35,9 @@ pub(crate) struct Record {
     pub(crate) attempts: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) failed_attempts: Vec<FailedAttempt>,
+    /// What could not be said in the provider's dialect, or in the client's.
+    #[serde(skip_serializing_if = "Loss::is_empty", serialize_with = "names")]
+    pub(crate) loss: Loss,
     #[serde(flatten)]
     pub(crate) usage: UsageRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ pub(crate) struct UsageRecord {
     pub(crate) usage_source: &'static str,
     pub(crate) input_tokens: u64,
     pub(crate) cache_read_tokens: u64,
+    pub(crate) cache_write_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) reasoning_tokens: u64,
 }
@@ -93,11 +97,12 @@ pub(crate) struct CostRecord {
 }
 
 pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRecord {
-    let Usage { input, cache_read, output, reasoning } = *usage;
+    let Usage { input, cache_read, cache_write_5m: _, cache_write_1h: _, output, reasoning } = *usage;
     UsageRecord {
         usage_source: source.as_str(),
         input_tokens: input,
         cache_read_tokens: cache_read,
+        cache_write_tokens: usage.cache_write(),
         output_tokens: output,
         reasoning_tokens: reasoning,
     }
@@ -106,4 +111,8 @@ pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRec
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn display<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&name.as_ref().map(ToString::to_string).unwrap_or_default())
+}
+
+fn names<S: serde::Serializer>(loss: &Loss, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(loss.names())
 }

@@ -3,15 +3,15 @@
 use crate::body::Body;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use weir_dialect::{Refusal, openai};
+use weir_dialect::{Dialect, Refusal};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// The error answer, in the OpenAI dialect.
-pub(crate) fn respond(refusal: &Refusal) -> Response<Body> {
-    let mut response = Response::new(Body::whole(openai::encode_error(refusal)));
-    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// The error answer, in the client's dialect.
+pub(crate) fn respond(refusal: &Refusal, dialect: Dialect, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(dialect.encode_error(refusal, request_id)));
+    *response.status_mut() = StatusCode::from_u16(dialect.status(refusal)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

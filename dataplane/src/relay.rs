@@ -1,5 +1,5 @@
-//! A streamed answer on its way to the client: events pass as they came, usage is tapped, and an end that
-//! is none becomes the dialect's error event.
+//! A streamed answer on its way to the client: events pass as they came or translated, usage is tapped, and
+//! an end that is none becomes the dialect's error event.
 //!
 //! The client's disconnect drops this value, and with it the upstream.
 
@@ -18,14 +18,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use weir_dialect::openai::{Chunk, Part, encode_error_event, is_whole, read_chunk, strip_usage};
 use weir_dialect::sse::{Event, Parser};
-use weir_dialect::{ErrorType, MAX_EVENT_BYTES, Refusal};
+use weir_dialect::{
+    Chunk, Dialect, ErrorType, Loss, MAX_EVENT_BYTES, NoEvent, Part, Refusal, Stream as Events, Translation,
+};
 use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
 use weir_snapshot::Health;
 
-/// Between two keep-alives while an answer has not begun.
-const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+/// Whom an answer is for.
+pub(crate) struct Listener {
+    pub(crate) dialect: Dialect,
+    pub(crate) request_id: String,
+}
 
 /// What a request came to.
 pub(crate) enum Answered {
@@ -33,6 +37,8 @@ pub(crate) enum Answered {
     Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
     /// A stream that has begun.
     Stream { relay: Box<Relay>, watch: Watch },
+    /// A count that no provider gave.
+    Estimate(Bytes),
 }
 
 /// The work on a request; dropped when the client leaves.
@@ -41,6 +47,7 @@ pub(crate) type Job = Pin<Box<dyn Future<Output = (Account, Result<Answered, Ref
 /// The body of a streamed answer.
 pub(crate) struct Stream {
     state: State,
+    listener: Listener,
     clock: Clock,
     telemetry: Arc<Telemetry>,
     /// Resolves when the process is about to end.
@@ -82,8 +89,7 @@ pub(crate) struct Watch {
 pub(crate) struct Reader {
     source: Source,
     parser: Parser,
-    /// Whether usage that the caller did not ask for is taken out.
-    strip: bool,
+    events: Events,
     limits: StreamLimits,
     begun: bool,
     finished: bool,
@@ -107,13 +113,13 @@ struct Passed {
 }
 
 impl Reader {
-    pub(crate) fn new(source: Source, strip: bool, limits: StreamLimits) -> Self {
+    pub(crate) fn new(source: Source, translation: &Translation<'_>, limits: StreamLimits) -> Self {
         let now = Instant::now();
         let parser = Parser::new(MAX_EVENT_BYTES);
         Self {
             source,
             parser,
-            strip,
+            events: Events::new(translation),
             limits,
             begun: false,
             finished: false,
@@ -166,7 +172,7 @@ impl Reader {
     /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
     /// counts if it is whole.
     fn end(&mut self) -> Result<Option<Passed>, Failure> {
-        let last = self.parser.finish().filter(|event| event.data.as_ref().is_some_and(|data| is_whole(data)));
+        let last = self.parser.finish().filter(|event| event.data.as_ref().is_some_and(|data| Events::is_whole(data)));
         if let Some(event) = last
             && let Ok(passed) = self.pass(event)
         {
@@ -176,30 +182,25 @@ impl Reader {
             return Err(Failure::local(FailureKind::Reset, "the stream ended before its finish reason"));
         }
         self.done = true;
-        Ok(Some(Passed { bytes: Some(Bytes::from_static(b"data: [DONE]\n\n")), part: None }))
+        Ok(Some(Passed { bytes: Some(self.events.end()), part: None }))
     }
 
     fn pass(&mut self, event: Event) -> Result<Passed, Failure> {
-        let Event { raw, data } = event;
-        let Some(data) = data else { return Ok(Passed { bytes: Some(raw), part: None }) };
-        // Some servers keep a stream alive so; SDKs would take it for JSON.
-        if data.is_empty() {
-            return Ok(Passed { bytes: None, part: None });
-        }
-        let chunk = read_chunk(&data, self.begun)
-            .map_err(|e| Failure::local(FailureKind::Malformed, format!("an event of the stream is no chunk: {e}")))?;
-        self.last_semantic = self.last_read;
+        let (bytes, chunk) = self.events.pass(event, self.begun).map_err(|NoEvent(why)| {
+            Failure::local(FailureKind::Malformed, format!("an event of the stream is no part of an answer: {why}"))
+        })?;
         match chunk {
             Chunk::Error(body) => Err(classify_error(body)),
             Chunk::Done => {
                 (self.begun, self.done) = (true, true);
-                Ok(Passed { bytes: Some(raw), part: None })
+                Ok(Passed { bytes, part: None })
             }
             Chunk::Part(part) => {
                 self.begun |= part.content || part.finish;
                 self.finished |= part.finish;
-                let strip = self.strip && (part.usage.is_some());
-                let bytes = if strip { strip_usage(&raw, &data, &part) } else { Some(raw) };
+                if part.content || part.finish || part.usage.is_some() {
+                    self.last_semantic = self.last_read;
+                }
                 Ok(Passed { bytes, part: Some(part) })
             }
         }
@@ -242,20 +243,33 @@ impl Relay {
     }
 }
 
+impl Relay {
+    fn loss(&self) -> Loss {
+        self.reader.events.loss().cloned().unwrap_or_default()
+    }
+}
+
 impl Stream {
     /// An answer that has begun.
-    pub(crate) fn relaying(relay: Box<Relay>, account: Account, watch: Watch, gateway: &Gateway) -> Self {
-        Self::new(State::Relaying { relay, account: Box::new(account), watch }, gateway)
+    pub(crate) fn relaying(
+        relay: Box<Relay>,
+        account: Account,
+        watch: Watch,
+        listener: Listener,
+        gateway: &Gateway,
+    ) -> Self {
+        Self::new(State::Relaying { relay, account: Box::new(account), watch }, listener, gateway)
     }
 
     /// An answer that is still looked for.
-    pub(crate) fn waiting(job: Job, gateway: &Gateway) -> Self {
-        Self::new(State::Waiting { job, keep_alive: Box::pin(tokio::time::sleep(Duration::ZERO)) }, gateway)
+    pub(crate) fn waiting(job: Job, listener: Listener, gateway: &Gateway) -> Self {
+        Self::new(State::Waiting { job, keep_alive: Box::pin(tokio::time::sleep(Duration::ZERO)) }, listener, gateway)
     }
 
-    fn new(state: State, gateway: &Gateway) -> Self {
+    fn new(state: State, listener: Listener, gateway: &Gateway) -> Self {
         Self {
             state,
+            listener,
             clock: gateway.clock,
             telemetry: Arc::clone(&gateway.telemetry),
             farewell: Box::pin(gateway.drain.farewell()),
@@ -268,7 +282,7 @@ impl Stream {
         let Ok(polled) = polled else {
             self.telemetry.metrics.panics.inc();
             self.state = State::Ended;
-            return Poll::Ready(Some(encode_error_event(&Refusal::internal())));
+            return Poll::Ready(Some(self.error_event(&Refusal::internal())));
         };
         if let Poll::Ready(event) = polled {
             return Poll::Ready(event);
@@ -278,7 +292,7 @@ impl Stream {
         let refusal = Refusal::new(503, ErrorType::Overloaded, "gateway_draining", message);
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Relaying { account, .. } => Poll::Ready(Some(self.fail(*account, &refusal))),
-            State::Waiting { .. } | State::Ended => Poll::Ready(Some(encode_error_event(&refusal))),
+            State::Waiting { .. } | State::Ended => Poll::Ready(Some(self.error_event(&refusal))),
         }
     }
 
@@ -290,19 +304,20 @@ impl Stream {
                     let Poll::Ready((account, outcome)) = job.as_mut().poll(cx) else {
                         ready!(keep_alive.as_mut().poll(cx));
                         keep_alive.as_mut().reset(Instant::now() + Limits::HEAD_HOLD);
-                        return Poll::Ready(Some(Bytes::from_static(KEEP_ALIVE)));
+                        return Poll::Ready(Some(Bytes::from_static(self.listener.dialect.keep_alive())));
                     };
                     match outcome {
                         Ok(Answered::Stream { relay, watch }) => {
                             self.state = State::Relaying { relay, account: Box::new(account), watch }
                         }
-                        Ok(Answered::Whole { .. }) => self.state = State::Ended,
+                        Ok(Answered::Whole { .. } | Answered::Estimate(_)) => self.state = State::Ended,
                         Err(refusal) => return Poll::Ready(Some(self.fail(account, &refusal))),
                     }
                 }
                 State::Relaying { relay, account, watch } => match ready!(relay.poll_event(cx, account)) {
                     Ok(Some(bytes)) => return Poll::Ready(Some(bytes)),
                     Ok(None) => {
+                        account.lost(relay.loss());
                         watch.succeeded(&self.clock);
                         self.state = State::Ended;
                     }
@@ -310,7 +325,7 @@ impl Stream {
                         watch.failed(&failure, &self.clock);
                         let ended = std::mem::replace(&mut self.state, State::Ended);
                         let State::Relaying { mut account, .. } = ended else { return Poll::Ready(None) };
-                        account.attempt_failed(&failure);
+                        account.answer_failed(&failure);
                         return Poll::Ready(Some(self.fail(*account, &failure.refusal())));
                     }
                 },
@@ -322,7 +337,11 @@ impl Stream {
     fn fail(&mut self, mut account: Account, refusal: &Refusal) -> Bytes {
         account.refused(refusal);
         self.state = State::Ended;
-        encode_error_event(refusal)
+        self.error_event(refusal)
+    }
+
+    fn error_event(&self, refusal: &Refusal) -> Bytes {
+        self.listener.dialect.encode_error_event(refusal, &self.listener.request_id)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Accepting: listener, TLS, connections with their bounds, and what a panic costs.
 
+use crate::account::new_request_id;
 use crate::body::Body;
 use crate::config::{Limits, StartError};
 use crate::gateway::Gateway;
+use crate::surface::dialect_of;
 use crate::telemetry::Telemetry;
 use crate::{pipeline, refusal};
 use futures_util::FutureExt as _;
@@ -22,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use weir_dialect::Refusal;
+use weir_dialect::{Dialect, Refusal};
 
 mod tls;
 
@@ -130,7 +132,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<
 async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
     let draining = gateway.drain.has_begun() && request.version() <= hyper::Version::HTTP_11;
     let telemetry = Arc::clone(&gateway.telemetry);
-    let mut response = contain(&telemetry, pipeline::answer(gateway, request)).await;
+    let dialect = dialect_of(request.uri().path(), request.headers());
+    let mut response = contain(&telemetry, dialect, pipeline::answer(gateway, request)).await;
     if draining {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -138,10 +141,14 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<B
 }
 
 /// A panic costs its own request and nothing else.
-async fn contain(telemetry: &Telemetry, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+async fn contain(
+    telemetry: &Telemetry,
+    dialect: Dialect,
+    answer: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
         telemetry.metrics.panics.inc();
-        refusal::respond(&Refusal::internal())
+        refusal::respond(&Refusal::internal(), dialect, &new_request_id())
     })
 }
 
@@ -152,10 +159,13 @@ mod tests {
     #[tokio::test]
     async fn f70_a_panic_costs_one_request_and_is_counted() {
         let telemetry = Telemetry::start();
-        let response = contain(&telemetry, async { panic!("a stage failed") }).await;
+        let response = contain(&telemetry, Dialect::OpenAI, async { panic!("a stage failed") }).await;
         assert_eq!(response.status(), 500);
         assert_eq!(telemetry.metrics.panics.get(), 1);
-        let next = contain(&telemetry, async { Response::new(Body::whole(bytes::Bytes::from_static(b"ok"))) }).await;
+        let next = contain(&telemetry, Dialect::OpenAI, async {
+            Response::new(Body::whole(bytes::Bytes::from_static(b"ok")))
+        })
+        .await;
         assert_eq!(next.status(), 200);
     }
 }

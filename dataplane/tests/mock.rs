@@ -125,6 +125,31 @@ async fn a_whole_answer_a_stream_and_the_models_list() {
 }
 
 #[tokio::test]
+async fn an_anthropic_client_is_served_in_its_own_dialect() {
+    let gateway = gateway();
+    gateway.apply(snapshot(mock()));
+    let body = r#"{"model":"demo","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    let whole = ask(&gateway, "/v1/messages", body).await;
+    assert!(
+        whole.contains(r#""content":[{"type":"text","text":"one two three"}],"stop_reason":"end_turn""#),
+        "{whole}"
+    );
+    assert!(whole.contains("request-id: req_") && !whole.contains("x-weir-loss"), "{whole}");
+    let stream = ask(&gateway, "/v1/messages", &body.replace("\"max", "\"stream\":true,\"max")).await;
+    for expected in
+        ["event: message_start", "\"text\":\"three\"", "\"stop_reason\":\"end_turn\"", "event: message_stop"]
+    {
+        assert!(stream.contains(expected), "{expected}: {stream}");
+    }
+    let lossy = ask(&gateway, "/v1/messages", &body.replace("\"max", "\"top_k\":4,\"max")).await;
+    assert!(lossy.contains("x-weir-loss: top_k"), "{lossy}");
+    let count = ask(&gateway, "/v1/messages/count_tokens", body).await;
+    assert!(count.contains("{\"input_tokens\":") && count.contains("x-weir-usage-source: estimated"), "{count}");
+    let wrong = ask(&gateway, "/v1/messages", r#"{"model":"nope","messages":[]}"#).await;
+    assert!(wrong.contains(r#"{"error":{"message":"#) && wrong.contains(r#""type":"not_found_error""#), "{wrong}");
+}
+
+#[tokio::test]
 async fn a_stream_that_is_cut_ends_with_an_error_event_and_no_done() {
     let gateway = gateway();
     gateway.apply(snapshot(Mock { cut_after_tokens: Some(2), ..mock() }));

@@ -43,6 +43,8 @@ impl fmt::Display for Invalid {
 pub struct Member<'a> {
     /// Its name, unescaped.
     pub name: Cow<'a, str>,
+    /// Where its quoted name begins.
+    pub start: usize,
     /// Where its value lies in the text.
     pub value: Range<usize>,
     /// Elements, if the value is an array or object.
@@ -106,9 +108,59 @@ impl<'a> Members<'a> {
         (self.text.find('{').map_or(0, |at| at + 1), !self.list.is_empty())
     }
 
+    /// What must be cut out so that the members that `out` names are gone, commas included.
+    pub fn without(&self, out: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+        let last_kept = self.list.iter().rposition(|member| !out(&member.name));
+        let kept_to = last_kept.and_then(|at| self.list.get(at)).map_or(self.front().0, |member| member.value.end);
+        let mut cuts: Vec<Range<usize>> = (self.list.windows(2).enumerate())
+            .filter(|(at, _)| last_kept.is_some_and(|last| *at < last))
+            .filter_map(|(_, pair)| match pair {
+                [member, next] if out(&member.name) => Some(member.start..next.start),
+                _ => None,
+            })
+            .collect();
+        let end = self.list.last().map_or(kept_to, |member| member.value.end);
+        cuts.extend((end > kept_to).then_some(kept_to..end));
+        cuts
+    }
+
+    /// The whole text.
+    pub const fn json(&self) -> &'a str {
+        self.text
+    }
+
+    /// The text of a member found here.
+    pub fn text_of(&self, member: &Member<'_>) -> &'a str {
+        self.text.get(member.value.clone()).unwrap_or_default()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
         self.list.iter()
+    }
+}
+
+/// The elements of a text that must be one array.
+pub fn elements(text: &str) -> Result<Vec<&str>, Invalid> {
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+    scan.blank();
+    if scan.peek() != Some(b'[') {
+        return scan.wrong();
+    }
+    scan.at += 1;
+    let mut list = Vec::new();
+    scan.blank();
+    if scan.peek() == Some(b']') {
+        return Ok(list);
+    }
+    loop {
+        scan.blank();
+        let start = scan.at;
+        scan.value()?;
+        list.push(text.get(start..scan.at).unwrap_or_default());
+        if scan.separator(b']')? {
+            return Ok(list);
+        }
     }
 }
 
@@ -144,7 +196,7 @@ impl Scan<'_> {
         self.colon()?;
         let start = self.at;
         let (elements, values) = self.value()?;
-        Ok(Member { name, value: start..self.at, elements, values })
+        Ok(Member { name, start: key.start, value: start..self.at, elements, values })
     }
 
     fn colon(&mut self) -> Result<(), Invalid> {
@@ -264,7 +316,7 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -306,6 +358,31 @@ mod tests {
             let _ = Members::scan(&text);
             let _ = Members::scan(&format!("{{{text}"));
         }
+    }
+
+    #[test]
+    fn cut_members_leave_an_object() {
+        let text = r#"{ "a":1, "b" : [2], "c":3 ,"d":4 }"#;
+        let members = Members::scan(text).unwrap();
+        for (out, left) in [
+            ("", json!({"a":1,"b":[2],"c":3,"d":4})),
+            ("a", json!({"b":[2],"c":3,"d":4})),
+            ("bc", json!({"a":1,"d":4})),
+            ("cd", json!({"a":1,"b":[2]})),
+            ("bd", json!({"a":1,"c":3})),
+            ("abcd", json!({})),
+        ] {
+            let mut kept = text.to_owned();
+            members.without(|name| out.contains(name)).into_iter().rev().for_each(|cut| kept.replace_range(cut, ""));
+            assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), left, "{kept}");
+        }
+    }
+
+    #[test]
+    fn elements_are_those_of_the_array() {
+        assert_eq!(elements(r#" [1, "a,]" ,[2,3], {"x":[]}]"#).unwrap(), ["1", "\"a,]\"", "[2,3]", "{\"x\":[]}"]);
+        assert!(elements("[]").unwrap().is_empty());
+        assert!(elements("{}").is_err() && elements("[1").is_err());
     }
 
     #[test]

@@ -1,17 +1,43 @@
 //! LLM wire formats without IO: bytes in, facts and bytes out.
 //!
 //! Between equal dialects a body is never rebuilt: it is scanned once, and only the members that
-//! must differ are spliced.
+//! must differ are spliced. Between different ones it goes through the one chat model.
 
+mod anthropic;
+mod call;
+pub mod chat;
+mod codec;
+mod dialect;
+mod fault;
+mod fields;
 pub mod json;
-pub mod openai;
+mod loss;
+mod models;
+mod openai;
 mod patch;
+mod peek;
 mod refusal;
+mod seal;
 pub mod sse;
+mod stream;
+mod text;
+mod translate;
+mod upstream;
 mod usage;
+mod write;
 
+pub use call::Call;
+pub use dialect::Dialect;
+pub use fault::ErrorBody;
+pub use loss::Loss;
+pub use models::{ListedModel, Page};
 pub use patch::{Edit, splice};
+pub use peek::{Chunk, NoEvent, Part, Whole};
 pub use refusal::{ErrorType, Refusal};
+pub use stream::{Passed, Stream};
+pub use text::Text;
+pub use translate::{Translation, encode_request};
+pub use upstream::UpstreamModel;
 pub use usage::{Usage, UsageSource};
 
 /// Most bytes of one server-sent event (failure-semantics: larger is a broken upstream).

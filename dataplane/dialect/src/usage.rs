@@ -7,6 +7,10 @@ pub struct Usage {
     pub input: u64,
     /// Input read from the provider's cache.
     pub cache_read: u64,
+    /// Input written to the provider's cache for five minutes, or for as long as the provider sees fit.
+    pub cache_write_5m: u64,
+    /// Input written to the provider's cache for an hour.
+    pub cache_write_1h: u64,
     /// Output that is no reasoning.
     pub output: u64,
     /// Reasoning.
@@ -16,13 +20,29 @@ pub struct Usage {
 impl Usage {
     /// All input tokens.
     pub const fn input_total(&self) -> u64 {
-        self.input.saturating_add(self.cache_read)
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write())
+    }
+
+    /// Input tokens written to a cache.
+    pub const fn cache_write(&self) -> u64 {
+        self.cache_write_5m.saturating_add(self.cache_write_1h)
     }
 
     /// All output tokens.
     pub const fn output_total(&self) -> u64 {
         self.output.saturating_add(self.reasoning)
     }
+}
+
+/// A count on the wire: servers send null, floats and negative numbers; a negative one is none.
+pub(crate) fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = <Option<f64> as serde::Deserialize>::deserialize(deserializer)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count far below 2^53, checked to be positive"
+    )]
+    Ok(number.filter(|n| *n >= 0.0).map(|n| n as u64))
 }
 
 /// Where a usage comes from.

@@ -121,6 +121,7 @@ impl TargetHealth {
             | FailureKind::CredentialRejected
             | FailureKind::ModelUnavailable
             | FailureKind::Request
+            | FailureKind::Untranslatable
             | FailureKind::Redirect => false,
         };
         if eject || (probed && state.ejections > 0) {

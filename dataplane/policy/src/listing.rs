@@ -3,7 +3,7 @@
 use crate::table::{Facts, Route};
 use crate::{Caller, Table};
 use std::collections::BTreeMap;
-use weir_dialect::openai::ListedModel;
+use weir_dialect::ListedModel;
 
 impl Table {
     /// The models that the caller may name at that host, sorted by name.

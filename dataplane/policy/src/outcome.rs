@@ -4,8 +4,7 @@
 //! hold account ids or parts of keys.
 
 use std::borrow::Cow;
-use weir_dialect::openai::ErrorBody;
-use weir_dialect::{ErrorType, Refusal};
+use weir_dialect::{ErrorBody, ErrorType, Refusal};
 use weir_snapshot::RetryOn;
 
 /// Kinds of failure, each with its own consequences (failure-semantics 2.2).
@@ -37,6 +36,8 @@ pub enum FailureKind {
     ModelUnavailable,
     /// The provider refuses this very request.
     Request,
+    /// The target's dialect cannot say this very request; nothing was sent.
+    Untranslatable,
     /// 3xx.
     Redirect,
     /// An answer that is none.
@@ -80,6 +81,19 @@ impl Failure {
         Self { kind, status: None, message: message.into(), code: None, param: None, retry_after_ms: None }
     }
 
+    /// A request that one target cannot be asked, as its translation says.
+    pub fn untranslatable(refusal: Refusal) -> Self {
+        let Refusal { status, error_type: _, code, message, param, retry_after_ms, should_retry: _ } = refusal;
+        Self {
+            kind: FailureKind::Untranslatable,
+            status: Some(status),
+            message,
+            code: Some(code.into_owned()),
+            param: param.map(Cow::into_owned),
+            retry_after_ms,
+        }
+    }
+
     /// The word for logs and metrics.
     pub const fn error_type(&self) -> &'static str {
         match self.kind {
@@ -96,6 +110,7 @@ impl Failure {
             FailureKind::CredentialRejected => "credential_rejected",
             FailureKind::ModelUnavailable => "model_unavailable",
             FailureKind::Request => "invalid_request",
+            FailureKind::Untranslatable => "untranslatable",
             FailureKind::Redirect => "redirect",
             FailureKind::Malformed => "malformed",
         }
@@ -112,7 +127,7 @@ impl Failure {
             FailureKind::RateLimited | FailureKind::Quota => Some(RetryOn::RateLimited),
             FailureKind::CredentialRejected => Some(RetryOn::CredentialRejected),
             FailureKind::ModelUnavailable => Some(RetryOn::ModelUnavailable),
-            FailureKind::Request | FailureKind::Redirect => None,
+            FailureKind::Request | FailureKind::Untranslatable | FailureKind::Redirect => None,
         }
     }
 
@@ -146,7 +161,10 @@ impl Failure {
             FailureKind::ModelUnavailable => "ModelUnavailable",
             FailureKind::Redirect => "UnexpectedRedirect",
             FailureKind::Malformed => "MalformedAnswer",
-            FailureKind::Unprocessed | FailureKind::RateLimited | FailureKind::Request => return None,
+            FailureKind::Unprocessed
+            | FailureKind::RateLimited
+            | FailureKind::Request
+            | FailureKind::Untranslatable => return None,
         };
         Some(Trouble { reason, message: self.message.clone() })
     }
@@ -156,7 +174,7 @@ impl Failure {
         let new = |status, error_type, code, message: String| Refusal::new(status, error_type, code, message);
         let target = "no target of the route could answer";
         let mut refusal = match self.kind {
-            FailureKind::Request => {
+            FailureKind::Request | FailureKind::Untranslatable => {
                 let status = self.status.filter(|status| (400..500).contains(status)).unwrap_or(400);
                 let error_type = if status == 413 { ErrorType::TooLarge } else { ErrorType::InvalidRequest };
                 let code = self.code.clone().map_or(Cow::Borrowed("invalid_request"), Cow::Owned);
@@ -225,7 +243,8 @@ impl Failure {
             | FailureKind::Quota
             | FailureKind::CredentialRejected
             | FailureKind::ModelUnavailable
-            | FailureKind::Request => "the provider answered with an error",
+            | FailureKind::Request
+            | FailureKind::Untranslatable => "the provider answered with an error",
         }
     }
 
@@ -243,6 +262,7 @@ impl Failure {
             | FailureKind::Certificate
             | FailureKind::Unprocessed
             | FailureKind::Reset
+            | FailureKind::Untranslatable
             | FailureKind::Redirect
             | FailureKind::Malformed => 0,
         }

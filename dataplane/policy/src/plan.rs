@@ -53,6 +53,17 @@ struct Again {
     wait_ms: u64,
 }
 
+/// What a request needs of a model, in tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    /// A cautious estimate of its input.
+    pub input: u64,
+    /// Most output that the caller asked for.
+    pub max_output: Option<u64>,
+    /// The member that asks for it.
+    pub max_output_name: &'static str,
+}
+
 /// What to do next.
 pub enum Step<'t> {
     /// Try this target with this credential after so many milliseconds.
@@ -70,11 +81,11 @@ pub enum Step<'t> {
 
 impl<'t> Plan<'t> {
     /// The plan of a request for `model` that must end at `deadline`. Needs of the request that no target can
-    /// meet are refused here: `input` and `max_output` are tokens, the former a cautious estimate.
+    /// meet are refused here.
     pub fn new(
         route: &'t Arc<Route>,
         model: &'t str,
-        needs: (u64, Option<u64>),
+        needs: Needs,
         client_retries: bool,
         now: Millis,
         deadline: Millis,
@@ -185,7 +196,10 @@ impl<'t> Plan<'t> {
                 lane.spent = true;
             }
         }
-        let may = failure.retry_on().is_some_and(|on| self.route.data.retry.on.contains(&on));
+        // Nothing was sent: another target may well be asked.
+        let untranslatable = failure.kind == FailureKind::Untranslatable;
+        self.attempts -= u32::from(untranslatable);
+        let may = untranslatable || failure.retry_on().is_some_and(|on| self.route.data.retry.on.contains(&on));
         if !may
             || (failure.kind == FailureKind::Timeout
                 && self.deadline.saturating_sub(now) * 4 < self.deadline - self.began)
@@ -338,13 +352,14 @@ fn weighted<T>(items: &[(T, u64)], draw: u64) -> Option<&T> {
 }
 
 /// Why a target cannot hold the request at all.
-fn misfit(target: &Target, model: &str, (input, max_output): (u64, Option<u64>)) -> Option<Refusal> {
+fn misfit(target: &Target, model: &str, needs: Needs) -> Option<Refusal> {
+    let Needs { input, max_output, max_output_name } = needs;
     let limits = target.limits_for(model);
     if let (Some(limit), Some(wanted)) = (limits.max_output, max_output)
         && wanted > limit
     {
-        let message = format!("`max_completion_tokens` is {wanted}, but the model writes at most {limit} tokens");
-        return Some(Refusal::invalid("invalid_value", Some("max_completion_tokens"), message));
+        let message = format!("`{max_output_name}` is {wanted}, but the model writes at most {limit} tokens");
+        return Some(Refusal::invalid("invalid_value", Some(max_output_name), message));
     }
     let window = limits.context_window?;
     let total = input + max_output.unwrap_or(0);

@@ -25,12 +25,21 @@ impl Cost {
 
 /// The cost of one answered attempt.
 pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
-    let Pricing { currency, input, output, cache_read, cache_write_5m: _, cache_write_1h: _, reasoning, per_request } =
+    let Pricing { currency, input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, per_request } =
         pricing;
-    let Usage { input: fresh, cache_read: cached, output: visible, reasoning: hidden } = *usage;
+    let Usage {
+        input: fresh,
+        cache_read: cached,
+        cache_write_5m: brief,
+        cache_write_1h: hour,
+        output: visible,
+        reasoning: hidden,
+    } = *usage;
     let times = |tokens: u64, price: Price| u128::from(tokens) * u128::from(price.0);
     let pico = times(fresh, *input)
         + times(cached, cache_read.unwrap_or(*input))
+        + times(brief, cache_write_5m.unwrap_or(*input))
+        + times(hour, cache_write_1h.unwrap_or(*input))
         + times(visible, *output)
         + times(hidden, reasoning.unwrap_or(*output))
         + times(1, per_request.unwrap_or(Price(0)));
@@ -55,21 +64,28 @@ mod tests {
 
     #[test]
     fn each_class_of_token_is_charged_once_at_its_own_rate() {
-        let usage = Usage { input: 1_000, cache_read: 9_000, output: 100, reasoning: 400 };
+        let usage = Usage {
+            input: 1_000,
+            cache_read: 9_000,
+            cache_write_5m: 200,
+            cache_write_1h: 100,
+            output: 100,
+            reasoning: 400,
+        };
         let price = |text| Price::per_million(text).expect("a price");
         let mut pricing = Pricing {
             currency: "USD".into(),
             input: price("2.50"),
             output: price("10"),
             cache_read: Some(price("1.25")),
-            cache_write_5m: None,
-            cache_write_1h: None,
+            cache_write_5m: Some(price("3.125")),
+            cache_write_1h: Some(price("5")),
             reasoning: None,
             per_request: Some(Price::per_unit("0.001").expect("a price")),
         };
-        // 0.0025 + 0.01125 + 0.005 + 0.001
-        assert_eq!(cost(&usage, &pricing).pico, 19_750_000_000);
-        pricing.cache_read = None;
-        assert_eq!(cost(&usage, &pricing).pico, 31_000_000_000);
+        // 0.0025 + 0.01125 + 0.000625 + 0.0005 + 0.005 + 0.001
+        assert_eq!(cost(&usage, &pricing).pico, 20_875_000_000);
+        (pricing.cache_read, pricing.cache_write_5m, pricing.cache_write_1h) = (None, None, None);
+        assert_eq!(cost(&usage, &pricing).pico, 31_750_000_000);
     }
 }

@@ -5,10 +5,11 @@
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use weir_dialect::openai::Param;
-use weir_dialect::{ErrorType, Refusal};
+use weir_dialect::chat::Sampling;
+use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_snapshot::{
-    Access, ApiKey, Consent, Issuer, Kind, Name, Namespace, Pricing, Resource, ResourceId, ServiceAccount, Settings,
+    Access, ApiKey, Consent, Issuer, Kind, Name, Namespace, Pricing, ProviderType, Resource, ResourceId,
+    ServiceAccount, Settings,
 };
 
 /// Everything that a request is decided by.
@@ -104,10 +105,6 @@ pub struct Target {
     pub data: weir_snapshot::Target,
     /// Its provider.
     pub provider: Arc<Provider>,
-    /// Parameters where the caller gave none.
-    pub defaults: Vec<Param>,
-    /// Parameters whatever the caller gave.
-    pub overrides: Vec<Param>,
     /// Its health.
     pub health: Arc<TargetHealth>,
 }
@@ -119,6 +116,21 @@ pub struct Limits {
     pub context_window: Option<u64>,
     /// Tokens of output.
     pub max_output: Option<u64>,
+}
+
+impl Provider {
+    /// What it speaks.
+    pub const fn dialect(&self) -> Dialect {
+        match self.data.provider_type {
+            ProviderType::OpenAI | ProviderType::OpenAICompatible | ProviderType::Mock => Dialect::OpenAI,
+            ProviderType::Anthropic => Dialect::Anthropic,
+        }
+    }
+
+    /// Whether it is the vendor of its dialect; compatible servers know fewer members.
+    pub const fn is_vendor(&self) -> bool {
+        !matches!(self.data.provider_type, ProviderType::OpenAICompatible)
+    }
 }
 
 impl Route {
@@ -137,6 +149,16 @@ impl Target {
             Some(listed) => Some(listed.upstream_name.as_deref().unwrap_or(model)),
             None => self.provider.data.any_model.then_some(model),
         }
+    }
+
+    /// What the target makes of the caller's sampling.
+    pub fn tuned(&self, asked: &Sampling) -> Sampling {
+        params::tuned(&self.data, asked)
+    }
+
+    /// Whether it makes anything else of it.
+    pub fn tunes(&self) -> bool {
+        params::tunes(&self.data)
     }
 
     /// What the model costs.
@@ -224,8 +246,6 @@ impl Table {
             let known = TargetId { provider: target.provider.clone(), model: target.model.clone().unwrap_or_default() };
             let kept = previous.health.get(&known).cloned().unwrap_or_default();
             Some(Target {
-                defaults: params::encode(&target.defaults, provider.data.provider_type),
-                overrides: params::encode(&target.overrides, provider.data.provider_type),
                 data: target.clone(),
                 provider: Arc::clone(provider),
                 health: Arc::clone(health.entry(known).or_insert(kept)),

@@ -5,6 +5,9 @@ use crate::upstream::ScriptedAnswer;
 
 const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
 const PING: &str = ": ping\n\n";
+/// A caller of the provider's own dialect that asked for usage.
+const SAME: Translation<'static> =
+    Translation { from: Dialect::OpenAI, to: Dialect::OpenAI, origin: "here", now_s: 0, wants_usage: true };
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn account() -> Account {
@@ -19,7 +22,7 @@ async fn relay(pieces: Vec<(Duration, &'static str)>, account: &mut Account) -> 
         semantic: Duration::from_millis(Limits::SEMANTIC_IDLE_MS),
         deadline: Instant::now() + HOUR,
     };
-    Reader::new(source, true, limits).begin(account).await.expect("it begins")
+    Reader::new(source, &SAME, limits).begin(account).await.expect("it begins")
 }
 
 /// Reads to the end; the failure, and when it came.
@@ -107,7 +110,7 @@ async fn f13_of_forty_streams_cut_at_every_byte_none_looks_whole_before_its_fini
                 let source = Source::Mock(Box::new(ScriptedAnswer::scripted([(Duration::ZERO, piece)], reset)));
                 let limits = StreamLimits { idle: HOUR, semantic: HOUR, deadline: Instant::now() + HOUR };
                 let mut account = Account::open(&telemetry, "/test");
-                let Ok(mut relay) = Reader::new(source, false, limits).begin(&mut account).await else {
+                let Ok(mut relay) = Reader::new(source, &SAME, limits).begin(&mut account).await else {
                     assert!(cut < stream.len(), "the whole stream begins");
                     continue;
                 };

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     tokens: IntCounterVec,
     cost: CounterVec,
     unpriced: IntCounterVec,
+    loss: IntCounterVec,
     failed_attempts: IntCounterVec,
     routes: IntGauge,
     config_age: IntGauge,
@@ -75,6 +76,11 @@ impl Metrics {
                 ),
             ),
             unpriced: counters("weir_unpriced_requests_total", "Requests answered by a model that has no price", &[]),
+            loss: counters(
+                "weir_translation_loss_total",
+                "Requests of which something could not be carried to the provider's dialect or back, by what",
+                &["field"],
+            ),
             failed_attempts: counters(
                 "weir_failed_attempts_total",
                 "Attempts that gave no answer, the client's request notwithstanding",
@@ -113,6 +119,9 @@ impl Metrics {
         for failed in &record.failed_attempts {
             self.failed_attempts.with_label_values(&with(failed.error)).inc();
         }
+        for field in record.loss.labels() {
+            self.loss.with_label_values(&with(field)).inc();
+        }
         if record.attempts == 0 {
             return;
         }
@@ -124,6 +133,7 @@ impl Metrics {
         for (class, tokens) in [
             ("input", usage.input_tokens),
             ("cache_read", usage.cache_read_tokens),
+            ("cache_write", usage.cache_write_tokens),
             ("output", usage.output_tokens),
             ("reasoning", usage.reasoning_tokens),
         ] {
@@ -163,6 +173,9 @@ fn known_error(code: &str) -> &str {
         "invalid_value",
         "missing_required_parameter",
         "unsupported_parameter",
+        "unsupported_by_provider",
+        "translation_loss",
+        "missing_tool_result",
         "context_length_exceeded",
         "upstream_rate_limited",
         "upstream_quota_exhausted",

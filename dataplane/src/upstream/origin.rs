@@ -21,6 +21,9 @@ pub(crate) enum Origin {
     Mock(mock::Mock),
 }
 
+/// Digits of a seal.
+const SEAL: usize = 12;
+
 /// All that an origin is made from.
 type Definition = (ProviderType, Upstream, Option<String>);
 
@@ -34,6 +37,7 @@ pub(crate) struct Network {
     pub(super) authority: String,
     pub(super) host: HeaderValue,
     pub(super) pool: Pool,
+    seal: String,
 }
 
 /// What is dialled.
@@ -75,6 +79,14 @@ impl Origin {
             }
         }
     }
+
+    /// The word by which signatures of this place are known again. It tells nothing of where it is.
+    pub(crate) fn seal(&self) -> &str {
+        match self {
+            Self::Network(network) => &network.seal,
+            Self::Mock(_) => "mock",
+        }
+    }
 }
 
 impl Network {
@@ -104,7 +116,8 @@ impl Network {
         definition: Definition,
     ) -> Result<Self, String> {
         let host = HeaderValue::from_str(&authority).map_err(|_| "the endpoint's host is no header value")?;
-        Ok(Self { definition, place, tls, path: path.to_owned(), authority, host, pool: Pool::default() })
+        let seal = blake3::hash(authority.as_bytes()).to_hex().as_str().chars().take(SEAL).collect();
+        Ok(Self { definition, place, tls, path: path.to_owned(), authority, host, pool: Pool::default(), seal })
     }
 
     /// The URI of a path below the base; absolute for HTTP/2, which has no `host` header.

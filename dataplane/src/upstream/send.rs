@@ -11,15 +11,22 @@ use hyper::header::{
 use hyper::{Method, Request};
 use std::sync::Arc;
 use std::time::Duration;
+use weir_dialect::Dialect;
 use weir_policy::{Credential, Failure, FailureKind};
-use weir_snapshot::Settings;
+use weir_snapshot::{Headers, Settings};
 
 const AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
-/// Headers of the caller that go upstream.
-const PASSED: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+/// Headers of the caller that go upstream, the last to Anthropic alone: which betas the request is written for.
+const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
 
 /// What is sent.
 pub(crate) struct Outgoing<'a> {
+    /// What the provider speaks.
+    pub(crate) dialect: Dialect,
     /// Path below the base URL.
     pub(crate) path: &'a str,
     /// The body.
@@ -32,6 +39,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) prompt_bytes: usize,
     /// The secret.
     pub(crate) credential: Option<&'a Credential>,
+    /// The provider's changes to the head.
+    pub(crate) headers: &'a Headers,
     /// The caller's head.
     pub(crate) caller: &'a HeaderMap,
 }
@@ -77,7 +86,7 @@ pub(crate) async fn send(
     Ok(Answer {
         status: head.status.as_u16(),
         retry_after_ms: retry_after(&head.headers),
-        request_id: head.headers.get("x-request-id").cloned(),
+        request_id: head.headers.get(request_id(outgoing.dialect)).cloned(),
         source: Source::Network { body, lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }) },
     })
 }
@@ -98,23 +107,57 @@ fn request(network: &Network, outgoing: &Outgoing<'_>, h2: bool) -> Result<Reque
         HeaderValue::from_static(if outgoing.stream { "text/event-stream" } else { "application/json" }),
     );
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if let Some(credential) = outgoing.credential {
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", credential.secret.expose()));
-        let mut bearer = bearer.map_err(|_| {
-            Failure::local(
-                FailureKind::CredentialRejected,
-                format!("the secret of {} is no header value", credential.name),
-            )
-        })?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-    }
-    for name in PASSED {
+    for name in TRACE {
         if let Some(value) = outgoing.caller.get(&name) {
             headers.insert(name, value.clone());
         }
     }
+    if outgoing.dialect == Dialect::Anthropic {
+        headers.insert(VERSION.0, VERSION.1);
+        for betas in outgoing.caller.get_all(BETAS) {
+            headers.append(BETAS, betas.clone());
+        }
+    }
+    change(headers, outgoing.headers);
+    if let Some(credential) = outgoing.credential {
+        let (name, value) = secret(outgoing.dialect, credential)?;
+        headers.insert(name, value);
+    }
     Ok(request)
+}
+
+/// As the provider's definition says; what names and values may be, its compilation has made sure of.
+fn change(headers: &mut HeaderMap, changes: &Headers) {
+    for name in &changes.remove {
+        headers.remove(name.as_str());
+    }
+    for (name, value) in &changes.set {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn secret(dialect: Dialect, credential: &Credential) -> Result<(HeaderName, HeaderValue), Failure> {
+    let secret = credential.secret.expose();
+    let (name, value) = match dialect {
+        Dialect::OpenAI => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}"))),
+        Dialect::Anthropic => (API_KEY, HeaderValue::from_str(secret)),
+    };
+    let mut value = value.map_err(|_| {
+        let message = format!("the secret of {} is no header value", credential.name);
+        Failure::local(FailureKind::CredentialRejected, message)
+    })?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Where the provider puts its own id of a request.
+const fn request_id(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenAI => "x-request-id",
+        Dialect::Anthropic => "request-id",
+    }
 }
 
 /// The server says that it did nothing with the stream.

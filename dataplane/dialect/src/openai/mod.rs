@@ -2,14 +2,22 @@
 //!
 //! Source of the wire facts: openai/openai-openapi `openapi.yaml`, and openai-python's types.
 
+mod answer;
+mod content;
+mod decode;
+mod encode;
 mod error;
 mod models;
-mod reply;
-mod request;
+mod reader;
 mod stream;
+mod wire;
+mod writer;
 
-pub use error::{ErrorBody, encode_error, encode_error_event};
-pub use models::{ListedModel, encode_model, encode_models};
-pub use reply::{Reply, read_reply};
-pub use request::{Call, Param};
-pub use stream::{Chunk, Part, is_whole, read_chunk, strip_usage};
+pub(crate) use answer::{decode_reply, encode_reply, read_whole};
+pub(crate) use decode::{decode_request, include_usage, sampling};
+pub(crate) use encode::encode_request;
+pub(crate) use error::{encode_error, encode_error_event};
+pub(crate) use models::{encode_model, encode_models};
+pub(crate) use reader::Reader;
+pub(crate) use stream::{read_chunk, strip_usage};
+pub(crate) use writer::Writer;

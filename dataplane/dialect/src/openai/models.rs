@@ -1,44 +1,32 @@
-//! The models list.
+//! The models list of the OpenAI dialect.
 
+use crate::ListedModel;
+use crate::write::{Object, object};
 use bytes::Bytes;
-use serde_json::{Value, json};
-
-/// A model that the caller may name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListedModel {
-    /// The name to send.
-    pub id: String,
-    /// Unix seconds.
-    pub created: i64,
-    /// Namespace of the route that serves it.
-    pub owned_by: String,
-    /// Tokens of input and output together, where all targets state it; the smallest.
-    pub context_window: Option<u64>,
-    /// Tokens of output, where all targets state it; the smallest.
-    pub max_output: Option<u64>,
-}
 
 /// `GET /v1/models`.
-pub fn encode_models(models: &[ListedModel]) -> Bytes {
-    json!({"object": "list", "data": models.iter().map(object).collect::<Vec<_>>()}).to_string().into()
+pub(crate) fn encode_models(models: &[ListedModel]) -> Bytes {
+    let mut out = Vec::new();
+    object(&mut out, |o| {
+        o.str("object", "list");
+        o.array("data", |list| models.iter().for_each(|model| list.object(|o| members(o, model))));
+    });
+    out.into()
 }
 
 /// `GET /v1/models/{id}`.
-pub fn encode_model(model: &ListedModel) -> Bytes {
-    object(model).to_string().into()
+pub(crate) fn encode_model(model: &ListedModel) -> Bytes {
+    let mut out = Vec::new();
+    object(&mut out, |o| members(o, model));
+    out.into()
 }
 
-fn object(model: &ListedModel) -> Value {
+fn members(o: &mut Object<'_>, model: &ListedModel) {
     let ListedModel { id, created, owned_by, context_window, max_output } = model;
-    let mut object = serde_json::Map::new();
-    object.insert("id".into(), json!(id));
-    object.insert("object".into(), json!("model"));
-    object.insert("created".into(), json!(created));
-    object.insert("owned_by".into(), json!(owned_by));
-    for (name, value) in [("context_window", context_window), ("max_output_tokens", max_output)] {
-        if let Some(value) = value {
-            object.insert(name.into(), json!(value));
-        }
-    }
-    Value::Object(object)
+    o.str("id", id);
+    o.str("object", "model");
+    o.value("created", created);
+    o.str("owned_by", owned_by);
+    o.value_if("context_window", *context_window);
+    o.value_if("max_output_tokens", *max_output);
 }

@@ -2,50 +2,26 @@
 //!
 //! Most events carry content and nothing else; those are told by a scan, without parsing.
 
-use crate::Usage;
+use super::answer::read_usage;
+use super::wire::{Delta, Wire};
 use crate::json::Members;
-use crate::openai::ErrorBody;
-use crate::openai::reply::read_usage;
+use crate::peek::text_bytes;
+use crate::{Chunk, ErrorBody, Part};
 use bytes::Bytes;
 use memchr::memmem;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-/// What an event is.
-#[derive(Debug, PartialEq)]
-pub enum Chunk {
-    /// Part of the answer.
-    Part(Part),
-    /// The provider failed after its 200.
-    Error(ErrorBody),
-    /// `[DONE]`.
-    Done,
-}
-
-/// What a part of the answer carries.
-#[derive(Debug, Default, PartialEq)]
-pub struct Part {
-    /// Whether it holds text, a refusal, reasoning or a tool call.
-    pub content: bool,
-    /// Whether it says why a choice ended.
-    pub finish: bool,
-    /// Usage so far.
-    pub usage: Option<Usage>,
-    /// Whether it has no choices, so that it exists for its usage alone.
-    pub no_choices: bool,
-    /// Bytes of text, as JSON has them; what an estimate of unreported output goes by.
-    pub text_bytes: usize,
-}
+/// Members that hold the answer's text.
+const TEXTS: &[&[u8]] = &[b"\"content\":\""];
 
 /// Reads an event's data; the error says that it is no chat completion chunk.
 ///
 /// After the first content (`begun`) an event without usage, finish reason or error is not parsed.
-pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> {
+pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> {
     if data == b"[DONE]" {
         return Ok(Chunk::Done);
     }
     if begun && data.starts_with(b"{") && is_plain(data) {
-        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
+        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data, TEXTS), ..Part::default() }));
     }
     let wire: Wire<'_> = serde_json::from_slice(data)?;
     if wire.error.is_some_and(|raw| raw.get() != "null") {
@@ -56,20 +32,15 @@ pub fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> 
         content: choices.iter().any(|choice| choice.delta.as_ref().is_some_and(Delta::has_content)),
         finish: choices.iter().any(|choice| choice.finish_reason.is_some()),
         usage: wire.usage.and_then(|raw| read_usage(raw.get())),
-        no_choices: choices.is_empty(),
-        text_bytes: text_bytes(data),
+        only_usage: choices.is_empty(),
+        text_bytes: text_bytes(data, TEXTS),
     }))
-}
-
-/// Whether an event's data is all there, where no blank line says so.
-pub fn is_whole(data: &[u8]) -> bool {
-    data == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 /// The event without the usage that the caller did not ask for: nothing of a chunk that has only that,
 /// the chunk with `usage: null` otherwise.
-pub fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<Bytes> {
-    if part.no_choices {
+pub(crate) fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<Bytes> {
+    if part.only_usage {
         return None;
     }
     let text = std::str::from_utf8(data).ok()?;
@@ -86,74 +57,11 @@ fn is_plain(data: &[u8]) -> bool {
     memmem::find(data, b"\"error\"").is_none() && only_null(data, b"\"usage\"") && only_null(data, b"\"finish_reason\"")
 }
 
-/// Length of the first `content` string.
-fn text_bytes(data: &[u8]) -> usize {
-    const NAME: &[u8] = b"\"content\":\"";
-    let Some(at) = memmem::find(data, NAME) else { return 0 };
-    let text = data.get(at + NAME.len()..).unwrap_or_default();
-    let mut end = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(end..).unwrap_or_default()) {
-        end += found;
-        if text.get(end) == Some(&b'"') {
-            break;
-        }
-        end += 2;
-    }
-    end
-}
-
 fn only_null(data: &[u8], name: &[u8]) -> bool {
     let Some(at) = memmem::find(data, name) else { return true };
     let rest = data.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
     rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
         && memmem::find(rest, name).is_none()
-}
-
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    finish_reason: Option<&'a RawValue>,
-}
-
-/// Members of a delta that are content; the role alone is none.
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    audio: Option<&'a RawValue>,
-}
-
-impl Delta<'_> {
-    fn has_content(&self) -> bool {
-        let Self { content, refusal, reasoning, reasoning_content, tool_calls, function_call, audio } = self;
-        [content, refusal, reasoning, reasoning_content, tool_calls, function_call, audio]
-            .into_iter()
-            .flatten()
-            .any(|raw| !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}"))
-    }
 }
 
 #[cfg(test)]
@@ -184,7 +92,7 @@ mod tests {
     fn usage_finish_and_error_are_found_after_content_too_t57() {
         let last = r#"{"choices":[{"index":0,"delta":{},"finish_reason": "stop"}],"usage": {"prompt_tokens":3,"completion_tokens":4}}"#;
         let seen = part(last, true);
-        assert!(seen.finish && !seen.content && !seen.no_choices);
+        assert!(seen.finish && !seen.content && !seen.only_usage);
         assert_eq!(seen.usage.map(|u| (u.input, u.output)), Some((3, 4)));
         let quoted = r#"{"choices":[{"index":0,"delta":{"content":"\"usage\": {\"error\"} \"finish_reason\":\"stop\""},"finish_reason":null}],"usage":null}"#;
         assert_eq!(part(quoted, true), Part { content: true, text_bytes: 49, ..Part::default() });
@@ -207,7 +115,7 @@ mod tests {
         let data = event.slice(12..event.len() - 2);
         let held = strip_usage(&event, &data, &Part::default()).expect("the choices stay");
         assert_eq!(held, "id: 1\ndata: {\"choices\":[{\"delta\":{}}],\"usage\":null,\"z\":1}\n\n");
-        assert_eq!(strip_usage(&event, &data, &Part { no_choices: true, ..Part::default() }), None);
+        assert_eq!(strip_usage(&event, &data, &Part { only_usage: true, ..Part::default() }), None);
     }
 
     #[test]

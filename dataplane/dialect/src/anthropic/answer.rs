@@ -1,0 +1,258 @@
+//! A whole message: peeked at, decoded to the chat model, encoded from it.
+
+use super::decode::block;
+use crate::chat::{Block, Choice, Content, Finish, Reply};
+use crate::fields::Fields;
+use crate::json::{Invalid, Members};
+use crate::seal::seal;
+use crate::usage::count;
+use crate::write::{Array, Object, object};
+use crate::{ErrorBody, Loss, Refusal, Text, Usage, Whole};
+use serde::Deserialize;
+
+/// Members of an answer that the model does not hold; known names for the metric.
+const KNOWN: &[&str] = &["container", "stop_details", "context_management", "citations", "caller"];
+
+/// Whether it is an answer, and what it used.
+pub(crate) fn read_whole(body: &[u8]) -> Result<Whole, Invalid> {
+    let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
+    let members = Members::scan(text)?;
+    if members.raw("error").is_some() {
+        return Ok(Whole::Error(ErrorBody::read(body)));
+    }
+    Ok(Whole::Answer(members.raw("usage").map(|raw| Counts::default().with(raw).usage())))
+}
+
+/// The counters of a `usage` object. In a stream they come in parts, each the newest of its kind.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub(super) struct Counts {
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_read_input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<Creation>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct Creation {
+    #[serde(deserialize_with = "count")]
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct Details {
+    #[serde(deserialize_with = "count")]
+    thinking_tokens: Option<u64>,
+}
+
+impl Counts {
+    /// These, with what a further `usage` object says.
+    pub(super) fn with(self, raw: &str) -> Self {
+        let newer: Self = serde_json::from_str(raw).unwrap_or_default();
+        Self {
+            input_tokens: newer.input_tokens.or(self.input_tokens),
+            cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            cache_creation_input_tokens: newer.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+            cache_creation: newer.cache_creation.or(self.cache_creation),
+            output_tokens: newer.output_tokens.or(self.output_tokens),
+            output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
+        }
+    }
+
+    /// Thinking is part of the output there and a counter of its own here.
+    pub(super) fn usage(&self) -> Usage {
+        let written = self.cache_creation_input_tokens.unwrap_or(0);
+        let hour = self.cache_creation.and_then(|split| split.ephemeral_1h_input_tokens).unwrap_or(0).min(written);
+        let output = self.output_tokens.unwrap_or(0);
+        let reasoning = self.output_tokens_details.and_then(|held| held.thinking_tokens).unwrap_or(0).min(output);
+        Usage {
+            input: self.input_tokens.unwrap_or(0),
+            cache_read: self.cache_read_input_tokens.unwrap_or(0),
+            cache_write_5m: written - hour,
+            cache_write_1h: hour,
+            output: output - reasoning,
+            reasoning,
+        }
+    }
+}
+
+/// Writes the members of a `usage` object.
+pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
+    o.value("input_tokens", usage.input);
+    o.value("cache_creation_input_tokens", usage.cache_write());
+    o.value("cache_read_input_tokens", usage.cache_read);
+    if usage.cache_write_1h > 0 {
+        o.object("cache_creation", |o| {
+            o.value("ephemeral_5m_input_tokens", usage.cache_write_5m);
+            o.value("ephemeral_1h_input_tokens", usage.cache_write_1h);
+        });
+    }
+    o.value("output_tokens", usage.output_total());
+    if usage.reasoning > 0 {
+        o.object("output_tokens_details", |o| o.value("thinking_tokens", usage.reasoning));
+    }
+}
+
+/// Decodes an answer whose members were scanned. What the model does not hold is in the loss.
+pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Result<Reply<'a>, Refusal> {
+    let _ = (fields.raw("type"), fields.raw("role"));
+    let mut content = fields.list("content", block)?;
+    content.retain(|block| {
+        let Content::Native { kind, .. } = &block.content else { return true };
+        loss.add_unknown(&kind.plain());
+        false
+    });
+    for (name, _) in content.iter_mut().flat_map(|block| block.extra.drain(..)).filter(|(_, json)| *json != "[]") {
+        loss.add_named(&name, KNOWN);
+    }
+    let usage = fields.object("usage")?;
+    let service_tier = usage.as_ref().and_then(|usage| usage.text("service_tier").ok().flatten());
+    let finish = fields.text("stop_reason")?.map(|reason| finish(&reason.plain()));
+    let stop_sequence = fields.text("stop_sequence")?;
+    let reply = Reply {
+        id: fields.text("id")?,
+        model: fields.text("model")?,
+        created: None,
+        choices: vec![Choice { content, finish, stop_sequence, logprobs: None }],
+        usage: usage.map(|usage| Counts::default().with(usage.json()).usage()),
+        service_tier,
+    };
+    fields.unread().iter().for_each(|(name, _)| loss.add_named(name, KNOWN));
+    Ok(reply)
+}
+
+/// What a stop reason means.
+pub(super) fn finish(reason: &str) -> Finish {
+    match reason {
+        "max_tokens" => Finish::Length,
+        "stop_sequence" => Finish::StopSequence,
+        "tool_use" => Finish::ToolCalls,
+        "pause_turn" => Finish::Paused,
+        "refusal" => Finish::Filtered,
+        "model_context_window_exceeded" => Finish::ContextFull,
+        _ => Finish::Stop,
+    }
+}
+
+pub(super) const fn stop_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "end_turn",
+        Finish::StopSequence => "stop_sequence",
+        Finish::Length => "max_tokens",
+        Finish::ContextFull => "model_context_window_exceeded",
+        Finish::ToolCalls => "tool_use",
+        Finish::Filtered => "refusal",
+        Finish::Paused => "pause_turn",
+    }
+}
+
+/// Encodes an answer of the provider `origin`; the dialect has room for one.
+pub(crate) fn encode_reply(reply: &Reply<'_>, origin: &str, loss: &mut Loss) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1_024);
+    if reply.choices.len() > 1 {
+        loss.add("choices");
+    }
+    let choice = reply.choices.first();
+    if choice.is_some_and(|choice| choice.logprobs.is_some()) {
+        loss.add("logprobs");
+    }
+    object(&mut out, |o| {
+        o.text("id", &id(reply.id.as_ref()));
+        o.str("type", "message");
+        o.str("role", "assistant");
+        o.text("model", reply.model.as_ref().unwrap_or(&Text::of("unknown")));
+        o.array("content", |list| {
+            choice
+                .into_iter()
+                .flat_map(|choice| &choice.content)
+                .for_each(|block| write_block(list, block, origin, loss));
+        });
+        let finish = choice.and_then(|choice| choice.finish).unwrap_or(Finish::Stop);
+        o.str("stop_reason", stop_reason(finish));
+        match choice.and_then(|choice| choice.stop_sequence.as_ref()) {
+            Some(sequence) => o.text("stop_sequence", sequence),
+            None => o.raw("stop_sequence", "null"),
+        }
+        o.object("usage", |o| {
+            write_usage(o, &reply.usage.unwrap_or_default());
+            if let Some(tier) = &reply.service_tier {
+                match &*tier.plain() {
+                    "default" | "auto" => o.str("service_tier", "standard"),
+                    "standard" | "priority" | "batch" => o.text("service_tier", tier),
+                    _ => loss.add("service_tier"),
+                }
+            }
+        });
+    });
+    out
+}
+
+/// An id of the dialect's form.
+pub(super) fn id(given: Option<&Text<'_>>) -> Text<'static> {
+    match given {
+        Some(id) if id.escaped().starts_with("msg_") => id.clone().into_owned(),
+        Some(id) => Text::joined(&[Text::of("msg_"), id.clone()], ""),
+        None => Text::of("msg_unknown"),
+    }
+}
+
+fn write_block(list: &mut Array<'_>, block: &Block<'_>, origin: &str, loss: &mut Loss) {
+    let Block { content, cache: _, extra: _ } = block;
+    match content {
+        Content::Text(text) if text.is_empty() => {}
+        Content::Text(text) | Content::Refusal(text) => list.object(|o| {
+            o.str("type", "text");
+            o.text("text", text);
+        }),
+        Content::Thinking { thinking, signature } => list.object(|o| {
+            o.str("type", "thinking");
+            o.text("thinking", thinking);
+            o.text("signature", &seal(origin, signature.as_ref()));
+        }),
+        Content::RedactedThinking(data) => list.object(|o| {
+            o.str("type", "redacted_thinking");
+            o.text("data", &seal(origin, Some(data)));
+        }),
+        Content::ToolCall { id, name, arguments } => list.object(|o| {
+            o.str("type", "tool_use");
+            o.text("id", id);
+            o.text("name", name);
+            o.raw("input", &arguments.to_object());
+        }),
+        Content::Image { .. } | Content::Document { .. } | Content::ToolResult { .. } | Content::Native { .. } => {
+            loss.add("content");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_token_is_counted_once_t51() {
+        let raw = r#"{"input_tokens":10,"cache_read_input_tokens":80,"cache_creation_input_tokens":7,
+            "cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2},
+            "output_tokens":50,"output_tokens_details":{"thinking_tokens":30},"service_tier":"standard"}"#;
+        let usage = Counts::default().with(raw).usage();
+        let expected =
+            Usage { input: 10, cache_read: 80, cache_write_5m: 5, cache_write_1h: 2, output: 20, reasoning: 30 };
+        assert_eq!(usage, expected);
+        assert_eq!((usage.input_total(), usage.output_total()), (97, 50));
+    }
+
+    #[test]
+    fn the_newest_count_of_each_kind_stands_t52() {
+        let begun = Counts::default().with(r#"{"input_tokens":10,"cache_read_input_tokens":3,"output_tokens":1}"#);
+        let ended = begun.with(r#"{"input_tokens":11,"cache_read_input_tokens":null,"output_tokens":20}"#).usage();
+        assert_eq!((ended.input, ended.cache_read, ended.output), (11, 3, 20));
+    }
+}

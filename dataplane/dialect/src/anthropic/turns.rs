@@ -1,0 +1,157 @@
+//! Turns as the Anthropic dialect takes them: system texts apart, one turn a speaker, tool results first
+//! and in the order of their calls.
+
+use crate::chat::{Block, Content, Extra, Request, Role, Turn};
+use crate::seal::{Opened, open};
+use crate::upstream::untranslatable;
+use crate::{Dialect, Loss, Refusal, Text};
+use std::borrow::Cow;
+
+/// A request's turns, sorted.
+pub(super) struct Merged<'r, 'a> {
+    pub(super) system_is_plain: bool,
+    pub(super) system: Vec<Cow<'r, Block<'a>>>,
+    pub(super) turns: Vec<MergedTurn<'r, 'a>>,
+}
+
+/// One turn.
+pub(super) struct MergedTurn<'r, 'a> {
+    pub(super) role: Role,
+    pub(super) plain: bool,
+    pub(super) blocks: Vec<Cow<'r, Block<'a>>>,
+    pub(super) extra: Vec<&'r Extra<'a>>,
+}
+
+/// Sorts the turns. Those of the dialect itself stay as they are.
+pub(super) fn merged<'r, 'a>(
+    request: &'r Request<'a>,
+    origin: &str,
+    loss: &mut Loss,
+) -> Result<Merged<'r, 'a>, Refusal> {
+    let own = request.dialect == Dialect::Anthropic;
+    let is_system = |turn: &&Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
+    let leading = request.turns.iter().take_while(is_system).count().min(if own { 1 } else { usize::MAX });
+    let (system, rest) = request.turns.split_at_checked(leading).unwrap_or((&request.turns, &[]));
+    let mut merged = Merged {
+        system_is_plain: matches!(system, [turn] if turn.plain),
+        system: system
+            .iter()
+            .flat_map(|turn| &turn.content)
+            .filter(|block| own || !is_empty(block))
+            .map(Cow::Borrowed)
+            .collect(),
+        turns: Vec::with_capacity(rest.len()),
+    };
+    for turn in rest {
+        let taken = taken(turn, own, origin, loss);
+        if own {
+            merged.turns.push(taken);
+        } else if !taken.blocks.is_empty() {
+            match merged.turns.last_mut().filter(|last| last.role == taken.role) {
+                Some(last) => {
+                    last.plain = false;
+                    last.blocks.extend(taken.blocks);
+                    last.extra.extend(taken.extra);
+                }
+                None => merged.turns.push(taken),
+            }
+        }
+    }
+    if !own {
+        order_results(&mut merged.turns)?;
+        if merged.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
+            return Err(untranslatable("messages", "the last one must be the user's or a tool's"));
+        }
+    }
+    Ok(merged)
+}
+
+fn taken<'r, 'a>(turn: &'r Turn<'a>, own: bool, origin: &str, loss: &mut Loss) -> MergedTurn<'r, 'a> {
+    let mut blocks: Vec<Cow<'r, Block<'a>>> = Vec::with_capacity(turn.content.len());
+    for block in &turn.content {
+        if is_foreign_reasoning(block, origin) {
+            loss.add("thinking");
+        } else if own || !is_empty(block) {
+            blocks.push(Cow::Borrowed(block));
+        }
+    }
+    if turn.name.is_some() {
+        loss.add("messages.name");
+    }
+    let role = match turn.role {
+        Role::Assistant => Role::Assistant,
+        Role::System if own => Role::System,
+        Role::User | Role::Tool => Role::User,
+        // Its place in the conversation is part of its meaning, so that it is not moved to the front.
+        Role::System | Role::Developer => {
+            loss.add("messages.system");
+            blocks.iter_mut().for_each(mark_as_system);
+            Role::User
+        }
+    };
+    MergedTurn { role, plain: turn.plain, blocks, extra: vec![&turn.extra] }
+}
+
+fn mark_as_system(block: &mut Cow<'_, Block<'_>>) {
+    if let Content::Text(text) = &mut block.to_mut().content {
+        let marked = [Text::of("<system>"), text.clone().into_owned(), Text::of("</system>")];
+        *text = Text::joined(&marked, "\n");
+    }
+}
+
+fn is_empty(block: &Block<'_>) -> bool {
+    matches!(&block.content, Content::Text(text) if text.is_empty())
+}
+
+fn is_foreign_reasoning(block: &Block<'_>, origin: &str) -> bool {
+    if let Content::Thinking { signature: Some(sealed), .. } | Content::RedactedThinking(sealed) = &block.content {
+        return open(origin, sealed) == Opened::Foreign;
+    }
+    matches!(block.content, Content::Thinking { signature: None, .. })
+}
+
+/// After a turn that calls tools the next one begins with all their results, in the order of the calls.
+fn order_results(turns: &mut [MergedTurn<'_, '_>]) -> Result<(), Refusal> {
+    for at in 0..turns.len() {
+        let calls: Vec<String> =
+            turns.get(at).into_iter().flat_map(|turn| &turn.blocks).filter_map(|block| call_id(block)).collect();
+        if calls.is_empty() {
+            continue;
+        }
+        let Some(next) = turns.get_mut(at + 1) else { return Err(no_result(&calls)) };
+        let place = |block: &Cow<'_, Block<'_>>| {
+            let id = result_id(block)?;
+            calls.iter().position(|call| *call == id)
+        };
+        let answered = |call: &&String| next.blocks.iter().any(|block| result_id(block).as_ref() == Some(call));
+        if let Some(missing) = calls.iter().find(|call| !answered(call)) {
+            return Err(no_result(std::slice::from_ref(missing)));
+        }
+        next.blocks.sort_by_key(|block| place(block).unwrap_or(usize::MAX));
+    }
+    Ok(())
+}
+
+fn no_result(calls: &[String]) -> Refusal {
+    let message =
+        format!("the tool calls {} have no result: add a message with the role tool for each", calls.join(", "));
+    Refusal::invalid("missing_tool_result", Some("messages"), message)
+}
+
+fn call_id(block: &Block<'_>) -> Option<String> {
+    let Content::ToolCall { id, .. } = &block.content else { return None };
+    Some(id.plain().into_owned())
+}
+
+fn result_id(block: &Block<'_>) -> Option<String> {
+    let Content::ToolResult { tool_call_id, .. } = &block.content else { return None };
+    Some(tool_call_id.plain().into_owned())
+}
+
+/// Whether the model is in the middle of calling tools, and its last turn shows no reasoning.
+pub(super) fn calls_without_thinking(turns: &[MergedTurn<'_, '_>]) -> bool {
+    let Some(last) = turns.iter().rev().find(|turn| turn.role == Role::Assistant) else { return false };
+    let thinks =
+        |block: &Cow<'_, Block<'_>>| matches!(block.content, Content::Thinking { .. } | Content::RedactedThinking(_));
+    last.blocks.iter().any(|block| call_id(block).is_some()) && !last.blocks.iter().any(thinks)
+}

@@ -1,0 +1,333 @@
+//! A caller's request, scanned once: what routing must know of it, and how it is patched for a target of
+//! the same dialect.
+//!
+//! Messages are not decoded; whatever is not named here goes upstream byte for byte.
+
+use crate::chat::{Request, Sampling};
+use crate::fields::{Fields, Path};
+use crate::json::Members;
+use crate::seal::is_sealed;
+use crate::{Dialect, Edit, Refusal, UpstreamModel, anthropic, openai, splice};
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// Most tools of one request (the bound of the OpenAI API itself).
+const MAX_TOOLS: usize = 128;
+/// Most JSON values within `tools`.
+const MAX_TOOL_VALUES: usize = 100_000;
+/// Members by which a caller would redirect a request or bring its own credential.
+const FORBIDDEN: &[&str] = &["api_base", "api_key", "base_url", "custom_llm_provider", "api_version", "extra_headers"];
+
+/// The caller's request.
+#[derive(Debug)]
+pub struct Call<'a> {
+    members: Members<'a>,
+    /// Whether reasoning in it bears a seal, so that it cannot go on as it is.
+    sealed: bool,
+    /// The dialect that it is in.
+    pub dialect: Dialect,
+    /// The model that the caller named.
+    pub model: Cow<'a, str>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the caller expects usage in its stream.
+    pub wants_usage: bool,
+    /// Most output tokens that the caller asked for.
+    pub max_output: Option<u64>,
+    /// Bytes of system, messages and tools, which the input estimate goes by.
+    pub prompt_bytes: usize,
+}
+
+impl<'a> Call<'a> {
+    /// Scans a body.
+    pub fn read(dialect: Dialect, body: &'a [u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|e| {
+            Refusal::invalid("invalid_json", None, format!("the body is not UTF-8 (at byte {})", e.valid_up_to()))
+        })?;
+        let members = Members::scan(text).map_err(|e| Refusal::invalid("invalid_json", None, e.to_string()))?;
+        if let Some(name) = FORBIDDEN.iter().find(|name| members.get(name).is_some()) {
+            let why = "where a request goes, and with which credential, is the gateway's to decide; remove it";
+            let message = format!("`{name}` is not accepted: {why}");
+            return Err(Refusal::invalid("unsupported_parameter", Some(name), message));
+        }
+        bound_tools(&members)?;
+        let fields = Fields::of(&members, Path::Root);
+        let model = fields.text("model")?.map(|model| model.plain().into_owned()).filter(|model| !model.is_empty());
+        let model = model.ok_or_else(|| {
+            let message = "`model` is missing: name one of those that GET /v1/models lists";
+            Refusal::invalid("missing_required_parameter", Some("model"), message)
+        })?;
+        if fields.raw("messages").is_none_or(|raw| !raw.starts_with('[')) {
+            let message = "`messages` must be an array of messages";
+            return Err(Refusal::invalid("missing_required_parameter", Some("messages"), message));
+        }
+        let stream = fields.boolean("stream")?.unwrap_or(false);
+        let bytes_of = |name| members.raw(name).map_or(0, str::len);
+        Ok(Self {
+            sealed: is_sealed(body),
+            dialect,
+            stream,
+            wants_usage: stream && dialect.wants_usage(&fields)?,
+            max_output: dialect.max_output(&fields)?,
+            prompt_bytes: bytes_of("system") + bytes_of("messages") + bytes_of("tools"),
+            model: Cow::Owned(model),
+            members,
+        })
+    }
+
+    /// The member by which the caller bounds the output.
+    pub fn max_output_name(&self) -> &'static str {
+        let newer = self.dialect == Dialect::OpenAI && self.members.get("max_completion_tokens").is_some();
+        if newer { "max_completion_tokens" } else { "max_tokens" }
+    }
+
+    /// How the caller wants it sampled.
+    pub fn sampling(&self) -> Result<Sampling, Refusal> {
+        let fields = Fields::of(&self.members, Path::Root);
+        match self.dialect {
+            Dialect::OpenAI => openai::sampling(&fields),
+            Dialect::Anthropic => anthropic::sampling(&fields),
+        }
+    }
+
+    /// The whole request as the chat model has it.
+    pub fn decode(&self) -> Result<Request<'a>, Refusal> {
+        let fields = Fields::of(&self.members, Path::Root);
+        match self.dialect {
+            Dialect::OpenAI => openai::decode_request(&fields),
+            Dialect::Anthropic => anthropic::decode_request(&fields),
+        }
+    }
+
+    /// The body for a target of the same dialect: its name of the model, what `tuned` changes of the caller's
+    /// sampling, and usage always asked for. `None` where more must change than members can be replaced for.
+    pub fn patched(
+        &self,
+        body: &Bytes,
+        to: &UpstreamModel<'_>,
+        tuned: Option<(&Sampling, &Sampling)>,
+    ) -> Option<Vec<Bytes>> {
+        if self.dialect != to.dialect || self.sealed {
+            return None;
+        }
+        let mut patch =
+            Patch { members: &self.members, edits: Vec::with_capacity(2), front: Vec::new(), gone: Vec::new() };
+        let member = self.members.get("model")?;
+        if self.model != to.name {
+            patch
+                .edits
+                .push(Edit { at: member.value.clone(), text: serde_json::Value::from(to.name).to_string().into() });
+        }
+        if self.stream && !self.wants_usage && self.dialect == Dialect::OpenAI {
+            patch.merge("stream_options", "include_usage", "true");
+        }
+        if let Some((asked, tuned)) = tuned.filter(|(asked, tuned)| asked != tuned) {
+            for (names, value) in changes(to, asked, tuned)? {
+                patch.set(names, value);
+            }
+        }
+        Some(splice(body, patch.done()))
+    }
+}
+
+/// A parameter's names in a body, the first being the one to insert, and its new value.
+type Change = (&'static [&'static str], Option<String>);
+
+/// What differs; `None` where the dialect has no top-level member for it.
+fn changes(to: &UpstreamModel<'_>, asked: &Sampling, tuned: &Sampling) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    let mut compare = |names: &'static [&'static str], old: Option<String>, new: Option<String>| {
+        if old != new {
+            changes.push((names, new));
+        }
+    };
+    let text = |number: Option<f64>| number.map(|n| n.to_string());
+    compare(to.max_output_names(), asked.max_output.map(|n| n.to_string()), tuned.max_output.map(|n| n.to_string()));
+    compare(&["temperature"], text(asked.temperature), text(tuned.temperature));
+    compare(&["top_p"], text(asked.top_p), text(tuned.top_p));
+    let rest =
+        |sampling: &Sampling| (sampling.frequency_penalty, sampling.presence_penalty, sampling.seed, sampling.effort);
+    match to.dialect {
+        Dialect::Anthropic => (rest(asked) == rest(tuned)).then_some(changes),
+        Dialect::OpenAI => {
+            compare(&["frequency_penalty"], text(asked.frequency_penalty), text(tuned.frequency_penalty));
+            compare(&["presence_penalty"], text(asked.presence_penalty), text(tuned.presence_penalty));
+            compare(&["seed"], asked.seed.map(|n| n.to_string()), tuned.seed.map(|n| n.to_string()));
+            let effort = |sampling: &Sampling| sampling.effort.map(|effort| format!("\"{}\"", effort.as_str()));
+            compare(&["reasoning_effort"], effort(asked), effort(tuned));
+            Some(changes)
+        }
+    }
+}
+
+/// Changes to a body's members.
+struct Patch<'m, 'a> {
+    members: &'m Members<'a>,
+    edits: Vec<Edit>,
+    /// Members to insert, each with its comma.
+    front: Vec<u8>,
+    gone: Vec<&'static str>,
+}
+
+impl Patch<'_, '_> {
+    fn set(&mut self, names: &'static [&'static str], value: Option<String>) {
+        let held = names.iter().find_map(|name| self.members.get(name));
+        match (held, value) {
+            (Some(member), Some(value)) => self.edits.push(Edit { at: member.value.clone(), text: value.into() }),
+            (None, Some(value)) => names.iter().take(1).for_each(|name| insert(&mut self.front, name, &value)),
+            (_, None) => self.gone.extend(names),
+        }
+    }
+
+    /// Sets a member of an object that is a member.
+    fn merge(&mut self, name: &'static str, inner: &str, value: &str) {
+        let alone = format!("{{\"{inner}\":{value}}}");
+        let Some(member) = self.members.get(name) else { return insert(&mut self.front, name, &alone) };
+        let held = self.members.raw(name).and_then(|raw| Some((raw, Members::scan(raw).ok()?)));
+        let Some((raw, held)) = held else {
+            return self.edits.push(Edit { at: member.value.clone(), text: alone.into() });
+        };
+        let edit = match held.get(inner) {
+            Some(member_of) => {
+                let from = member.value.start + member_of.value.start;
+                Edit { at: from..from + member_of.value.len(), text: value.to_owned().into() }
+            }
+            None => {
+                let comma = if held.front().1 { "," } else { "" };
+                let at = member.value.start + raw.find('{').map_or(0, |at| at + 1);
+                Edit { at: at..at, text: format!("\"{inner}\":{value}{comma}").into() }
+            }
+        };
+        self.edits.push(edit);
+    }
+
+    fn done(mut self) -> Vec<Edit> {
+        if !self.gone.is_empty() {
+            let cuts = self.members.without(|name| self.gone.contains(&name));
+            self.edits.extend(cuts.into_iter().map(|at| Edit { at, text: Bytes::new() }));
+        }
+        if !self.front.is_empty() {
+            let (at, _) = self.members.front();
+            self.edits.push(Edit { at: at..at, text: self.front.into() });
+        }
+        self.edits
+    }
+}
+
+fn insert(front: &mut Vec<u8>, name: &str, value: &str) {
+    front.extend_from_slice(format!("\"{name}\":{value},").as_bytes());
+}
+
+fn bound_tools(members: &Members<'_>) -> Result<(), Refusal> {
+    let Some(tools) = members.get("tools") else { return Ok(()) };
+    if tools.elements > MAX_TOOLS {
+        let message = format!("`tools` has {} entries, at most {MAX_TOOLS} are accepted", tools.elements);
+        return Err(Refusal::invalid("array_above_max_length", Some("tools"), message));
+    }
+    if tools.values > MAX_TOOL_VALUES {
+        let message = format!("the schemas in `tools` have over {MAX_TOOL_VALUES} values");
+        return Err(Refusal::invalid("invalid_value", Some("tools"), message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Effort;
+    use serde_json::{Value, json};
+
+    const OPENAI: UpstreamModel<'static> =
+        UpstreamModel { dialect: Dialect::OpenAI, vendor: true, name: "up", max_output: None, origin: "o" };
+
+    fn patched(body: &Value, tune: impl Fn(&mut Sampling)) -> Value {
+        let bytes = Bytes::from(body.to_string());
+        let call = Call::read(Dialect::OpenAI, &bytes).expect("the request is good");
+        let asked = call.sampling().expect("the sampling is good");
+        let mut tuned = asked;
+        tune(&mut tuned);
+        let out = call.patched(&bytes, &OPENAI, Some((&asked, &tuned))).expect("it can be patched").concat();
+        serde_json::from_slice(&out).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out)))
+    }
+
+    #[test]
+    fn only_the_model_changes_and_unknown_members_keep_their_bytes() {
+        let body = Bytes::from_static(br#" {"messages" : [], "x":1.0e2, "model" : "a", "y":{"z":[true]} } "#);
+        let call = Call::read(Dialect::OpenAI, &body).expect("the request is good");
+        let out = call.patched(&body, &UpstreamModel { name: "b", ..OPENAI }, None).unwrap().concat();
+        assert_eq!(out, br#" {"messages" : [], "x":1.0e2, "model" : "b", "y":{"z":[true]} } "#);
+    }
+
+    #[test]
+    fn usage_is_always_asked_for_on_streams_t56() {
+        for (options, expected) in [
+            (None, json!({"include_usage": true})),
+            (Some(json!(null)), json!({"include_usage": true})),
+            (Some(json!({})), json!({"include_usage": true})),
+            (
+                Some(json!({"include_usage": false, "include_obfuscation": false})),
+                json!({"include_usage": true, "include_obfuscation": false}),
+            ),
+            (Some(json!({"include_obfuscation": false})), json!({"include_usage": true, "include_obfuscation": false})),
+        ] {
+            let mut body = json!({"model": "a", "messages": [], "stream": true});
+            if let Some(options) = options {
+                body["stream_options"] = options;
+            }
+            assert_eq!(patched(&body, |_| {})["stream_options"], expected);
+        }
+        assert_eq!(patched(&json!({"model": "a", "messages": []}), |_| {}).get("stream_options"), None);
+    }
+
+    #[test]
+    fn what_a_route_sets_replaces_inserts_or_takes_away() {
+        let bare = json!({"model": "a", "messages": []});
+        let out = patched(&bare, |s| (s.max_output, s.effort) = (Some(7), Some(Effort::Low)));
+        assert_eq!(out, json!({"model": "up", "messages": [], "max_completion_tokens": 7, "reasoning_effort": "low"}));
+        let given = json!({"model": "a", "messages": [], "max_tokens": 3, "seed": 4, "temperature": 1});
+        let out = patched(&given, |s| (s.max_output, s.temperature, s.seed) = (Some(2), None, None));
+        assert_eq!(out, json!({"model": "up", "messages": [], "max_tokens": 2}));
+    }
+
+    #[test]
+    fn what_cannot_be_patched_is_left_to_the_translator() {
+        let body = Bytes::from_static(br#"{"model":"a","messages":[{"signature":"weir1.ab."}]}"#);
+        let call = Call::read(Dialect::Anthropic, &body).expect("the request is good");
+        let to = UpstreamModel { dialect: Dialect::Anthropic, ..OPENAI };
+        assert_eq!(call.patched(&body, &to, None), None, "sealed reasoning");
+        assert_eq!(call.patched(&body, &OPENAI, None), None, "another dialect");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, param) in [
+            (json!({"messages": []}), "model"),
+            (json!({"model": 4, "messages": []}), "model"),
+            (json!({"model": "a"}), "messages"),
+            (json!({"model": "a", "messages": "hi"}), "messages"),
+            (json!({"model": "a", "messages": [], "stream": "yes"}), "stream"),
+            (json!({"model": "a", "messages": [], "max_tokens": -1}), "max_tokens"),
+            (json!({"model": "a", "messages": [], "api_base": "http://evil"}), "api_base"),
+            (json!({"model": "a", "messages": [], "tools": vec![json!({}); 129]}), "tools"),
+        ] {
+            for dialect in [Dialect::OpenAI, Dialect::Anthropic] {
+                let text = body.to_string();
+                let refusal = Call::read(dialect, text.as_bytes()).expect_err(&text);
+                assert_eq!(refusal.param.as_deref(), Some(param), "{text}");
+                assert!(refusal.message.contains(param), "{}", refusal.message);
+            }
+        }
+        let options = r#"{"model":"a","messages":[],"stream":true,"stream_options":3}"#;
+        let refusal = Call::read(Dialect::OpenAI, options.as_bytes()).expect_err(options);
+        assert_eq!(refusal.param.as_deref(), Some("stream_options"));
+    }
+
+    #[test]
+    fn garbage_never_panics() {
+        bolero::check!().with_max_len(4096).for_each(|bytes| {
+            for dialect in [Dialect::OpenAI, Dialect::Anthropic] {
+                drop(Call::read(dialect, bytes).and_then(|call| call.decode().map(drop)));
+            }
+        });
+    }
+}

@@ -1,0 +1,266 @@
+//! The chat model, encoded as a chat completion request.
+//!
+//! What the dialect cannot say is in the loss; what would change the answer's meaning is refused.
+
+use crate::chat::{Block, Content, Effort, Extra, Request, Role, Sampling, Thinking, Tool, Turn};
+use crate::openai::content::{self, Parts};
+use crate::upstream::{UpstreamModel, untranslatable};
+use crate::write::{Array, Object, object};
+use crate::{Dialect, Loss, Refusal, Text};
+
+/// Most stop sequences of the API.
+const MAX_STOP: usize = 4;
+/// Members of other dialects that change what is answered, and why they cannot be left out.
+const ESSENTIAL: &[(&str, &str)] = &[
+    ("mcp_servers", "the provider calls no MCP servers"),
+    ("inference_geo", "the provider cannot be told where to compute"),
+];
+/// Other members of the Anthropic dialect; known names for the metric.
+const KNOWN: &[&str] = &["cache_control", "container", "context_management", "metadata", "output_config", "speed"];
+
+/// Encodes a request for a provider.
+pub(crate) fn encode_request(
+    request: &Request<'_>,
+    sampling: &Sampling,
+    to: &UpstreamModel<'_>,
+) -> Result<(Vec<u8>, Loss), Refusal> {
+    let mut encoder = Encoder { own: request.dialect == Dialect::OpenAI, to, loss: Loss::default() };
+    let mut out = Vec::with_capacity(1_024);
+    object(&mut out, |o| encoder.request(o, request, sampling))?;
+    Ok((out, encoder.loss))
+}
+
+struct Encoder<'e> {
+    /// Whether the request came in this very dialect.
+    own: bool,
+    to: &'e UpstreamModel<'e>,
+    loss: Loss,
+}
+
+impl Encoder<'_> {
+    fn request(&mut self, o: &mut Object<'_>, request: &Request<'_>, sampling: &Sampling) -> Result<(), Refusal> {
+        o.str("model", self.to.name);
+        o.array("messages", |list| request.turns.iter().try_for_each(|turn| self.turn(list, turn)))?;
+        if !request.tools.is_empty() {
+            o.array("tools", |list| request.tools.iter().try_for_each(|tool| self.tool(list, tool)))?;
+            o.value_if("parallel_tool_calls", request.parallel_tool_calls);
+        }
+        if let Some(choice) = &request.tool_choice {
+            content::tool_choice(o, choice);
+        }
+        self.sampling(o, sampling, effort(request, sampling));
+        self.stop(o, request);
+        o.value_if("n", request.n);
+        o.value_if("logprobs", request.logprobs);
+        o.value_if("top_logprobs", request.top_logprobs);
+        if let Some(format) = &request.format {
+            content::response_format(o, format);
+        }
+        self.identity(o, request);
+        if request.stream {
+            o.value("stream", true);
+            o.object("stream_options", |o| o.value("include_usage", true));
+        }
+        if !self.own && request.thinking == Some(Thinking::Disabled) {
+            self.loss.add("thinking");
+        }
+        self.extra(o, &request.extra)
+    }
+
+    /// Tool results are messages of their own and come first.
+    fn turn(&mut self, list: &mut Array<'_>, turn: &Turn<'_>) -> Result<(), Refusal> {
+        let is_result = |block: &&Block<'_>| matches!(block.content, Content::ToolResult { .. });
+        let (results, rest): (Vec<&Block<'_>>, Vec<&Block<'_>>) = turn.content.iter().partition(is_result);
+        let mut beside = Vec::new();
+        for block in &results {
+            if let Content::ToolResult { tool_call_id, plain, content, is_error } = &block.content {
+                self.not_cached(block);
+                let plain = *plain || (!self.own && content.len() < 2);
+                let kept = content::Result { tool_call_id, plain, content, is_error: *is_error };
+                list.object(|o| {
+                    beside.extend(kept.write(o)?);
+                    self.extra(o, if self.own { &turn.extra } else { &block.extra })
+                })?;
+            }
+        }
+        if !beside.is_empty() {
+            self.loss.add("tool_result.content");
+            beside.extend(rest.iter().map(|block| (*block).clone()));
+            let beside: Vec<_> = beside.iter().collect();
+            return list.object(|o| self.message(o, turn, &beside));
+        }
+        if results.is_empty() || !rest.is_empty() { list.object(|o| self.message(o, turn, &rest)) } else { Ok(()) }
+    }
+
+    fn message(&mut self, o: &mut Object<'_>, turn: &Turn<'_>, blocks: &[&Block<'_>]) -> Result<(), Refusal> {
+        let mut parts = Parts::sorted(blocks, turn.role == Role::Assistant, self.to.origin);
+        o.str(
+            "role",
+            match turn.role {
+                Role::System => "system",
+                Role::Developer if self.own || self.to.vendor => "developer",
+                Role::Developer => "system",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+                Role::Tool => "tool",
+            },
+        );
+        let vendor = self.to.vendor || self.own;
+        if !vendor && parts.content.iter().any(|block| block.cache.is_some()) {
+            self.loss.add("cache_control");
+        }
+        match &parts.content[..] {
+            [] if turn.role == Role::Assistant => o.raw("content", "null"),
+            [] => o.str("content", ""),
+            [Block { content: Content::Text(text), cache, .. }]
+                if turn.plain || (!self.own && (cache.is_none() || !vendor)) =>
+            {
+                o.text("content", text);
+            }
+            several => {
+                o.array("content", |list| several.iter().try_for_each(|block| self.part(list, block, vendor)))?;
+            }
+        }
+        o.text_if("name", turn.name.as_ref());
+        o.text_if("refusal", parts.refusal);
+        if parts.foreign_thinking || (!self.own && parts.has_thinking()) {
+            self.loss.add("thinking");
+            parts.drop_thinking();
+        }
+        parts.write_thinking(o);
+        if !parts.calls.is_empty() {
+            o.array("tool_calls", |list| parts.calls.iter().try_for_each(|call| self.call(list, call)))?;
+        }
+        self.extra(o, &turn.extra)
+    }
+
+    fn part(&mut self, list: &mut Array<'_>, block: &Block<'_>, vendor: bool) -> Result<(), Refusal> {
+        if let Content::Native { kind, json } = &block.content {
+            if !self.own {
+                return Err(untranslatable("messages", &format!("it takes no content of type {:?}", kind.plain())));
+            }
+            list.raw(json);
+            return Ok(());
+        }
+        list.object(|o| {
+            content::part(o, &block.content, &mut self.loss)?;
+            if let Some(cache) = block.cache.as_ref().filter(|_| vendor) {
+                o.object("prompt_cache_breakpoint", |o| o.str("mode", "explicit"));
+                if cache.ttl.is_some() {
+                    self.loss.add("cache_control.ttl");
+                }
+            }
+            self.extra(o, &block.extra)
+        })
+    }
+
+    fn call(&mut self, list: &mut Array<'_>, block: &Block<'_>) -> Result<(), Refusal> {
+        self.not_cached(block);
+        if let Content::ToolCall { id, name, arguments } = &block.content {
+            return list.object(|o| {
+                content::call(o, id, name, arguments);
+                self.extra(o, &block.extra)
+            });
+        }
+        if let Content::Native { json, .. } = &block.content {
+            list.raw(json);
+        }
+        Ok(())
+    }
+
+    fn tool(&mut self, list: &mut Array<'_>, tool: &Tool<'_>) -> Result<(), Refusal> {
+        match tool {
+            Tool::Native { json, .. } if self.own => {
+                list.raw(json);
+                Ok(())
+            }
+            Tool::Native { kind, .. } => {
+                Err(untranslatable("tools", &format!("it has no tool of type {:?}", kind.plain())))
+            }
+            Tool::Function { name, description, parameters, strict, cache, extra } => list.object(|o| {
+                if cache.is_some() {
+                    self.loss.add("cache_control");
+                }
+                o.str("type", "function");
+                o.object("function", |o| {
+                    o.text("name", name);
+                    o.text_if("description", description.as_ref());
+                    if let Some(schema) = parameters {
+                        o.raw("parameters", schema);
+                    }
+                    o.value_if("strict", *strict);
+                    self.extra(o, extra)
+                })
+            }),
+        }
+    }
+
+    fn sampling(&mut self, o: &mut Object<'_>, sampling: &Sampling, effort: Option<Effort>) {
+        let Sampling { max_output, temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, effort: _ } =
+            *sampling;
+        o.value_if(if self.to.vendor { "max_completion_tokens" } else { "max_tokens" }, max_output);
+        o.value_if("temperature", temperature);
+        o.value_if("top_p", top_p);
+        match top_k {
+            Some(_) if self.to.vendor && !self.own => self.loss.add("top_k"),
+            _ => o.value_if("top_k", top_k),
+        }
+        o.value_if("frequency_penalty", frequency_penalty);
+        o.value_if("presence_penalty", presence_penalty);
+        o.value_if("seed", seed);
+        if let Some(effort) = effort {
+            o.str("reasoning_effort", effort.as_str());
+        }
+    }
+
+    fn stop(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
+        let taken = if self.own { request.stop.len() } else { request.stop.len().min(MAX_STOP) };
+        if taken < request.stop.len() {
+            self.loss.add("stop_sequences");
+        }
+        match request.stop.get(..taken).unwrap_or_default() {
+            [] => {}
+            [one] if request.stop_is_plain => o.text("stop", one),
+            several => o.texts("stop", several),
+        }
+    }
+
+    fn identity(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
+        let name = if self.own || self.to.vendor { "safety_identifier" } else { "user" };
+        o.text_if(name, request.safety_identifier.as_ref());
+        o.text_if("user", request.user.as_ref());
+        let tier = request.service_tier.as_ref();
+        match tier.map(Text::plain).as_deref() {
+            Some("standard_only") => o.str("service_tier", "default"),
+            _ => o.text_if("service_tier", tier),
+        }
+    }
+
+    fn not_cached(&mut self, block: &Block<'_>) {
+        if block.cache.is_some() {
+            self.loss.add("cache_control");
+        }
+    }
+
+    /// Members without a peer: the dialect's own go on, others are lost or refused.
+    fn extra(&mut self, o: &mut Object<'_>, extra: &Extra<'_>) -> Result<(), Refusal> {
+        for (name, json) in extra {
+            if self.own {
+                o.raw(name, json);
+            } else if let Some((_, why)) = ESSENTIAL.iter().find(|(held, _)| held == name) {
+                return Err(untranslatable(name, why));
+            } else {
+                self.loss.add_named(name, KNOWN);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The budget of a thinking request stands for an effort.
+fn effort(request: &Request<'_>, sampling: &Sampling) -> Option<Effort> {
+    sampling.effort.or(match request.thinking {
+        Some(Thinking::Enabled { budget_tokens, .. }) => Some(Effort::of_budget(budget_tokens)),
+        Some(Thinking::Disabled | Thinking::Adaptive { .. }) | None => None,
+    })
+}

@@ -1,0 +1,168 @@
+//! Deltas, written as a chat completion stream.
+
+use super::answer::{finish_reason, id, write_usage};
+use crate::chat::Delta;
+use crate::seal::seal;
+use crate::write::{Object, object};
+use crate::{Text, Usage};
+
+/// What of a stream was written so far.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    origin: String,
+    created_s: u64,
+    wants_usage: bool,
+    /// Every chunk up to its choices; empty before the start.
+    prefix: Vec<u8>,
+    /// Choices whose role was told.
+    roles: u64,
+    /// Reasoning blocks that are complete.
+    thoughts: u64,
+    thinking: bool,
+    usage: Option<Usage>,
+}
+
+impl Writer {
+    pub(crate) fn new(origin: &str, created_s: u64, wants_usage: bool) -> Self {
+        let (prefix, usage) = (Vec::new(), None);
+        Self {
+            origin: origin.to_owned(),
+            created_s,
+            wants_usage,
+            prefix,
+            roles: 0,
+            thoughts: 0,
+            thinking: false,
+            usage,
+        }
+    }
+
+    /// Writes a delta's events.
+    pub(crate) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Start { id, model, service_tier } => self.start(id.as_ref(), model.as_ref(), service_tier.as_ref()),
+            Delta::Usage(usage) => self.usage = Some(*usage),
+            Delta::Lost(_) => {}
+            Delta::BlockEnd { .. } => self.thoughts += u64::from(std::mem::take(&mut self.thinking)),
+            Delta::Text { choice, text } => self.chunk(*choice, out, |o| o.text("content", text)),
+            Delta::Refusal { choice, text } => self.chunk(*choice, out, |o| o.text("refusal", text)),
+            Delta::Thinking { choice, text } => {
+                self.thinking = true;
+                let index = self.thoughts;
+                self.chunk(*choice, out, |o| {
+                    o.text("reasoning_content", text);
+                    detail(o, "reasoning.text", "text", text, index);
+                });
+            }
+            Delta::Signature { choice, signature } => {
+                let (sealed, index) = (seal(&self.origin, Some(signature)), self.thoughts);
+                self.chunk(*choice, out, |o| detail(o, "reasoning.text", "signature", &sealed, index));
+            }
+            Delta::RedactedThinking { choice, data } => {
+                let (sealed, index) = (seal(&self.origin, Some(data)), self.thoughts);
+                self.thoughts += 1;
+                self.chunk(*choice, out, |o| detail(o, "reasoning.encrypted", "data", &sealed, index));
+            }
+            Delta::ToolCall { choice, call, id, name } => self.chunk(*choice, out, |o| {
+                tool_call(o, *call, |o| {
+                    o.text("id", id);
+                    o.str("type", "function");
+                    o.object("function", |o| {
+                        o.text("name", name);
+                        o.str("arguments", "");
+                    });
+                });
+            }),
+            Delta::Arguments { choice, call, fragment } => self.chunk(*choice, out, |o| {
+                tool_call(o, *call, |o| o.object("function", |o| o.text("arguments", fragment)));
+            }),
+            Delta::Finish { choice, finish, stop_sequence: _ } => {
+                self.role(*choice, out);
+                self.event(*choice, out, finish_reason(*finish), |_| {});
+            }
+        }
+    }
+
+    /// Writes the end: the usage, if it was asked for, and `[DONE]`.
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(usage) = self.usage.take().filter(|_| self.wants_usage) {
+            self.begin(out);
+            out.extend_from_slice(b"],");
+            let mut rest = Vec::new();
+            object(&mut rest, |o| write_usage(o, &usage));
+            out.extend_from_slice(rest.get(1..).unwrap_or_default());
+            out.extend_from_slice(b"\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn start(&mut self, given: Option<&Text<'_>>, model: Option<&Text<'_>>, service_tier: Option<&Text<'_>>) {
+        let mut head = Vec::with_capacity(192);
+        object(&mut head, |o| {
+            o.text("id", &id(given));
+            o.str("object", "chat.completion.chunk");
+            o.value("created", self.created_s);
+            o.text("model", model.unwrap_or(&Text::of("unknown")));
+            match service_tier.map(Text::plain).as_deref() {
+                Some("standard") => o.str("service_tier", "default"),
+                _ => o.text_if("service_tier", service_tier),
+            }
+        });
+        head.pop();
+        self.prefix = [b"data: ", &head[..], b",\"choices\":["].concat();
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if self.prefix.is_empty() {
+            self.start(None, None, None);
+        }
+        out.extend_from_slice(&self.prefix);
+    }
+
+    /// The first chunk of a choice tells the role.
+    fn role(&mut self, choice: u64, out: &mut Vec<u8>) {
+        let bit = 1 << choice.min(63);
+        if self.roles & bit == 0 {
+            self.roles |= bit;
+            self.event(choice, out, "", |o| {
+                o.str("role", "assistant");
+                o.str("content", "");
+            });
+        }
+    }
+
+    fn chunk(&mut self, choice: u64, out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+        self.role(choice, out);
+        self.event(choice, out, "", fill);
+    }
+
+    fn event(&mut self, choice: u64, out: &mut Vec<u8>, finish: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        self.begin(out);
+        object(out, |o| {
+            o.value("index", choice);
+            o.object("delta", fill);
+            if finish.is_empty() { o.raw("finish_reason", "null") } else { o.str("finish_reason", finish) }
+        });
+        out.extend_from_slice(b"]}\n\n");
+    }
+}
+
+fn tool_call(o: &mut Object<'_>, index: u64, fill: impl FnOnce(&mut Object<'_>)) {
+    o.array("tool_calls", |list| {
+        list.object(|o| {
+            o.value("index", index);
+            fill(o);
+        });
+    });
+}
+
+/// A fragment of one entry of `reasoning_details`; clients put those of an index together.
+fn detail(o: &mut Object<'_>, kind: &str, name: &str, value: &Text<'_>, index: u64) {
+    o.array("reasoning_details", |list| {
+        list.object(|o| {
+            o.str("type", kind);
+            o.text(name, value);
+            o.value("index", index);
+        });
+    });
+}

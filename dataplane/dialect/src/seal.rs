@@ -1,0 +1,58 @@
+//! Signatures of reasoning, sealed to the provider that gave them when they cross into another dialect.
+//!
+//! A provider refuses a signature that it did not give. The seal says whose it is, so that it comes back
+//! to its own provider as it was and is left out for any other.
+
+use crate::Text;
+
+/// How every seal begins, and no provider's signature.
+const MARK: &str = "weir1.";
+
+/// What a signature turns out to be for one provider.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Opened<'a> {
+    /// That provider's own, as it gave it.
+    Own(Text<'a>),
+    /// Another's, or of reasoning that was never signed.
+    Foreign,
+}
+
+/// Seals a signature, empty where the reasoning has none. `origin` is a word without dots.
+pub(crate) fn seal(origin: &str, signature: Option<&Text<'_>>) -> Text<'static> {
+    Text::joined(
+        &[Text::of(&format!("{MARK}{origin}.")), signature.cloned().map_or(Text::of(""), Text::into_owned)],
+        "",
+    )
+}
+
+/// Opens a signature for the provider `origin`; one that was never sealed is taken for its own.
+pub(crate) fn open<'a>(origin: &str, signature: &Text<'a>) -> Opened<'a> {
+    let plain = signature.plain();
+    let Some(sealed) = plain.strip_prefix(MARK) else { return Opened::Own(signature.clone()) };
+    match sealed.split_once('.') {
+        Some((of, own)) if of == origin && !own.is_empty() => Opened::Own(Text::of(own)),
+        _ => Opened::Foreign,
+    }
+}
+
+/// Whether a body holds any sealed signature, so that it must not go on byte for byte.
+pub(crate) fn is_sealed(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"weir1.").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_opens_for_its_own_provider_alone_t42_t43() {
+        let given = Text::of("Eq/+=");
+        let sealed = seal("ab12", Some(&given));
+        assert_eq!(sealed.plain(), "weir1.ab12.Eq/+=");
+        assert_eq!(open("ab12", &sealed), Opened::Own(given.clone()));
+        assert_eq!(open("cd34", &sealed), Opened::Foreign);
+        assert_eq!(open("cd34", &given), Opened::Own(given));
+        assert_eq!(open("ab12", &seal("ab12", None)), Opened::Foreign, "unsigned reasoning has nothing to give back");
+        assert!(is_sealed(format!("{{\"signature\":{}}}", sealed.as_json()).as_bytes()));
+    }
+}

@@ -1,0 +1,79 @@
+//! A JSON string as it stands on the wire, quotes and escapes included.
+//!
+//! Both sides of a translation are JSON, so text goes over without being unescaped and escaped again.
+
+use std::borrow::Cow;
+
+/// A JSON string literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// The literal of a plain text.
+    pub fn of(plain: &str) -> Text<'static> {
+        Text(Cow::Owned(serde_json::Value::from(plain).to_string()))
+    }
+
+    /// A literal that was cut out of JSON; `None` where it is no string.
+    pub fn literal(raw: &'a str) -> Option<Self> {
+        (raw.len() >= 2 && raw.starts_with('"') && raw.ends_with('"')).then_some(Self(Cow::Borrowed(raw)))
+    }
+
+    /// The literal of a text whose escapes are already there.
+    pub(crate) fn of_escaped(escaped: &str) -> Text<'static> {
+        Text(Cow::Owned(format!("\"{escaped}\"")))
+    }
+
+    /// With quotes and escapes.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// Between the quotes, still escaped.
+    pub fn escaped(&self) -> &str {
+        self.0.get(1..self.0.len().saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// The text itself; an escape that is none becomes U+FFFD.
+    pub fn plain(&self) -> Cow<'_, str> {
+        let escaped = self.escaped();
+        if !escaped.contains('\\') {
+            return Cow::Borrowed(escaped);
+        }
+        serde_json::from_str(&self.0).map_or_else(|_| Cow::Owned(escaped.replace('\\', "\u{fffd}")), Cow::Owned)
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.escaped().is_empty()
+    }
+
+    /// Several as one, with `between` put between them.
+    pub fn joined(parts: &[Self], between: &str) -> Text<'static> {
+        let between = Text::of(between);
+        let inner: Vec<&str> = parts.iter().map(Self::escaped).collect();
+        Text::of_escaped(&inner.join(between.escaped()))
+    }
+
+    /// The same that borrows nothing.
+    pub fn into_owned(self) -> Text<'static> {
+        Text(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_keeps_its_escapes_and_reads_as_its_text() {
+        let text = Text::literal(r#""a\n\"é\"""#).unwrap();
+        assert_eq!(text.as_json(), r#""a\n\"é\"""#);
+        assert_eq!(text.plain(), "a\n\"é\"");
+        assert_eq!(Text::of("a\n\"é\""), text);
+        assert_eq!(Text::joined(&[Text::of("a"), Text::of("b")], "\n").plain(), "a\nb");
+        assert_eq!(Text::literal("12"), None);
+        assert_eq!(Text::literal("\""), None);
+        assert_eq!(Text::literal(r#""\ud800""#).unwrap().plain(), "\u{fffd}ud800");
+    }
+}

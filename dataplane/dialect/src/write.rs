@@ -1,0 +1,135 @@
+//! Writing JSON member by member, in the order in which it is asked for.
+
+use crate::Text;
+use std::fmt::Display;
+use std::io::Write as _;
+
+/// An object that is being written.
+pub(crate) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    first: bool,
+}
+
+/// An array that is being written.
+pub(crate) struct Array<'o> {
+    out: &'o mut Vec<u8>,
+    first: bool,
+}
+
+/// Writes an object.
+pub(crate) fn object<R>(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+    out.push(b'{');
+    let filled = fill(&mut Object { out, first: true });
+    out.push(b'}');
+    filled
+}
+
+/// Writes an array.
+pub(crate) fn array<R>(out: &mut Vec<u8>, fill: impl FnOnce(&mut Array<'_>) -> R) -> R {
+    out.push(b'[');
+    let filled = fill(&mut Array { out, first: true });
+    out.push(b']');
+    filled
+}
+
+impl Object<'_> {
+    fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        string(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(&mut self, name: &str, json: &str) {
+        self.name(name).extend_from_slice(json.as_bytes());
+    }
+
+    pub(crate) fn text(&mut self, name: &str, text: &Text<'_>) {
+        self.raw(name, text.as_json());
+    }
+
+    pub(crate) fn text_if(&mut self, name: &str, text: Option<&Text<'_>>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// A plain text.
+    pub(crate) fn str(&mut self, name: &str, plain: &str) {
+        let out = self.name(name);
+        string(out, plain);
+    }
+
+    /// A number or a boolean.
+    pub(crate) fn value(&mut self, name: &str, value: impl Display) {
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.name(name), "{value}");
+    }
+
+    pub(crate) fn value_if(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.value(name, value);
+        }
+    }
+
+    pub(crate) fn object<R>(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        object(self.name(name), fill)
+    }
+
+    pub(crate) fn array<R>(&mut self, name: &str, fill: impl FnOnce(&mut Array<'_>) -> R) -> R {
+        array(self.name(name), fill)
+    }
+
+    /// Strings.
+    pub(crate) fn texts(&mut self, name: &str, texts: &[Text<'_>]) {
+        self.array(name, |list| texts.iter().for_each(|text| list.raw(text.as_json())));
+    }
+}
+
+impl Array<'_> {
+    fn next(&mut self) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out
+    }
+
+    /// An element that is JSON already.
+    pub(crate) fn raw(&mut self, json: &str) {
+        self.next().extend_from_slice(json.as_bytes());
+    }
+
+    pub(crate) fn object<R>(&mut self, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+        object(self.next(), fill)
+    }
+}
+
+/// Writes a plain text as a JSON string.
+pub(crate) fn string(out: &mut Vec<u8>, plain: &str) {
+    // Writing to a Vec cannot fail, nor can a str be no JSON string.
+    let _ = serde_json::to_writer(out, plain);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_stand_in_the_order_of_writing() {
+        let mut out = Vec::new();
+        object(&mut out, |o| {
+            o.str("z", "a\"b");
+            o.value("n", 1.5);
+            o.array("l", |l| {
+                l.raw("1");
+                l.object(|o| o.value("t", true));
+            });
+            o.object("e", |_| {});
+            o.text_if("absent", None);
+        });
+        assert_eq!(out, br#"{"z":"a\"b","n":1.5,"l":[1,{"t":true}],"e":{}}"#);
+    }
+}

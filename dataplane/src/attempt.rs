@@ -1,0 +1,283 @@
+//! The attempts at one request: a body for each target, sent until one answers.
+//!
+//! Until the first content nothing has reached the client, so that every failure may be followed by
+//! another attempt from the caller's original request.
+
+use crate::account::Account;
+use crate::clock::unix_s;
+use crate::config::Limits;
+use crate::gateway::Gateway;
+use crate::live::Live;
+use crate::relay::{Answered, Reader, Relay, StreamLimits, Watch};
+use crate::surface::Surface;
+use crate::upstream::{Answer, Origin, Outgoing, send};
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderValue};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use weir_dialect::chat::Request;
+use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
+use weir_policy::{
+    Credential, Failure, FailureKind, Needs, Plan, Route, Step, Target, classify_error, classify_status, estimate_input,
+};
+use weir_snapshot::OnLoss;
+
+/// What one attempt got.
+enum Got {
+    Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
+    Stream(Box<Relay>),
+    Estimate(Bytes),
+}
+
+/// The attempts at one request.
+pub(crate) struct Attempts<'a> {
+    gateway: &'a Arc<Gateway>,
+    live: &'a Arc<Live>,
+    route: &'a Arc<Route>,
+    surface: Surface,
+    call: &'a Call<'a>,
+    body: &'a Bytes,
+    headers: &'a HeaderMap,
+    /// The request as the chat model has it; decoded when the first target needs that.
+    decoded: OnceLock<Result<Request<'a>, Refusal>>,
+}
+
+impl<'a> Attempts<'a> {
+    pub(crate) const fn new(
+        gateway: &'a Arc<Gateway>,
+        live: &'a Arc<Live>,
+        route: &'a Arc<Route>,
+        surface: Surface,
+        call: &'a Call<'a>,
+        body: &'a Bytes,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self { gateway, live, route, surface, call, body, headers, decoded: OnceLock::new() }
+    }
+
+    /// Tries targets as the plan says, until one answers or none is left.
+    pub(crate) async fn run(&self, account: &mut Account) -> Result<Answered, Refusal> {
+        let clock = self.gateway.clock;
+        let now = clock.now();
+        let limit = if self.call.stream { Limits::STREAM_MS } else { Limits::REQUEST_MS };
+        let deadline = now + self.route.data.timeouts.request_ms.unwrap_or(limit);
+        let needs = Needs {
+            // Six bytes a token is more than any tokenizer needs, so that nothing is refused that would have fit.
+            input: (self.call.prompt_bytes / 6) as u64,
+            max_output: self.call.max_output,
+            max_output_name: self.call.max_output_name(),
+        };
+        let client_retries = self.headers.get("x-stainless-retry-count").is_some_and(|count| count != "0");
+        let mut plan = Plan::new(self.route, self.route.model(&self.call.model), needs, client_retries, now, deadline)?;
+        loop {
+            match plan.next(clock.now(), fastrand::u64(..)) {
+                Step::Refuse(refusal) => return Err(refusal),
+                Step::Attempt { target, credential, wait_ms } => {
+                    if wait_ms > 0 {
+                        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                    }
+                    let name = credential.map(|held| held.name.clone()).unwrap_or_default();
+                    let mut watch = Watch::new(Arc::clone(&target.health), target.provider.data.health, name);
+                    match self.attempt(target, credential, deadline, account).await {
+                        Ok(Got::Stream(relay)) => return Ok(Answered::Stream { relay, watch }),
+                        Ok(Got::Whole { bytes, upstream_id }) => {
+                            watch.succeeded(&clock);
+                            return Ok(Answered::Whole { bytes, upstream_id });
+                        }
+                        Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
+                        Err(failure) => {
+                            if failure.kind != FailureKind::Untranslatable {
+                                watch.failed(&failure, &clock);
+                            }
+                            self.failed(&mut plan, target, credential, failure, account);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        target: &Target,
+        credential: Option<&Credential>,
+        deadline: u64,
+        account: &mut Account,
+    ) -> Result<Got, Failure> {
+        let clock = self.gateway.clock;
+        let origin = self.live.origins.get(&target.provider.id);
+        let origin =
+            origin.ok_or_else(|| Failure::local(FailureKind::Connect, "the provider has no usable endpoint"))?;
+        let named = self.route.model(&self.call.model);
+        let model = UpstreamModel {
+            dialect: target.provider.dialect(),
+            vendor: target.provider.is_vendor(),
+            name: target.upstream_model(named).unwrap_or(named),
+            max_output: target.limits_for(named).max_output,
+            origin: origin.seal(),
+        };
+        if self.surface == Surface::CountTokens && model.dialect != Dialect::Anthropic {
+            account.attempted(target, model.name, named, Loss::default());
+            account.answering();
+            return Ok(Got::Estimate(self.estimate()));
+        }
+        let (pieces, loss) = self.body_for(target, &model)?;
+        account.attempted(target, model.name, named, loss);
+        let limits = Timeouts::of(self.route, target, clock.now(), deadline);
+        let outgoing = Outgoing {
+            dialect: model.dialect,
+            path: self.surface.upstream_path(model.dialect),
+            pieces: &pieces,
+            model: model.name,
+            stream: self.call.stream,
+            prompt_bytes: self.call.prompt_bytes,
+            credential,
+            headers: &target.provider.data.headers,
+            caller: self.headers,
+        };
+        let translation = Translation {
+            from: model.dialect,
+            to: self.call.dialect,
+            origin: model.origin,
+            now_s: u64::try_from(unix_s()).unwrap_or(0),
+            wants_usage: self.call.wants_usage,
+        };
+        let answer = self.answer(origin, &outgoing, &translation, &limits, account);
+        let by = if self.call.stream { limits.first_token.min(limits.attempt) } else { limits.attempt };
+        let answered = tokio::time::timeout_at(clock.at(by), answer).await;
+        let answered = answered
+            .unwrap_or_else(|_| Err(Failure::local(FailureKind::Timeout, "no answer of the provider in time")))?;
+        account.answering();
+        Ok(answered)
+    }
+
+    /// Sends the request and reads its answer, whole or to its first content.
+    async fn answer(
+        &self,
+        origin: &Arc<Origin>,
+        outgoing: &Outgoing<'_>,
+        translation: &Translation<'_>,
+        limits: &Timeouts,
+        account: &mut Account,
+    ) -> Result<Got, Failure> {
+        let rules = self.live.table.settings();
+        let answer = check(send(origin, outgoing, rules, limits.connect, fastrand::u64(..)).await?).await?;
+        if let Some(credential) = outgoing.credential {
+            credential.health.accepted();
+        }
+        if self.call.stream {
+            let stream = StreamLimits {
+                idle: limits.idle,
+                semantic: Duration::from_millis(Limits::SEMANTIC_IDLE_MS),
+                deadline: self.gateway.clock.at(limits.attempt),
+            };
+            let reader = Reader::new(answer.source, translation, stream);
+            return reader.begin(account).await.map(|relay| Got::Stream(Box::new(relay)));
+        }
+        whole(answer, translation, account).await
+    }
+
+    /// The body for a target: the caller's with some members replaced, else a translation of it.
+    fn body_for(&self, target: &Target, to: &UpstreamModel<'_>) -> Result<(Vec<Bytes>, Loss), Failure> {
+        let tuned = if target.tunes() && self.surface != Surface::CountTokens {
+            let asked = self.call.sampling().map_err(Failure::untranslatable)?;
+            Some((asked, target.tuned(&asked)))
+        } else {
+            None
+        };
+        if let Some(pieces) = self.call.patched(self.body, to, tuned.as_ref().map(|(asked, tuned)| (asked, tuned))) {
+            return Ok((pieces, Loss::default()));
+        }
+        let request = self.decoded.get_or_init(|| self.call.decode()).as_ref();
+        let request = request.map_err(|refusal| Failure::untranslatable(refusal.clone()))?;
+        let sampling = tuned.map_or(request.sampling, |(_, tuned)| tuned);
+        let (body, mut loss) = encode_request(request, &sampling, to).map_err(Failure::untranslatable)?;
+        if to.dialect != Dialect::Anthropic && self.headers.contains_key("anthropic-beta") {
+            loss.add("anthropic-beta");
+        }
+        if self.route.data.on_loss == OnLoss::Refuse
+            && let Some(first) = loss.names().next()
+        {
+            let names = loss.names().collect::<Vec<_>>().join(", ");
+            let message =
+                format!("the provider of this route cannot be told {names}, and the route lets nothing be lost");
+            let refusal = Refusal::invalid("translation_loss", None, message);
+            return Err(Failure::untranslatable(Refusal { param: Some(first.to_owned().into()), ..refusal }));
+        }
+        Ok((vec![body], loss))
+    }
+
+    /// What the count comes to by size, where the provider does not count.
+    fn estimate(&self) -> Bytes {
+        format!("{{\"input_tokens\":{}}}", estimate_input(self.call.prompt_bytes)).into()
+    }
+
+    fn failed(
+        &self,
+        plan: &mut Plan<'_>,
+        target: &Target,
+        credential: Option<&Credential>,
+        failure: Failure,
+        account: &mut Account,
+    ) {
+        let (now, draw) = (self.gateway.clock.now(), fastrand::u64(..));
+        if let Some(credential) = credential {
+            credential.health.failed(&failure, now);
+        }
+        account.attempt_failed(&target.data.name, &failure);
+        plan.failed(target, credential, failure, now, draw);
+    }
+}
+
+/// When what must have happened, on the clock's scale.
+struct Timeouts {
+    connect: Duration,
+    first_token: u64,
+    idle: Duration,
+    attempt: u64,
+}
+
+impl Timeouts {
+    /// The route's, else the provider's, else the built-in ones; never past the request's deadline.
+    fn of(route: &Route, target: &Target, now: u64, deadline: u64) -> Self {
+        let (of_route, of_provider) = (&route.data.timeouts, &target.provider.data.timeouts);
+        let first_token = of_route.first_token_ms.or(of_provider.first_token_ms).unwrap_or(Limits::FIRST_TOKEN_MS);
+        let idle = of_route.stream_idle_ms.or(of_provider.stream_idle_ms).unwrap_or(Limits::STREAM_IDLE_MS);
+        let attempt = of_route.attempt_ms.or(of_provider.attempt_ms).map_or(deadline, |ms| now + ms);
+        Self {
+            connect: Duration::from_millis(of_provider.connect_ms.unwrap_or(Limits::CONNECT_MS)),
+            first_token: now + first_token,
+            idle: Duration::from_millis(idle),
+            attempt: attempt.min(deadline),
+        }
+    }
+}
+
+/// An unsuccessful status is a failure, told by its body.
+async fn check(answer: Answer) -> Result<Answer, Failure> {
+    if (200..300).contains(&answer.status) {
+        return Ok(answer);
+    }
+    let body = answer.source.collect(Limits::ERROR_BYTES).await.unwrap_or_default();
+    Err(classify_status(answer.status, ErrorBody::read(&body), answer.retry_after_ms))
+}
+
+/// A whole answer in the caller's dialect.
+async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Account) -> Result<Got, Failure> {
+    let upstream_id = answer.request_id;
+    let bytes = answer.source.collect(Limits::ANSWER_BYTES).await?;
+    let none = |why: String| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
+    let read = translation.from.read_whole(&bytes).map_err(|e| none(e.to_string()))?;
+    let (bytes, usage) = match read {
+        Whole::Error(body) => return Err(classify_error(body)),
+        Whole::Answer(usage) if translation.from == translation.to => (bytes, usage),
+        Whole::Answer(_) => {
+            let mut loss = Loss::default();
+            let translated = translation.whole(&bytes, &mut loss).map_err(none)?;
+            account.lost(loss);
+            translated
+        }
+    };
+    account.tally().usage = usage;
+    Ok(Got::Whole { bytes, upstream_id })
+}

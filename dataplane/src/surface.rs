@@ -1,0 +1,52 @@
+//! What a client may ask for: the paths that generate, each in its dialect.
+
+use hyper::HeaderMap;
+use weir_dialect::Dialect;
+
+/// A path that is answered by a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surface {
+    ChatCompletions,
+    Messages,
+    CountTokens,
+}
+
+impl Surface {
+    /// The surface at a path.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        [Self::ChatCompletions, Self::Messages, Self::CountTokens].into_iter().find(|surface| surface.path() == path)
+    }
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+        }
+    }
+
+    pub(crate) const fn dialect(self) -> Dialect {
+        match self {
+            Self::ChatCompletions => Dialect::OpenAI,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+        }
+    }
+
+    /// The path below the base URL of a provider.
+    pub(crate) const fn upstream_path(self, dialect: Dialect) -> &'static str {
+        match (dialect, self) {
+            (Dialect::OpenAI, _) => "/chat/completions",
+            (Dialect::Anthropic, Self::CountTokens) => "/v1/messages/count_tokens",
+            (Dialect::Anthropic, Self::ChatCompletions | Self::Messages) => "/v1/messages",
+        }
+    }
+}
+
+/// The dialect that a client speaks, where its path is of both: Anthropic's say which version they mean.
+pub(crate) fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
+    if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAI
+    }
+}
