@@ -44,7 +44,6 @@ impl Parser {
     /// The next complete event; `None` when more bytes are needed.
     pub fn next_event(&mut self) -> Option<Result<Event, TooLarge>> {
         loop {
-            self.boundary.drop_line_feed(&mut self.chunk, self.held.is_empty());
             let end = self.boundary.find(&self.chunk);
             let size = self.held.len() + end.unwrap_or(self.chunk.len());
             if size > self.max {
@@ -73,7 +72,7 @@ impl Parser {
     /// At the end of the stream: what came without a closing blank line, with one added. Whether it is
     /// whole only its reader can tell.
     pub fn finish(&mut self) -> Option<Event> {
-        if self.held.is_empty() {
+        if self.held.iter().all(|b| matches!(b, b'\r' | b'\n')) {
             return None;
         }
         self.held.extend_from_slice(b"\n\n");
@@ -93,15 +92,8 @@ struct Boundary {
 impl Boundary {
     const START: Self = Self { line_empty: true, after_cr: false };
 
-    /// A CR may have ended the last event before its LF came: that LF begins no new line.
-    fn drop_line_feed(&mut self, chunk: &mut Bytes, between_events: bool) {
-        if self.after_cr && between_events && chunk.first() == Some(&b'\n') {
-            let _ = chunk.split_to(1);
-            self.after_cr = false;
-        }
-    }
-
-    /// Where the event ends in these bytes, its blank line included.
+    /// Where the event ends in these bytes, its blank line included. A CR may have ended the last event before
+    /// its LF came: that LF begins no new line, and goes on with the next event.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = usize::from(self.after_cr && bytes.first() == Some(&b'\n'));
         if !bytes.is_empty() {

@@ -8,6 +8,8 @@ use crate::upstream::{UpstreamModel, untranslatable};
 use crate::write::{Array, Object, object};
 use crate::{Dialect, Loss, Refusal, Text};
 
+/// Longest name of a tool.
+const MAX_NAME: usize = 64;
 /// Most stop sequences of the API.
 const MAX_STOP: usize = 4;
 /// Members of other dialects that change what is answered, and why they cannot be left out.
@@ -16,7 +18,7 @@ const ESSENTIAL: &[(&str, &str)] = &[
     ("inference_geo", "the provider cannot be told where to compute"),
 ];
 /// Other members of the Anthropic dialect; known names for the metric.
-const KNOWN: &[&str] = &["cache_control", "container", "context_management", "metadata", "output_config", "speed"];
+const KNOWN: &[&str] = &["cache_control", "citations", "container", "context", "context_management", "speed"];
 
 /// Encodes a request for a provider.
 pub(crate) fn encode_request(
@@ -39,6 +41,9 @@ struct Encoder<'e> {
 
 impl Encoder<'_> {
     fn request(&mut self, o: &mut Object<'_>, request: &Request<'_>, sampling: &Sampling) -> Result<(), Refusal> {
+        if !self.own && request.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
+            return Err(untranslatable("messages", "the last one must be the user's or a tool's"));
+        }
         o.str("model", self.to.name);
         o.array("messages", |list| request.turns.iter().try_for_each(|turn| self.turn(list, turn)))?;
         if !request.tools.is_empty() {
@@ -61,8 +66,12 @@ impl Encoder<'_> {
             o.value("stream", true);
             o.object("stream_options", |o| o.value("include_usage", true));
         }
-        if !self.own && request.thinking == Some(Thinking::Disabled) {
-            self.loss.add("thinking");
+        match &request.thinking {
+            Some(Thinking::Disabled) => self.loss.add("thinking"),
+            Some(Thinking::Enabled { display: Some(_), .. } | Thinking::Adaptive { display: Some(_) }) => {
+                self.loss.add("thinking.display");
+            }
+            Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. }) | None => {}
         }
         self.extra(o, &request.extra)
     }
@@ -176,6 +185,9 @@ impl Encoder<'_> {
             }
             Tool::Native { kind, .. } => {
                 Err(untranslatable("tools", &format!("it has no tool of type {:?}", kind.plain())))
+            }
+            Tool::Function { name, .. } if !self.own && name.plain().chars().count() > MAX_NAME => {
+                Err(untranslatable("tools", &format!("the name of a tool has at most {MAX_NAME} characters")))
             }
             Tool::Function { name, description, parameters, strict, cache, extra } => list.object(|o| {
                 if cache.is_some() {
