@@ -15,7 +15,7 @@ use weir_snapshot::OnLoss;
 /// Status of a request whose client left before an answer.
 const CLIENT_CLOSED: u16 = 499;
 
-/// One request's account.
+/// One request's account. Boxed, since it is handed from stage to stage.
 pub(crate) struct Account {
     telemetry: Arc<Telemetry>,
     began: Instant,
@@ -41,7 +41,7 @@ pub(crate) struct Tally {
 }
 
 impl Account {
-    pub(crate) fn open(telemetry: &Arc<Telemetry>, path: &'static str) -> Self {
+    pub(crate) fn open(telemetry: &Arc<Telemetry>, path: &'static str) -> Box<Self> {
         telemetry.metrics.in_flight.inc();
         let record = Record {
             time_ms: u64::try_from(unix().as_millis()).unwrap_or(u64::MAX),
@@ -67,7 +67,7 @@ impl Account {
             time_to_first_token_us: None,
         };
         let telemetry = Arc::clone(telemetry);
-        Self {
+        Box::new(Self {
             telemetry,
             began: Instant::now(),
             record,
@@ -77,7 +77,7 @@ impl Account {
             pricing: None,
             generates: path != Surface::CountTokens.path(),
             reports_loss: true,
-        }
+        })
     }
 
     pub(crate) fn called_by(&mut self, caller: &Caller) {

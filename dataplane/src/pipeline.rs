@@ -58,7 +58,9 @@ async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: In
     let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, account, Arc::clone(&streams)));
     let (account, outcome) = match tokio::time::timeout(Limits::HEAD_HOLD, &mut job).await {
         Ok(done) => done,
-        Err(_) if streams.load(Ordering::Relaxed) => return event_stream(Stream::waiting(job, listener, &gateway)),
+        Err(_) if streams.load(Ordering::Relaxed) => {
+            return event_stream(HeaderMap::new(), Stream::waiting(job, listener, &gateway));
+        }
         Err(_) => job.await,
     };
     finish(&gateway, listener, account, outcome)
@@ -70,9 +72,9 @@ async fn work(
     surface: Surface,
     head: Parts,
     body: Incoming,
-    mut account: Account,
+    mut account: Box<Account>,
     streams: Arc<AtomicBool>,
-) -> (Account, Result<Answered, Refusal>) {
+) -> (Box<Account>, Result<Answered, Refusal>) {
     let outcome = async {
         let headers = &head.headers;
         let live = gateway.live.load_full();
@@ -111,48 +113,43 @@ fn matching<'l>(live: &'l Live, facts: &Facts<'_>, headers: &HeaderMap) -> Resul
 fn finish(
     gateway: &Gateway,
     listener: Listener,
-    mut account: Account,
+    mut account: Box<Account>,
     outcome: Result<Answered, Refusal>,
 ) -> Response<Body> {
-    let mut told = HeaderMap::with_capacity(8);
-    let mut tell = |name: &'static str, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
-            told.insert(name, value);
-        }
-    };
-    tell("x-weir-request-id", &listener.request_id);
-    tell(request_id_header(listener.dialect), &listener.request_id);
+    let mut told = HeaderMap::with_capacity(12);
+    tell(&mut told, "x-weir-request-id", &listener.request_id);
+    tell(&mut told, request_id_header(listener.dialect), &listener.request_id);
     if account.record.attempts > 0 {
-        tell("x-weir-attempts", &account.record.attempts.to_string());
+        told.insert("x-weir-attempts", HeaderValue::from(account.record.attempts));
     }
     if !gateway.config.hide_targets {
-        account.record.route.iter().for_each(|route| tell("x-weir-route", &route.to_string()));
-        account.record.provider.iter().for_each(|provider| tell("x-weir-target", &provider.to_string()));
+        account.record.route.iter().for_each(|route| tell(&mut told, "x-weir-route", &route.to_string()));
+        account.record.provider.iter().for_each(|provider| tell(&mut told, "x-weir-target", &provider.to_string()));
     }
     if account.tells_loss() {
-        tell("x-weir-loss", &account.record.loss.names().collect::<Vec<_>>().join(", "));
+        tell(&mut told, "x-weir-loss", &account.record.loss.names().collect::<Vec<_>>().join(", "));
     }
-    let mut response = match outcome {
+    match outcome {
         Err(refusal) => {
             account.refused(&refusal);
-            refusal::respond(&refusal, listener.dialect, &listener.request_id)
+            let mut response = refusal::respond(&refusal, listener.dialect, &listener.request_id);
+            response.headers_mut().extend(told);
+            response
         }
         Ok(Answered::Stream { relay, watch }) => {
-            event_stream(Stream::relaying(relay, account, watch, listener, gateway))
+            event_stream(told, Stream::relaying(relay, account, watch, listener, gateway))
         }
         Ok(Answered::Whole { bytes, upstream_id }) => {
             if let Some(id) = upstream_id {
                 told.insert("x-weir-upstream-request-id", id);
             }
-            json(bytes)
+            json(told, bytes)
         }
         Ok(Answered::Estimate(bytes)) => {
-            tell("x-weir-usage-source", "estimated");
-            json(bytes)
+            tell(&mut told, "x-weir-usage-source", "estimated");
+            json(told, bytes)
         }
-    };
-    response.headers_mut().extend(told);
-    response
+    }
 }
 
 const fn request_id_header(dialect: Dialect) -> &'static str {
@@ -162,19 +159,25 @@ const fn request_id_header(dialect: Dialect) -> &'static str {
     }
 }
 
-fn event_stream(stream: Stream) -> Response<Body> {
-    let mut response = Response::new(Body::Stream(Box::new(stream)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+fn tell(headers: &mut HeaderMap, name: &'static str, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
 }
 
-fn json(bytes: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::whole(bytes));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+fn event_stream(headers: HeaderMap, stream: Stream) -> Response<Body> {
+    answered(headers, "text/event-stream; charset=utf-8", Body::Stream(Box::new(stream)))
+}
+
+fn json(headers: HeaderMap, bytes: Bytes) -> Response<Body> {
+    answered(headers, "application/json", Body::whole(bytes))
+}
+
+fn answered(mut headers: HeaderMap, content_type: &'static str, body: Body) -> Response<Body> {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
     response
 }
 
@@ -199,18 +202,17 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
             Refusal { param: Some("model".into()), ..refusal }
         })
     });
-    let request_id = &account.record.request_id;
-    let mut response = match &answer {
-        Ok(bytes) => json(bytes.clone()),
-        Err(refusal) => refusal::respond(refusal, dialect, request_id),
+    let mut response = match answer {
+        Ok(bytes) => {
+            account.answered(200);
+            json(HeaderMap::new(), bytes)
+        }
+        Err(refusal) => {
+            account.refused(&refusal);
+            refusal::respond(&refusal, dialect, &account.record.request_id)
+        }
     };
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(request_id_header(dialect), value);
-    }
-    match answer {
-        Ok(_) => account.answered(200),
-        Err(refusal) => account.refused(&refusal),
-    }
+    tell(response.headers_mut(), request_id_header(dialect), &account.record.request_id);
     response
 }
 

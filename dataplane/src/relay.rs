@@ -7,11 +7,11 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::gateway::Gateway;
+use crate::joined::Joined;
 use crate::telemetry::Telemetry;
 use crate::upstream::Source;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use weir_dialect::{
 };
 use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
 use weir_snapshot::Health;
+
+/// Most bytes of events that are passed on as one, give or take the last event.
+const GATHER: usize = 64 * 1024;
 
 /// Whom an answer is for.
 pub(crate) struct Listener {
@@ -42,7 +45,7 @@ pub(crate) enum Answered {
 }
 
 /// The work on a request; dropped when the client leaves.
-pub(crate) type Job = Pin<Box<dyn Future<Output = (Account, Result<Answered, Refusal>)> + Send>>;
+pub(crate) type Job = Pin<Box<dyn Future<Output = (Box<Account>, Result<Answered, Refusal>)> + Send>>;
 
 /// The body of a streamed answer.
 pub(crate) struct Stream {
@@ -73,7 +76,9 @@ enum State {
 pub(crate) struct Relay {
     reader: Reader,
     /// Events that came before the first content, and the first content.
-    held: VecDeque<Bytes>,
+    held: Bytes,
+    /// What is told after the events that came before it.
+    failed: Option<Failure>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -131,7 +136,7 @@ impl Reader {
 
     /// Reads up to the first content; the caller bounds the wait. Until then a failure costs the client nothing.
     pub(crate) async fn begin(mut self, account: &mut Account) -> Result<Relay, Failure> {
-        let mut held = VecDeque::new();
+        let mut held = Joined::default();
         while !self.begun {
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await?;
             let Some(passed) = event else {
@@ -139,10 +144,10 @@ impl Reader {
                 return Err(Failure::local(FailureKind::Malformed, why));
             };
             tally(account, passed.part.as_ref());
-            held.extend(passed.bytes);
+            passed.bytes.into_iter().for_each(|bytes| held.push(bytes, None));
         }
         let timer = Box::pin(tokio::time::sleep_until(self.due()));
-        Ok(Relay { reader: self, held, timer })
+        Ok(Relay { reader: self, held: held.into_bytes(), failed: None, timer })
     }
 
     /// The next event; `None` at the orderly end.
@@ -151,13 +156,8 @@ impl Reader {
             if self.done {
                 return Poll::Ready(Ok(None));
             }
-            match self.parser.next_event() {
-                Some(Ok(event)) => return Poll::Ready(self.pass(event).map(Some)),
-                Some(Err(_)) => {
-                    let why = format!("an event of the stream is over {MAX_EVENT_BYTES} bytes");
-                    return Poll::Ready(Err(Failure::local(FailureKind::Malformed, why)));
-                }
-                None => {}
+            if let Some(event) = self.parsed() {
+                return Poll::Ready(event.map(Some));
             }
             match ready!(self.source.poll_chunk(cx)) {
                 Some(chunk) => {
@@ -167,6 +167,20 @@ impl Reader {
                 None => return Poll::Ready(self.end()),
             }
         }
+    }
+
+    /// The next event of the bytes at hand.
+    fn parsed(&mut self) -> Option<Result<Passed, Failure>> {
+        if self.done {
+            return None;
+        }
+        Some(match self.parser.next_event()? {
+            Ok(event) => self.pass(event),
+            Err(_) => {
+                let why = format!("an event of the stream is over {MAX_EVENT_BYTES} bytes");
+                Err(Failure::local(FailureKind::Malformed, why))
+            }
+        })
     }
 
     /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
@@ -221,18 +235,25 @@ impl Reader {
 }
 
 impl Relay {
-    fn poll_event(&mut self, cx: &mut Context<'_>, account: &mut Account) -> Poll<Result<Option<Bytes>, Failure>> {
-        if let Some(bytes) = self.held.pop_front() {
-            return Poll::Ready(Ok(Some(bytes)));
+    /// The next bytes: all events that are at hand, so that a burst costs the client's connection one write.
+    fn poll_events(&mut self, cx: &mut Context<'_>, account: &mut Account) -> Poll<Result<Option<Bytes>, Failure>> {
+        if !self.held.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.held))));
+        }
+        if let Some(failure) = self.failed.take() {
+            return Poll::Ready(Err(failure));
         }
         loop {
             if let Poll::Ready(event) = self.reader.poll_event(cx) {
                 let Some(passed) = event? else { return Poll::Ready(Ok(None)) };
-                tally(account, passed.part.as_ref());
-                match passed.bytes {
-                    Some(bytes) => return Poll::Ready(Ok(Some(bytes))),
-                    None => continue,
+                let gathered = self.gather(passed, account);
+                if !gathered.is_empty() {
+                    return Poll::Ready(Ok(Some(gathered)));
                 }
+                if let Some(failure) = self.failed.take() {
+                    return Poll::Ready(Err(failure));
+                }
+                continue;
             }
             ready!(self.timer.as_mut().poll(cx));
             match self.reader.overdue(Instant::now()) {
@@ -240,6 +261,26 @@ impl Relay {
                 None => self.timer.as_mut().reset(self.reader.due()),
             }
         }
+    }
+
+    /// An event with those that came in the same read.
+    fn gather(&mut self, first: Passed, account: &mut Account) -> Bytes {
+        let mut gathered = Joined::default();
+        let mut next = Some(Ok(first));
+        while let Some(event) = next {
+            match event {
+                Ok(passed) => {
+                    tally(account, passed.part.as_ref());
+                    passed.bytes.into_iter().for_each(|bytes| gathered.push(bytes, None));
+                    next = if gathered.len() < GATHER { self.reader.parsed() } else { None };
+                }
+                Err(failure) => {
+                    self.failed = Some(failure);
+                    next = None;
+                }
+            }
+        }
+        gathered.into_bytes()
     }
 }
 
@@ -253,12 +294,12 @@ impl Stream {
     /// An answer that has begun.
     pub(crate) fn relaying(
         relay: Box<Relay>,
-        account: Account,
+        account: Box<Account>,
         watch: Watch,
         listener: Listener,
         gateway: &Gateway,
     ) -> Self {
-        Self::new(State::Relaying { relay, account: Box::new(account), watch }, listener, gateway)
+        Self::new(State::Relaying { relay, account, watch }, listener, gateway)
     }
 
     /// An answer that is still looked for.
@@ -291,7 +332,7 @@ impl Stream {
         let message = "the gateway is shutting down; send the request again";
         let refusal = Refusal::new(503, ErrorType::Overloaded, "gateway_draining", message);
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Relaying { account, .. } => Poll::Ready(Some(self.fail(*account, &refusal))),
+            State::Relaying { account, .. } => Poll::Ready(Some(self.fail(account, &refusal))),
             State::Waiting { .. } | State::Ended => Poll::Ready(Some(self.error_event(&refusal))),
         }
     }
@@ -307,14 +348,12 @@ impl Stream {
                         return Poll::Ready(Some(Bytes::from_static(self.listener.dialect.keep_alive())));
                     };
                     match outcome {
-                        Ok(Answered::Stream { relay, watch }) => {
-                            self.state = State::Relaying { relay, account: Box::new(account), watch }
-                        }
+                        Ok(Answered::Stream { relay, watch }) => self.state = State::Relaying { relay, account, watch },
                         Ok(Answered::Whole { .. } | Answered::Estimate(_)) => self.state = State::Ended,
                         Err(refusal) => return Poll::Ready(Some(self.fail(account, &refusal))),
                     }
                 }
-                State::Relaying { relay, account, watch } => match ready!(relay.poll_event(cx, account)) {
+                State::Relaying { relay, account, watch } => match ready!(relay.poll_events(cx, account)) {
                     Ok(Some(bytes)) => return Poll::Ready(Some(bytes)),
                     Ok(None) => {
                         account.lost(relay.loss());
@@ -326,7 +365,7 @@ impl Stream {
                         let ended = std::mem::replace(&mut self.state, State::Ended);
                         let State::Relaying { mut account, .. } = ended else { return Poll::Ready(None) };
                         account.answer_failed(&failure);
-                        return Poll::Ready(Some(self.fail(*account, &failure.refusal())));
+                        return Poll::Ready(Some(self.fail(account, &failure.refusal())));
                     }
                 },
             }
@@ -334,7 +373,7 @@ impl Stream {
     }
 
     /// The error event that ends the stream.
-    fn fail(&mut self, mut account: Account, refusal: &Refusal) -> Bytes {
+    fn fail(&mut self, mut account: Box<Account>, refusal: &Refusal) -> Bytes {
         account.refused(refusal);
         self.state = State::Ended;
         self.error_event(refusal)

@@ -2,6 +2,7 @@
 //!
 //! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
 
+use super::series::{Cache, Vectors};
 use crate::record::Record;
 use prometheus::{
     CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -16,10 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) log_lines_dropped: IntCounter,
-    requests: IntCounterVec,
-    duration: HistogramVec,
-    first_token: HistogramVec,
-    tokens: IntCounterVec,
+    vectors: Vectors,
+    series: Cache,
     cost: CounterVec,
     unpriced: IntCounterVec,
     loss: IntCounterVec,
@@ -52,22 +51,25 @@ impl Metrics {
                 "weir_access_log_dropped_total",
                 "Access log lines that could not be written in time",
             ),
-            requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
-            duration: histogram(
-                "gen_ai_server_request_duration_seconds",
-                "From a request's arrival to its answer's end",
-                &[],
-            ),
-            first_token: histogram(
-                "gen_ai_server_time_to_first_token_seconds",
-                "From a request's arrival to its first content",
-                &[],
-            ),
-            tokens: counters(
-                "weir_tokens_total",
-                "Tokens used, in classes that do not overlap",
-                &["token_type", "usage_source"],
-            ),
+            vectors: Vectors {
+                requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
+                duration: histogram(
+                    "gen_ai_server_request_duration_seconds",
+                    "From a request's arrival to its answer's end",
+                    &[],
+                ),
+                first_token: histogram(
+                    "gen_ai_server_time_to_first_token_seconds",
+                    "From a request's arrival to its first content",
+                    &[],
+                ),
+                tokens: counters(
+                    "weir_tokens_total",
+                    "Tokens used, in classes that do not overlap",
+                    &["token_type", "usage_source"],
+                ),
+            },
+            series: Cache::default(),
             cost: keep(
                 &registry,
                 CounterVec::new(
@@ -109,13 +111,15 @@ impl Metrics {
 
     pub(super) fn settled(&self, record: &Record) {
         self.in_flight.dec();
-        let (namespace, route) = record.route.as_ref().map_or(("", ""), |id| (&*id.namespace, &*id.name));
-        let provider = record.provider.as_ref().map(ToString::to_string).unwrap_or_default();
-        let request = [namespace, route, &*provider, &*record.model_label];
-        let with = |more: &'_ str| [namespace, route, &*provider, &*record.model_label, more].map(str::to_owned);
-        let status = record.status.to_string();
-        let error = record.error_type.as_deref().map_or("", known_error);
-        self.requests.with_label_values(&[namespace, route, &*provider, &*record.model_label, &*status, error]).inc();
+        let series = self.series.of(record);
+        let plain = record.status == 200 && record.error_type.is_none();
+        match &series {
+            Some(series) if plain => series.succeeded(&self.vectors),
+            _ => self.failed(record),
+        }
+        let Some(series) = series else { return };
+        let [namespace, route, provider, model] = series.labels();
+        let with = |more: &'_ str| [namespace, route, provider, model, more].map(str::to_owned);
         for failed in &record.failed_attempts {
             self.failed_attempts.with_label_values(&with(failed.error)).inc();
         }
@@ -125,9 +129,9 @@ impl Metrics {
         if record.attempts == 0 {
             return;
         }
-        self.duration.with_label_values(&request).observe(seconds(record.duration_us));
+        series.took(&self.vectors, seconds(record.duration_us));
         if let Some(us) = record.time_to_first_token_us {
-            self.first_token.with_label_values(&request).observe(seconds(us));
+            series.began_after(&self.vectors, seconds(us));
         }
         let usage = record.usage;
         for (class, tokens) in [
@@ -138,16 +142,24 @@ impl Metrics {
             ("reasoning", usage.reasoning_tokens),
         ] {
             if tokens > 0 {
-                let labels = [namespace, route, &*provider, &*record.model_label, class, usage.usage_source];
-                self.tokens.with_label_values(&labels).inc_by(tokens);
+                series.used(&self.vectors, class, usage.usage_source, tokens);
             }
         }
         if let Some(cost) = &record.cost {
             self.cost.with_label_values(&with(&cost.currency)).inc_by(cost.units);
         }
         if record.unpriced {
-            self.unpriced.with_label_values(&request).inc();
+            self.unpriced.with_label_values(&series.labels()).inc();
         }
+    }
+
+    /// One more request that was refused, or whose answer broke off.
+    fn failed(&self, record: &Record) {
+        let (namespace, route) = record.route.as_ref().map_or(("", ""), |id| (&*id.namespace, &*id.name));
+        let provider = record.provider.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (status, error) = (record.status.to_string(), record.error_type.as_deref().map_or("", known_error));
+        let labels = [namespace, route, &*provider, &*record.model_label, &*status, error];
+        self.vectors.requests.with_label_values(&labels).inc();
     }
 
     /// The exposition text.

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod metrics;
+mod series;
 
 use crate::record::Record;
 use std::sync::Arc;

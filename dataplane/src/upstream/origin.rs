@@ -4,6 +4,7 @@
 
 use super::mock;
 use super::pool::Pool;
+use arc_swap::ArcSwapOption;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use rustls::pki_types::pem::PemObject as _;
@@ -33,7 +34,9 @@ pub(crate) struct Network {
     pub(super) place: Place,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Base path, without a slash at the end.
-    pub(super) path: String,
+    path: String,
+    /// The URI of the path asked for last, which as a rule is that of the next; true = absolute.
+    uri: ArcSwapOption<(&'static str, bool, Uri)>,
     pub(super) authority: String,
     pub(super) host: HeaderValue,
     pub(super) pool: Pool,
@@ -117,11 +120,32 @@ impl Network {
     ) -> Result<Self, String> {
         let host = HeaderValue::from_str(&authority).map_err(|_| "the endpoint's host is no header value")?;
         let seal = blake3::hash(authority.as_bytes()).to_hex().as_str().chars().take(SEAL).collect();
-        Ok(Self { definition, place, tls, path: path.to_owned(), authority, host, pool: Pool::default(), seal })
+        Ok(Self {
+            definition,
+            place,
+            tls,
+            path: path.to_owned(),
+            authority,
+            host,
+            uri: ArcSwapOption::empty(),
+            pool: Pool::default(),
+            seal,
+        })
     }
 
     /// The URI of a path below the base; absolute for HTTP/2, which has no `host` header.
-    pub(super) fn uri(&self, path: &str, absolute: bool) -> Result<Uri, hyper::http::Error> {
+    pub(super) fn uri(&self, path: &'static str, absolute: bool) -> Result<Uri, hyper::http::Error> {
+        if let Some(last) = &*self.uri.load()
+            && (last.0, last.1) == (path, absolute)
+        {
+            return Ok(last.2.clone());
+        }
+        let uri = self.built(path, absolute)?;
+        self.uri.store(Some(Arc::new((path, absolute, uri.clone()))));
+        Ok(uri)
+    }
+
+    fn built(&self, path: &str, absolute: bool) -> Result<Uri, hyper::http::Error> {
         let builder = Uri::builder().path_and_query(format!("{}{path}", self.path));
         if !absolute {
             return builder.build();

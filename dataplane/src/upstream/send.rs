@@ -28,7 +28,7 @@ pub(crate) struct Outgoing<'a> {
     /// What the provider speaks.
     pub(crate) dialect: Dialect,
     /// Path below the base URL.
-    pub(crate) path: &'a str,
+    pub(crate) path: &'static str,
     /// The body.
     pub(crate) pieces: &'a [Bytes],
     /// The provider's name of the model, for the mock.

@@ -1,0 +1,89 @@
+//! The time series that a plain answer counts in, looked up once for a route, provider and model.
+//!
+//! It makes no series before something counts in it.
+
+use crate::record::Record;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use weir_snapshot::Name;
+
+/// The vectors that the series are of.
+pub(super) struct Vectors {
+    pub(super) requests: IntCounterVec,
+    pub(super) duration: HistogramVec,
+    pub(super) first_token: HistogramVec,
+    pub(super) tokens: IntCounterVec,
+}
+
+/// Series of one route, provider and model.
+pub(super) struct Series {
+    labels: [String; 4],
+    succeeded: OnceLock<IntCounter>,
+    duration: OnceLock<Histogram>,
+    first_token: OnceLock<Histogram>,
+    /// Input and output as the provider reported them; other classes are rarer.
+    tokens: [OnceLock<IntCounter>; 2],
+}
+
+/// By route and provider.
+#[derive(Default)]
+pub(super) struct Cache(RwLock<HashMap<Name, HashMap<Name, ByModel>>>);
+
+type ByModel = HashMap<String, Arc<Series>>;
+
+impl Cache {
+    /// The series of a record that has a route and a provider.
+    pub(super) fn of(&self, record: &Record) -> Option<Arc<Series>> {
+        let (route, provider) = (record.route.as_ref()?, record.provider.as_ref()?);
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = held.get(route).and_then(|by| by.get(provider)).and_then(|by| by.get(&record.model_label));
+        if let Some(series) = found {
+            return Some(Arc::clone(series));
+        }
+        drop(held);
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let models = held.entry(route.clone()).or_default().entry(provider.clone()).or_default();
+        let labels = [route.namespace.clone(), route.name.clone(), provider.to_string(), record.model_label.clone()];
+        let series = || {
+            let (succeeded, duration, first_token, tokens) = Default::default();
+            Arc::new(Series { labels, succeeded, duration, first_token, tokens })
+        };
+        Some(Arc::clone(models.entry(record.model_label.clone()).or_insert_with(series)))
+    }
+}
+
+impl Series {
+    /// `namespace`, `route`, `provider` and `model`.
+    pub(super) fn labels(&self) -> [&str; 4] {
+        self.labels.each_ref().map(String::as_str)
+    }
+
+    /// One more request that went well.
+    pub(super) fn succeeded(&self, vectors: &Vectors) {
+        let [namespace, route, provider, model] = self.labels();
+        let labels = [namespace, route, provider, model, "200", ""];
+        self.succeeded.get_or_init(|| vectors.requests.with_label_values(&labels)).inc();
+    }
+
+    pub(super) fn took(&self, vectors: &Vectors, seconds: f64) {
+        self.duration.get_or_init(|| vectors.duration.with_label_values(&self.labels())).observe(seconds);
+    }
+
+    pub(super) fn began_after(&self, vectors: &Vectors, seconds: f64) {
+        self.first_token.get_or_init(|| vectors.first_token.with_label_values(&self.labels())).observe(seconds);
+    }
+
+    /// Tokens of one class.
+    pub(super) fn used(&self, vectors: &Vectors, class: &str, source: &str, tokens: u64) {
+        let [namespace, route, provider, model] = self.labels();
+        let labels = [namespace, route, provider, model, class, source];
+        let [input, output] = &self.tokens;
+        let counter = match (class, source) {
+            ("input", "reported") => input,
+            ("output", "reported") => output,
+            _ => return vectors.tokens.with_label_values(&labels).inc_by(tokens),
+        };
+        counter.get_or_init(|| vectors.tokens.with_label_values(&labels)).inc_by(tokens);
+    }
+}
