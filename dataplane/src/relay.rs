@@ -156,8 +156,13 @@ impl Reader {
             if self.done {
                 return Poll::Ready(Ok(None));
             }
-            if let Some(event) = self.parsed() {
-                return Poll::Ready(event.map(Some));
+            match self.parser.next_event() {
+                Some(Ok(event)) => return Poll::Ready(self.pass(event).map(Some)),
+                Some(Err(_)) => {
+                    let why = format!("an event of the stream is over {MAX_EVENT_BYTES} bytes");
+                    return Poll::Ready(Err(Failure::local(FailureKind::Malformed, why)));
+                }
+                None => {}
             }
             match ready!(self.source.poll_chunk(cx)) {
                 Some(chunk) => {
@@ -167,20 +172,6 @@ impl Reader {
                 None => return Poll::Ready(self.end()),
             }
         }
-    }
-
-    /// The next event of the bytes at hand.
-    fn parsed(&mut self) -> Option<Result<Passed, Failure>> {
-        if self.done {
-            return None;
-        }
-        Some(match self.parser.next_event()? {
-            Ok(event) => self.pass(event),
-            Err(_) => {
-                let why = format!("an event of the stream is over {MAX_EVENT_BYTES} bytes");
-                Err(Failure::local(FailureKind::Malformed, why))
-            }
-        })
     }
 
     /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
@@ -243,44 +234,32 @@ impl Relay {
         if let Some(failure) = self.failed.take() {
             return Poll::Ready(Err(failure));
         }
-        loop {
-            if let Poll::Ready(event) = self.reader.poll_event(cx) {
-                let Some(passed) = event? else { return Poll::Ready(Ok(None)) };
-                let gathered = self.gather(passed, account);
-                if !gathered.is_empty() {
-                    return Poll::Ready(Ok(Some(gathered)));
-                }
-                if let Some(failure) = self.failed.take() {
-                    return Poll::Ready(Err(failure));
-                }
-                continue;
-            }
-            ready!(self.timer.as_mut().poll(cx));
-            match self.reader.overdue(Instant::now()) {
-                Some(failure) => return Poll::Ready(Err(failure)),
-                None => self.timer.as_mut().reset(self.reader.due()),
-            }
-        }
-    }
-
-    /// An event with those that came in the same read.
-    fn gather(&mut self, first: Passed, account: &mut Account) -> Bytes {
         let mut gathered = Joined::default();
-        let mut next = Some(Ok(first));
-        while let Some(event) = next {
-            match event {
-                Ok(passed) => {
+        loop {
+            match self.reader.poll_event(cx) {
+                Poll::Ready(Ok(Some(passed))) => {
                     tally(account, passed.part.as_ref());
                     passed.bytes.into_iter().for_each(|bytes| gathered.push(bytes, None));
-                    next = if gathered.len() < GATHER { self.reader.parsed() } else { None };
+                    if gathered.len() >= GATHER {
+                        return Poll::Ready(Ok(Some(gathered.into_bytes())));
+                    }
                 }
-                Err(failure) => {
-                    self.failed = Some(failure);
-                    next = None;
+                Poll::Ready(Ok(None)) if gathered.len() == 0 => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(failure)) if gathered.len() == 0 => return Poll::Ready(Err(failure)),
+                Poll::Ready(ended) => {
+                    self.failed = ended.err();
+                    return Poll::Ready(Ok(Some(gathered.into_bytes())));
+                }
+                Poll::Pending if gathered.len() > 0 => return Poll::Ready(Ok(Some(gathered.into_bytes()))),
+                Poll::Pending => {
+                    ready!(self.timer.as_mut().poll(cx));
+                    match self.reader.overdue(Instant::now()) {
+                        Some(failure) => return Poll::Ready(Err(failure)),
+                        None => self.timer.as_mut().reset(self.reader.due()),
+                    }
                 }
             }
         }
-        gathered.into_bytes()
     }
 }
 

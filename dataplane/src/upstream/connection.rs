@@ -2,10 +2,14 @@
 
 use super::pieces::Pieces;
 use crate::config::Limits;
-use hyper::client::conn::{http1, http2};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,18 +21,62 @@ const STREAMS_BEFORE_SETTINGS: usize = 10;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A request that got no answer, with itself where the server surely did not see it.
+pub(super) type Unsent = TrySendError<Request<Pieces>>;
+
 /// The sending side of a connection.
 pub(super) enum Sender {
-    H1(http1::SendRequest<Pieces>),
+    H1(Box<Http1>),
     /// With the number of streams that the server takes at once.
     H2(http2::SendRequest<Pieces>, Arc<AtomicUsize>),
 }
 
+/// An HTTP/1.1 connection. It has no task of its own: the request that it serves drives it, which saves each
+/// piece of an answer a wake-up and a switch, and lets what came in one read go on in one write.
+pub(super) struct Http1 {
+    sender: http1::SendRequest<Pieces>,
+    connection: http1::Connection<TokioIo<Box<dyn Wire>>, Pieces>,
+    ended: bool,
+}
+
+/// What a connection's bytes go over.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
+
+impl Http1 {
+    /// Sends the request and waits for the answer's head.
+    pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, Unsent> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        std::future::poll_fn(|cx| {
+            drive(&mut self.connection, &mut self.ended, cx);
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Reads and writes what can be read and written now.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.connection, &mut self.ended, cx);
+    }
+
+    /// Whether another request may be sent; the server may have closed in the meantime.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.ended && self.sender.is_ready()
+    }
+}
+
+fn drive<C: Future + Unpin>(connection: &mut C, ended: &mut bool, cx: &mut Context<'_>) {
+    // How it ended is told to the request.
+    *ended = *ended || Pin::new(connection).poll(cx).is_ready();
+}
+
 pub(super) async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
+    let stream: Box<dyn Wire> = Box::new(stream);
     let (sender, connection) =
         http1::Builder::new().max_buf_size(Limits::HEADER_BYTES).handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(Sender::H1(sender))
+    Ok(Sender::H1(Box::new(Http1 { sender, connection, ended: false })))
 }
 
 pub(super) async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {

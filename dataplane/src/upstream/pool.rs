@@ -1,11 +1,15 @@
 //! The connections of one origin. HTTP/1.1 ones are lent to one request at a time; over HTTP/2 another
 //! connection is opened before streams queue.
 
-use super::connection::Sender;
+use super::connection::{Http1, Sender, Unsent};
 use super::pieces::Pieces;
-use hyper::client::conn::{http1, http2};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::{Request, Response};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -17,7 +21,8 @@ const MAX_IDLE: usize = 1_024;
 
 /// Connections at hand.
 pub(super) struct Pool {
-    idle: Mutex<Vec<(Instant, http1::SendRequest<Pieces>)>>,
+    /// The longest idle first.
+    idle: Mutex<VecDeque<(Instant, Box<Http1>)>>,
     shared: Mutex<Vec<Arc<Shared>>>,
     /// Whether the origin was seen to speak HTTP/1.1, where each request needs a connection of its own.
     http1: AtomicBool,
@@ -47,7 +52,7 @@ struct Shared {
 pub(super) struct Lease(Held);
 
 enum Held {
-    H1(http1::SendRequest<Pieces>),
+    H1(Box<Http1>),
     H2(Stream),
 }
 
@@ -78,9 +83,9 @@ impl Pool {
     /// A new connection, lent at once.
     pub(super) fn lend(&self, sender: Sender) -> Lease {
         match sender {
-            Sender::H1(sender) => {
+            Sender::H1(connection) => {
                 self.http1.store(true, Ordering::Relaxed);
-                Lease(Held::H1(sender))
+                Lease(Held::H1(connection))
             }
             Sender::H2(sender, room) => {
                 let shared = Arc::new(Shared { sender, streams: AtomicUsize::new(1), room });
@@ -104,18 +109,20 @@ impl Pool {
 
     /// The idle HTTP/1.1 connection that was used last.
     fn idle(&self) -> Option<Lease> {
-        let mut idle = lock(&self.idle);
-        let oldest = Instant::now().checked_sub(IDLE);
-        idle.retain(|(since, sender)| !sender.is_closed() && oldest.is_none_or(|oldest| *since > oldest));
-        let at = idle.iter().rposition(|(_, sender)| sender.is_ready())?;
-        Some(Lease(Held::H1(idle.remove(at).1)))
+        loop {
+            let (since, mut connection) = lock(&self.idle).pop_back()?;
+            if since.elapsed() < IDLE && connection.is_ready() {
+                return Some(Lease(Held::H1(connection)));
+            }
+        }
     }
 
-    fn put(&self, sender: http1::SendRequest<Pieces>) {
+    fn put(&self, connection: Box<Http1>) {
         let mut idle = lock(&self.idle);
-        if !sender.is_closed() && idle.len() < MAX_IDLE {
-            idle.push((Instant::now(), sender));
+        while idle.len() >= MAX_IDLE || idle.front().is_some_and(|(since, _)| since.elapsed() >= IDLE) {
+            idle.pop_front();
         }
+        idle.push_back((Instant::now(), connection));
     }
 }
 
@@ -126,20 +133,25 @@ impl Lease {
     }
 
     /// Sends the request and waits for the answer's head.
-    pub(super) async fn send(
-        &mut self,
-        request: hyper::Request<Pieces>,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, hyper::client::conn::TrySendError<hyper::Request<Pieces>>> {
+    pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, Unsent> {
         match &mut self.0 {
-            Held::H1(sender) => sender.try_send_request(request).await,
+            Held::H1(connection) => connection.send(request).await,
             Held::H2(stream) => stream.0.sender.clone().try_send_request(request).await,
+        }
+    }
+
+    /// Reads and writes what can be, where the connection has no task of its own.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        match &mut self.0 {
+            Held::H1(connection) => connection.drive(cx),
+            Held::H2(_) => {}
         }
     }
 
     /// The answer was read whole: the connection may serve another request.
     pub(super) fn give_back(self, pool: &Pool) {
-        if let Held::H1(sender) = self.0 {
-            pool.put(sender);
+        if let Held::H1(connection) = self.0 {
+            pool.put(connection);
         }
     }
 }

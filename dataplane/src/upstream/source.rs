@@ -33,7 +33,14 @@ impl Source {
             Self::Network { body, lease } => (body, lease),
         };
         loop {
-            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            let mut frame = Pin::new(&mut *body).poll_frame(cx);
+            if frame.is_pending()
+                && let Some(held) = lease
+            {
+                held.lease.drive(cx);
+                frame = Pin::new(&mut *body).poll_frame(cx);
+            }
+            match ready!(frame) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
