@@ -4,7 +4,7 @@
 
 use crate::election::Leadership;
 use crate::publish::{Desired, Kept};
-use crate::source::cluster::{Cluster, View};
+use crate::source::cluster::{Cluster, Names, View, api_server};
 use crate::telemetry::Metrics;
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,10 +59,10 @@ impl Reconcile {
 
     /// Compiles and publishes; false while something is not listed yet.
     async fn once(&self, now: Instant) -> bool {
-        let Some(View { objects, secrets_unknown }) = self.cluster.view(now) else { return false };
+        let Some(View { objects, unknown }) = self.cluster.view(now) else { return false };
         let timer = self.metrics.compile_seconds.start_timer();
         let next = tokio::task::spawn_blocking(move || {
-            let (kept, undecided) = undecided(&objects, secrets_unknown);
+            let (kept, undecided) = undecided(&objects, unknown);
             desired(weir_compile::compile(&objects), kept, undecided)
         });
         let next = next.await;
@@ -117,33 +117,35 @@ fn desired(compiled: Compiled, kept: Kept, undecided: BTreeSet<ObjectId>) -> Des
     Desired { revision: 0, snapshot, digests, verdicts, refused_keys, kept, undecided }
 }
 
-/// What depends on Secrets of which nothing is known yet: the resources that pods keep, and the objects whose
+/// What depends on objects of which nothing is known yet: the resources that pods keep, and the objects whose
 /// verdicts say nothing.
-fn undecided(objects: &Objects, secrets_unknown: BTreeSet<String>) -> (Kept, BTreeSet<ObjectId>) {
+fn undecided(objects: &Objects, unknown: Names) -> (Kept, BTreeSet<ObjectId>) {
     let (mut resources, mut undecided) = (BTreeSet::new(), BTreeSet::new());
-    let unknown: BTreeSet<Name> = objects
+    if unknown.services.contains(&api_server()) {
+        resources.insert(ResourceId::new(Kind::Settings, "", ""));
+    }
+    let providers: BTreeSet<Name> = objects
         .providers
         .iter()
-        .filter(|provider| !provider.spec.credentials.is_empty())
+        .filter(|provider| unknown.touch(provider))
         .map(|provider| Name::new(provider.namespace().unwrap_or_default(), provider.name_any()))
-        .filter(|name| secrets_unknown.contains(&name.namespace))
         .collect();
     for route in &objects.routes {
         let own = Name::new(route.namespace().unwrap_or_default(), route.name_any());
         let named = |target: &weir_crds::Target| {
             let namespace = target.provider_ref.namespace.as_ref().unwrap_or(&own.namespace);
-            unknown.contains(&Name::new(namespace, &target.provider_ref.name))
+            providers.contains(&Name::new(namespace, &target.provider_ref.name))
         };
         if route.spec.rules.iter().flat_map(|rule| &rule.targets).any(named) {
             resources.insert(ResourceId { kind: Kind::Route, name: own.clone() });
             undecided.insert(ObjectId { kind: ObjectKind::LLMRoute, name: own });
         }
     }
-    for name in unknown {
+    for name in providers {
         resources.extend([Kind::Provider, Kind::Consent].map(|kind| ResourceId { kind, name: name.clone() }));
         undecided.insert(ObjectId { kind: ObjectKind::Provider, name });
     }
-    (Kept { namespaces: secrets_unknown, resources, issuer: objects.issuer.is_none() }, undecided)
+    (Kept { namespaces: unknown.secrets, resources, issuer: objects.issuer.is_none() }, undecided)
 }
 
 #[cfg(test)]
@@ -152,10 +154,9 @@ mod tests {
     use serde_json::json;
 
     fn objects() -> Objects {
-        let provider = |name: &str, credentials: serde_json::Value| {
+        let provider = |name: &str, spec: serde_json::Value| {
             serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
-                "metadata": {"name": name, "namespace": "a"},
-                "spec": {"type": "OpenAI", "credentials": credentials}}))
+                "metadata": {"name": name, "namespace": "a"}, "spec": spec}))
             .unwrap()
         };
         let route = |name: &str, provider: &str| {
@@ -167,27 +168,49 @@ mod tests {
         };
         Objects {
             providers: vec![
-                provider("keyed", json!([{"name": "c", "secretRef": {"name": "s"}}])),
-                provider("free", json!([])),
+                provider(
+                    "keyed",
+                    json!({"type": "OpenAI", "credentials": [{"name": "c", "secretRef": {"name": "s"}}]}),
+                ),
+                provider("free", json!({"type": "OpenAI"})),
+                provider("signed", json!({"type": "OpenAI", "tls": {"caConfigMapRef": {"name": "ca"}}})),
+                provider("near", json!({"type": "OpenAI", "endpoint": {"service": {"name": "svc", "port": 80}}})),
             ],
-            routes: vec![route("one", "keyed"), route("two", "free")],
+            routes: vec![route("one", "keyed"), route("two", "free"), route("three", "signed"), route("four", "near")],
             ..Objects::default()
         }
     }
 
-    #[test]
-    fn what_hangs_on_unknown_secrets_is_undecided_and_nothing_else_is() {
-        let (kept, undecided) = undecided(&objects(), BTreeSet::from(["a".to_owned()]));
-        let names: Vec<_> = undecided.iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["Provider a/keyed", "LLMRoute b/one"]);
-        let resources: Vec<_> = kept.resources.iter().map(ToString::to_string).collect();
-        assert_eq!(resources, ["Provider a/keyed", "Consent a/keyed", "Route b/one"]);
-        assert_eq!(kept.namespaces, BTreeSet::from(["a".to_owned()]));
+    fn told(unknown: Names) -> (Vec<String>, Vec<String>) {
+        let (kept, undecided) = undecided(&objects(), unknown);
+        (undecided.iter().map(ToString::to_string).collect(), kept.resources.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn with_all_secrets_known_nothing_is_undecided() {
-        let (kept, undecided) = undecided(&objects(), BTreeSet::new());
+    fn what_hangs_on_unknown_secrets_is_undecided_and_nothing_else_is() {
+        let secrets = || Names { secrets: BTreeSet::from(["a".to_owned()]), ..Names::default() };
+        let (undecided, resources) = told(secrets());
+        assert_eq!(undecided, ["Provider a/keyed", "LLMRoute b/one"]);
+        assert_eq!(resources, ["Provider a/keyed", "Consent a/keyed", "Route b/one"]);
+        assert_eq!(super::undecided(&objects(), secrets()).0.namespaces, secrets().secrets);
+    }
+
+    #[test]
+    fn a_bundle_or_endpoints_that_were_never_listed_are_not_taken_for_missing_f41() {
+        let named = |namespace: &str, name: &str| BTreeSet::from([Name::new(namespace, name)]);
+        let (undecided, resources) = told(Names { config_maps: named("a", "ca"), ..Names::default() });
+        assert_eq!(undecided, ["Provider a/signed", "LLMRoute b/three"]);
+        assert_eq!(resources, ["Provider a/signed", "Consent a/signed", "Route b/three"]);
+        let (undecided, _) = told(Names { services: named("a", "svc"), ..Names::default() });
+        assert_eq!(undecided, ["Provider a/near", "LLMRoute b/four"]);
+        let (undecided, resources) = told(Names { services: named("default", "kubernetes"), ..Names::default() });
+        assert!(undecided.is_empty());
+        assert_eq!(resources, ["Settings /"], "the API server's addresses stay forbidden");
+    }
+
+    #[test]
+    fn with_everything_known_nothing_is_undecided() {
+        let (kept, undecided) = undecided(&objects(), Names::default());
         assert!(undecided.is_empty() && kept.resources.is_empty());
     }
 }

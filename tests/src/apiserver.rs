@@ -15,6 +15,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use tokio::sync::OnceCell;
 
+use crate::front::Front;
 use crate::process::Process;
 use crate::wait;
 
@@ -60,7 +61,7 @@ impl ApiServer {
     pub async fn resume(&self) {
         let process = start_apiserver(self.folder.path(), self.port, self.etcd_port);
         *self.server.lock().expect("no holder panics") = Some(process);
-        let ca = self.folder.path().join("certs/apiserver.crt");
+        let ca = self.ca();
         wait::until_true("the API server is ready", || async {
             ca.exists() && self.admin().await.request_text(get("/readyz")).await.is_ok()
         })
@@ -79,8 +80,8 @@ impl ApiServer {
 
     /// A client that presents `token`.
     pub async fn client(&self, token: &str) -> Client {
-        let kubeconfig =
-            kube::config::Kubeconfig::from_yaml(&self.kubeconfig_text(token)).expect("own kubeconfig reads");
+        let text = kubeconfig(&self.url(), &self.ca(), token);
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&text).expect("own kubeconfig reads");
         let config =
             Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.expect("own kubeconfig is whole");
         Client::try_from(config).expect("a client can be made")
@@ -88,20 +89,30 @@ impl ApiServer {
 
     /// Writes a kubeconfig that presents `token`, named `name`, and says where it is.
     pub fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
+        self.write_kubeconfig(name, &kubeconfig(&self.url(), &self.ca(), token))
+    }
+
+    /// The same by way of a front.
+    pub fn kubeconfig_by(&self, front: &Front, name: &str, token: &str) -> PathBuf {
+        let ca = self.folder.path().join("front.crt");
+        std::fs::write(&ca, front.ca()).expect("a certificate can be written");
+        self.write_kubeconfig(name, &kubeconfig(&front.url(), &ca, token))
+    }
+
+    fn write_kubeconfig(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(format!("{name}.kubeconfig"));
-        std::fs::write(&path, self.kubeconfig_text(token)).expect("the kubeconfig can be written");
+        std::fs::write(&path, text).expect("the kubeconfig can be written");
         path
     }
 
-    fn kubeconfig_text(&self, token: &str) -> String {
-        let ca = self.folder.path().join("certs/apiserver.crt");
-        serde_json::json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": self.url(), "certificate-authority": ca}}],
-            "users": [{"name": "test", "user": {"token": token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        })
-        .to_string()
+    /// A front before it, which lists in pages of that many objects.
+    pub async fn front(&self, page: usize) -> Front {
+        let address = format!("{ADDRESS}:{}", self.port).parse().expect("an address");
+        Front::before(address, &self.ca(), page).await
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.folder.path().join("certs/apiserver.crt")
     }
 
     /// `https://127.0.0.2:PORT`.
@@ -185,6 +196,16 @@ pub fn free_address() -> SocketAddr {
 
 fn free_port_at(address: &str) -> u16 {
     TcpListener::bind((address, 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
+}
+
+fn kubeconfig(server: &str, ca: &Path, token: &str) -> String {
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority": ca}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    })
+    .to_string()
 }
 
 fn get(path: &str) -> http::Request<Vec<u8>> {

@@ -87,6 +87,13 @@ impl Client {
         self.send(Method::GET, path, Bytes::new()).await.whole().await
     }
 
+    /// The value of a metric without labels, of an admin listener.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = String::from_utf8_lossy(&self.get("/metrics").await.body).into_owned();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("{name} is no metric:\n{text}"))
+    }
+
     /// A POST of JSON, answered whole.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.stream(path, body).await.whole().await

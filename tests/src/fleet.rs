@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 
 use crate::apiserver::{ApiServer, free_address};
 use crate::client::Client;
+use crate::front::Front;
 use crate::helm::{self, NAMESPACE};
 use crate::kubectl;
 use crate::process::Process;
@@ -44,20 +45,31 @@ pub struct Fleet {
     pub operators: Vec<Operator>,
     /// The API server.
     pub api: ApiServer,
+    front: Option<Front>,
     release: Vec<Value>,
 }
 
 impl Fleet {
     /// Installs both charts and starts two of each.
     pub async fn start() -> Self {
+        Self::install().await.run().await
+    }
+
+    /// The same, where the operators reach the API server by a front that lists in pages of that many objects.
+    pub async fn start_behind_front(page: usize) -> Self {
         let mut fleet = Self::install().await;
+        fleet.front = Some(fleet.api.front(page).await);
+        fleet.run().await
+    }
+
+    async fn run(mut self) -> Self {
         for number in 0..2 {
-            fleet.start_operator(number).await;
+            self.start_operator(number).await;
         }
         for number in 0..2 {
-            fleet.start_dataplane(number).await;
+            self.start_dataplane(number).await;
         }
-        fleet
+        self
     }
 
     /// Installs both charts and starts nothing.
@@ -77,14 +89,26 @@ impl Fleet {
         });
         let release = helm::render("weir", &values).expect("the chart renders");
         kubectl::apply_objects(&api, &release);
-        Self { dataplanes: Vec::new(), operators: Vec::new(), api, release }
+        Self { dataplanes: Vec::new(), operators: Vec::new(), api, front: None, release }
     }
 
     /// Starts one more operator, or the one of this number again at its address.
     pub async fn start_operator(&mut self, number: usize) {
+        self.spawn_operator(number).await;
+        self.operators[number].ready().await;
+    }
+
+    /// The same, without waiting until it is ready.
+    pub async fn spawn_operator(&mut self, number: usize) {
         let address = self.operators.get(number).map_or_else(free_address, Operator::address);
-        let operator = Operator::start(&self.api, self.deployment("weir-operator"), number, address).await;
+        let (front, deployment) = (self.front.as_ref(), self.deployment("weir-operator"));
+        let operator = Operator::spawn(&self.api, front, deployment, number, address).await;
         put(&mut self.operators, number, operator);
+    }
+
+    /// The front that the operators reach the API server by.
+    pub fn front(&self) -> &Front {
+        self.front.as_ref().expect("the fleet was started behind a front")
     }
 
     /// Starts one more data plane and waits until it is ready.
@@ -120,9 +144,7 @@ impl Fleet {
 
     /// An object's condition as it is now: status, reason, message.
     pub fn condition(&self, object: &str, namespace: &str, condition: &str) -> Condition {
-        let text =
-            kubectl::run(&self.api, &["get", object, "-n", namespace, "-o", "json"], "").expect("the object is there");
-        let object: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+        let object = self.stored(object, namespace);
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
         let field = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
@@ -153,6 +175,21 @@ impl Fleet {
     /// A caller of each data plane, without a credential.
     pub fn clients(&self) -> Vec<Client> {
         self.dataplanes.iter().map(DataPlane::client).collect()
+    }
+
+    /// What each data plane holds, by its own dump.
+    pub async fn configs(&self) -> Vec<Value> {
+        let mut configs = Vec::new();
+        for dataplane in &self.dataplanes {
+            configs.push(dataplane.admin().get("/config").await.json());
+        }
+        configs
+    }
+
+    /// An object as it is stored.
+    pub fn stored(&self, object: &str, namespace: &str) -> Value {
+        let text = kubectl::run(&self.api, &["get", object, "-n", namespace, "-o", "json"], "").expect("it is there");
+        serde_json::from_str(&text).expect("kubectl prints JSON")
     }
 
     /// Number of the operator that leads, by its Lease.

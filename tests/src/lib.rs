@@ -6,6 +6,7 @@ pub mod apiserver;
 pub mod client;
 pub mod codegen;
 pub mod fleet;
+pub mod front;
 pub mod gateway;
 pub mod helm;
 pub mod kubectl;

@@ -1,6 +1,6 @@
 //! What the operator does not do: infer deletes, write twice, keep a secret's old value, or read what it was not granted.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use weir_tests::fleet::{Fleet, TEAM, until_status};
 use weir_tests::helm::NAMESPACE;
 use weir_tests::kubectl;
@@ -45,12 +45,6 @@ async fn f47_routes_that_vanish_without_being_seen_to_go_are_kept_until_a_person
     }
 }
 
-/// An object as it is stored.
-fn stored(fleet: &Fleet, object: &str) -> Value {
-    let text = kubectl::run(&fleet.api, &["get", object, "-n", TEAM, "-o", "json"], "").expect("it is there");
-    serde_json::from_str(&text).expect("kubectl prints JSON")
-}
-
 #[tokio::test]
 async fn f49_another_leader_finds_everything_done_and_writes_nothing() {
     let upstream = Provider::start().await;
@@ -58,7 +52,7 @@ async fn f49_another_leader_finds_everything_done_and_writes_nothing() {
     fleet.apply(&[provider(TEAM, "upstream", &upstream.url(), MODEL), open_route(TEAM, "chat", MODEL, &["upstream"])]);
     fleet.wait_ready("provider.weir.dev/upstream", TEAM);
     fleet.wait_ready("llmroute/chat", TEAM);
-    let before = stored(&fleet, "llmroute/chat");
+    let before = fleet.stored("llmroute/chat", TEAM);
     let first = fleet.leader().await;
     fleet.operators[first].process.kill();
     let second = fleet.leader().await;
@@ -66,7 +60,7 @@ async fn f49_another_leader_finds_everything_done_and_writes_nothing() {
     // A later change is in status, so whatever the new leader had to write before is written.
     fleet.apply(&[aliased_route(TEAM, "later", "upstream", MODEL)]);
     fleet.wait_ready("llmroute/later", TEAM);
-    assert_eq!(stored(&fleet, "llmroute/chat"), before, "nothing about it changed, so nothing was written");
+    assert_eq!(fleet.stored("llmroute/chat", TEAM), before, "nothing about it changed, so nothing was written");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod wanted;
 pub(crate) use cache::{Cache, Seen, name_of};
 pub(crate) use follow::WATCH_SECONDS;
 pub(crate) use given::Given;
+pub(crate) use names::{Names, api_server};
 pub(crate) use wanted::Task;
 
 use crate::brake::Brake;
@@ -24,9 +25,7 @@ use kube::Client;
 use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube_runtime::watcher;
-use names::Names;
 use secrets::Secrets;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -42,8 +41,8 @@ pub(crate) type Guarded<K> = DeserializeGuard<K>;
 pub(crate) struct View {
     /// For compile.
     pub(crate) objects: Objects,
-    /// Namespaces of whose Secrets nothing is known yet.
-    pub(crate) secrets_unknown: BTreeSet<String>,
+    /// What they name and of which nothing is known yet.
+    pub(crate) unknown: Names,
 }
 
 /// The caches of a cluster.
@@ -148,7 +147,8 @@ impl Cluster {
         let secrets = dynamic.secrets.read(&names.secrets, now);
         let config_maps = dynamic.config_maps.read(&names.config_maps, now);
         let slices = dynamic.slices.read(&names.services, now);
-        let (secrets, endpoint_slices) = (secrets?, owned(slices?));
+        let (secrets, config_maps, slices) = (secrets?, config_maps?, slices?);
+        let endpoint_slices = owned(slices.objects);
         let mut settings = self.given.settings.clone();
         settings.forbidden_addresses.extend(names::api_server_addresses(&endpoint_slices));
         settings.forbidden_addresses.sort_unstable();
@@ -164,12 +164,13 @@ impl Cluster {
             undecodable,
             secrets: owned(secrets.secrets),
             secrets_forbidden: secrets.forbidden,
-            config_maps: owned(config_maps?),
+            config_maps: owned(config_maps.objects),
             namespaces,
             service_accounts,
             endpoint_slices,
         };
-        Some(View { objects, secrets_unknown: secrets.unknown })
+        let unknown = Names { secrets: secrets.unknown, config_maps: config_maps.unknown, services: slices.unknown };
+        Some(View { objects, unknown })
     }
 }
 

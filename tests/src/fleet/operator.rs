@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use super::args;
 use crate::apiserver::{ApiServer, free_address};
+use crate::front::Front;
 use crate::gateway::{self, binary};
 use crate::helm::NAMESPACE;
 use crate::kubectl;
@@ -24,7 +25,14 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(super) async fn start(api: &ApiServer, deployment: &Value, number: usize, address: SocketAddr) -> Self {
+    /// Makes the Pod and starts its process, until it listens; it reaches the API server by `front` if there is one.
+    pub(super) async fn spawn(
+        api: &ApiServer,
+        front: Option<&Front>,
+        deployment: &Value,
+        number: usize,
+        address: SocketAddr,
+    ) -> Self {
         let name = format!("weir-operator-{number}");
         kubectl::apply_objects(api, &[args::pod(deployment, &name)]);
         let token = api.token(NAMESPACE, "weir-operator", crate::apiserver::ISSUER, None).await;
@@ -37,10 +45,24 @@ impl Operator {
             ("--advertise", &listen),
         ];
         let mut command = binary("weir-operator");
-        command.args(args::of(deployment, &folder, &replace)).env("KUBECONFIG", api.kubeconfig(&name, &token));
+        let kubeconfig = match front {
+            Some(front) => api.kubeconfig_by(front, &name, &token),
+            None => api.kubeconfig(&name, &token),
+        };
+        command.args(args::of(deployment, &folder, &replace)).env("KUBECONFIG", kubeconfig);
         let process = Process::spawn(&name, &mut command);
-        gateway::ready(&process, admin).await;
+        gateway::addresses(&process).await;
         Self { name, process, address, admin }
+    }
+
+    /// Waits until its probe says that it is ready.
+    pub async fn ready(&self) {
+        gateway::ready(&self.process, self.admin).await;
+    }
+
+    /// Whether its probe says so now.
+    pub async fn is_ready(&self) -> bool {
+        gateway::is_ready(self.admin).await
     }
 
     /// Where data planes dial it.

@@ -10,6 +10,7 @@ use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::Name;
 
 /// Names of other objects.
+#[derive(Default)]
 pub(crate) struct Names {
     /// Namespaces whose Secrets matter.
     pub(crate) secrets: BTreeSet<String>,
@@ -20,6 +21,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// Whether a Provider names any of them.
+    pub(crate) fn touch(&self, provider: &Provider) -> bool {
+        let Self { secrets, config_maps, services } = Self::of_provider(provider);
+        !secrets.is_disjoint(&self.secrets)
+            || !config_maps.is_disjoint(&self.config_maps)
+            || !services.is_disjoint(&self.services)
+    }
+
     /// Collects them.
     pub(crate) fn of(providers: &[Provider], routes: &[LLMRoute], namespaces: &[Namespace], given: &Given) -> Self {
         let mut names = Self {
@@ -28,21 +37,27 @@ impl Names {
             services: BTreeSet::from([api_server()]),
         };
         for provider in providers {
-            let namespace = provider.namespace().unwrap_or_default();
-            if let Some(tls) = &provider.spec.tls {
-                names.config_maps.insert(Name::new(&namespace, &tls.ca_config_map_ref.name));
-            }
-            if let Some(service) = provider.spec.endpoint.as_ref().and_then(|endpoint| endpoint.service.as_ref()) {
-                names.services.insert(Name::new(&namespace, &service.name));
-            }
-            if !provider.spec.credentials.is_empty() {
-                names.secrets.insert(namespace);
-            }
+            let Self { secrets, config_maps, services } = Self::of_provider(provider);
+            names.secrets.extend(secrets);
+            names.config_maps.extend(config_maps);
+            names.services.extend(services);
         }
         for route in routes {
             names.secrets.extend(key_namespaces(route, namespaces, &given.settings.platform_namespace));
         }
         names
+    }
+
+    fn of_provider(provider: &Provider) -> Self {
+        let namespace = provider.namespace().unwrap_or_default();
+        let in_namespace = |name: &String| Name::new(&namespace, name);
+        let spec = &provider.spec;
+        let service = spec.endpoint.as_ref().and_then(|endpoint| endpoint.service.as_ref());
+        Self {
+            config_maps: spec.tls.iter().map(|tls| in_namespace(&tls.ca_config_map_ref.name)).collect(),
+            services: service.iter().map(|service| in_namespace(&service.name)).collect(),
+            secrets: if spec.credentials.is_empty() { BTreeSet::new() } else { BTreeSet::from([namespace]) },
+        }
     }
 }
 
@@ -65,7 +80,8 @@ fn key_namespaces(route: &LLMRoute, namespaces: &[Namespace], platform: &str) ->
     }
 }
 
-fn api_server() -> Name {
+/// The API server's own Service.
+pub(crate) fn api_server() -> Name {
     Name::new("default", "kubernetes")
 }
 

@@ -1,6 +1,6 @@
 //! Watches that come and go with what objects name: one ConfigMap, the endpoints of one Service.
 //!
-//! Nothing is watched that nobody names.
+//! Nothing is watched that nobody names, and what was never listed is not taken for empty.
 
 use super::cache::{Cache, Seen};
 use super::follow::{Watched, follow};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use weir_snapshot::Name;
 
-/// How long a first list may hold up everything; one that fails is then as good as empty.
+/// How long a first list may hold up everything.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A task that ends with its owner.
@@ -32,6 +32,14 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What the watches hold.
+pub(crate) struct Reading<K> {
+    /// The objects of those that were listed.
+    pub(crate) objects: Vec<Arc<K>>,
+    /// Names of which nothing is known yet.
+    pub(crate) unknown: BTreeSet<Name>,
 }
 
 /// Watches by the name that objects gave.
@@ -57,8 +65,8 @@ where
         Self { client, select, tell, metrics, watches: BTreeMap::new() }
     }
 
-    /// Watches these and no others; gives what they hold, or nothing while a new one is being listed.
-    pub(crate) fn read(&mut self, names: &BTreeSet<Name>, now: Instant) -> Option<Vec<Arc<K>>> {
+    /// Watches these and no others; nothing while a new one is being listed.
+    pub(crate) fn read(&mut self, names: &BTreeSet<Name>, now: Instant) -> Option<Reading<K>> {
         self.watches.retain(|name, _| names.contains(name));
         for name in names {
             if !self.watches.contains_key(name) {
@@ -66,15 +74,15 @@ where
                 self.watches.insert(name.clone(), watch);
             }
         }
-        let mut all = Vec::new();
-        for (cache, since, _) in self.watches.values() {
+        let mut reading = Reading { objects: Vec::new(), unknown: BTreeSet::new() };
+        for (name, (cache, since, _)) in &self.watches {
             match cache.all() {
-                Some(objects) => all.extend(objects),
+                Some(objects) => reading.objects.extend(objects),
                 None if now < *since + GRACE => return None,
-                None => {}
+                None => drop(reading.unknown.insert(name.clone())),
             }
         }
-        Some(all)
+        Some(reading)
     }
 
     fn start(&self, name: &Name, now: Instant) -> (Arc<Cache<K>>, Instant, Task) {
