@@ -1,8 +1,9 @@
-//! An API server that answers by halves takes nothing from the pods and makes nothing untrue be told.
+//! An API server that answers by halves and a leader that was asleep take nothing from the pods and tell nothing untrue.
 
 use serde_json::{Value, json};
 use weir_tests::fleet::{Fleet, TEAM, until_status};
 use weir_tests::front::Break;
+use weir_tests::kubectl;
 use weir_tests::manifests::{aliased_route, open_route, provider};
 use weir_tests::provider::Provider;
 use weir_tests::tls::Authority;
@@ -181,4 +182,45 @@ async fn f41_endpoints_and_ca_bundles_that_cannot_be_listed_are_not_taken_for_mi
         fleet.apply(&[aliased_route(TEAM, &format!("{resource}-2"), "signed", MODEL)]);
         fleet.wait_ready(&format!("llmroute/{resource}-2"), TEAM);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f43_a_leader_that_slept_through_its_lease_writes_no_status_any_more() {
+    let upstream = Provider::start().await;
+    let fleet = Fleet::start_behind_front(PAGE).await;
+    let aliased = |alias: &str| {
+        let mut route = open_route(TEAM, "chat", MODEL, &["upstream"]);
+        route["spec"]["models"][0]["aliases"] = json!([alias]);
+        route
+    };
+    fleet.apply(&[provider(TEAM, "upstream", &upstream.url(), MODEL), aliased("one")]);
+    fleet.wait_ready("llmroute/chat", TEAM);
+    let first = fleet.leader().await;
+    let sleeper = &fleet.operators[first];
+
+    // It falls asleep with a write of status on its way.
+    let mut late = fleet.front().hold_next_status();
+    fleet.apply(&[aliased("two")]);
+    late.caught().await;
+    let writes = sleeper.admin().metric("weir_operator_status_writes_total").await;
+    sleeper.process.signal("STOP");
+    wait::until_true("the other one leads", || async { fleet.leader().await != first }).await;
+    fleet.apply(&[aliased("three")]);
+    fleet.wait_ready("llmroute/chat", TEAM);
+    let told = fleet.stored("llmroute/chat", TEAM);
+    assert_eq!(late.release().await, 409, "the API server refuses what is out of date");
+    assert_eq!(fleet.stored("llmroute/chat", TEAM), told);
+
+    sleeper.process.signal("CONT");
+    wait::until_true("it knows that it slept", || async {
+        sleeper.admin().metric("weir_operator_leader").await == 0.0
+    })
+    .await;
+    fleet.apply(&[aliased_route(TEAM, "later", "upstream", MODEL)]);
+    fleet.wait_ready("llmroute/later", TEAM);
+    until_status(&fleet.clients(), "three", 200).await;
+    assert_eq!(sleeper.admin().metric("weir_operator_status_writes_total").await, writes);
+    assert_eq!(fleet.stored("llmroute/chat", TEAM), told, "no status came and went");
+    kubectl::run(&fleet.api, &["delete", "llmroute/later", "-n", TEAM], "").expect("it is deleted");
+    until_status(&fleet.clients(), "later", 404).await;
 }
