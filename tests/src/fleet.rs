@@ -72,8 +72,17 @@ impl Fleet {
         self
     }
 
+    /// The same, where providers may be in these ranges besides public ones.
+    pub async fn start_with_upstreams(cidrs: &[&str]) -> Self {
+        Self::install_with_upstreams(cidrs).await.run().await
+    }
+
     /// Installs both charts and starts nothing.
     pub async fn install() -> Self {
+        Self::install_with_upstreams(&["127.0.0.0/8"]).await
+    }
+
+    async fn install_with_upstreams(cidrs: &[&str]) -> Self {
         let api = ApiServer::start().await;
         for namespace in [NAMESPACE, TEAM, OTHER_TEAM] {
             api.namespace(namespace).await;
@@ -85,7 +94,7 @@ impl Fleet {
             "image": {"repository": "registry.example/weir"},
             "secretNamespaces": [TEAM, OTHER_TEAM],
             "allowPlaintextNamespaces": [TEAM, OTHER_TEAM],
-            "allowUpstreamCIDRs": ["127.0.0.0/8"],
+            "allowUpstreamCIDRs": cidrs,
         });
         let release = helm::render("weir", &values).expect("the chart renders");
         kubectl::apply_objects(&api, &release);

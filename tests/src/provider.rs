@@ -14,7 +14,7 @@ pub use record::{Gone, Record};
 pub use script::{Script, Signal, Step, Usage, chunk};
 pub use state::Accept;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -37,16 +37,21 @@ pub struct Provider {
 impl Provider {
     /// Listens in plain text, HTTP/1.1 and HTTP/2, and answers `Hello` until told otherwise.
     pub async fn start() -> Self {
-        Self::listen(None).await
+        Self::start_at(IpAddr::from([127, 0, 0, 1])).await
+    }
+
+    /// The same at an address other than 127.0.0.1.
+    pub async fn start_at(address: IpAddr) -> Self {
+        Self::listen(address, None).await
     }
 
     /// Listens with a certificate of `authority` for `names`.
     pub async fn start_tls(authority: &Authority, names: &[&str]) -> Self {
-        Self::listen(Some(authority.acceptor(names, &[b"h2", b"http/1.1"]))).await
+        Self::listen(IpAddr::from([127, 0, 0, 1]), Some(authority.acceptor(names, &[b"h2", b"http/1.1"]))).await
     }
 
-    async fn listen(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    async fn listen(address: IpAddr, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(State::new(Script::chat("Hello", Usage::of(7, 3))));
         let (stop, stopped) = watch::channel(false);

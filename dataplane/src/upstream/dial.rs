@@ -97,3 +97,28 @@ impl Network {
         sender.map_err(|e| failed(&e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::origin::Trust;
+    use super::*;
+    use weir_snapshot::Upstream;
+
+    #[tokio::test]
+    async fn a_name_is_judged_at_every_dial_by_what_it_resolves_to_f65() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}/v1", listener.local_addr().unwrap().port());
+        let network = Network::of_url(&url, (Upstream::Url(url.clone()), None), &Trust::default()).unwrap();
+        let refused = network.connect(&Settings::default(), 0).await.err().unwrap();
+        assert_eq!(refused.kind, FailureKind::Forbidden);
+        assert!(refused.message.contains("--allow-upstream-cidr"), "{}", refused.message);
+        let loopback = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+        let open = Settings { allow_upstream_cidrs: loopback, ..Settings::default() };
+        let (dialled, accepted) = tokio::join!(network.connect(&open, 0), listener.accept());
+        assert!(dialled.is_ok() && accepted.is_ok(), "nothing but the rules was in the way");
+        assert!(network.connect(&Settings::default(), 0).await.is_err(), "no earlier verdict is remembered");
+        // Waiting connections come first: there is none of a refused dial.
+        let last = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert_eq!(listener.accept().await.unwrap().1, last.local_addr().unwrap());
+    }
+}

@@ -93,7 +93,7 @@ impl Origin {
 }
 
 impl Network {
-    fn of_url(url: &str, definition: Definition, trust: &Trust) -> Result<Self, String> {
+    pub(super) fn of_url(url: &str, definition: Definition, trust: &Trust) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the endpoint's URL cannot be read: {e}"))?;
         let authority = uri.authority().ok_or("the endpoint's URL has no host")?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
