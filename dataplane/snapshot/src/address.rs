@@ -49,14 +49,14 @@ impl Settings {
     }
 }
 
-/// An IPv4 address that is written as IPv6 (mapped, or NAT64) is judged as what it is.
+/// An IPv4 address within an IPv6 one (mapped, compatible, NAT64, 6to4) is judged as what it is.
 fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
-    if let Some(v4) = v6.to_ipv4_mapped() {
-        return v4.into();
-    }
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into(),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into()
+        }
         _ => address,
     }
 }
@@ -72,7 +72,11 @@ fn is_internal(address: IpAddr) -> bool {
                 || (a, b, c) == (192, 0, 0)
                 || a >= 240
         }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            // Besides: site-local, and NAT64 with the network's own prefixes.
+            v6.is_loopback() || v6.is_unique_local() || a & 0xffc0 == 0xfec0 || [a, b, c] == [0x64, 0xff9b, 1]
+        }
     }
 }
 
@@ -106,6 +110,10 @@ mod tests {
             "::ffff:127.0.0.1",
             "64:ff9b::a00:1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "::127.0.0.1",
+            "2002:7f00:1::1",
+            "fec0::1",
             "169.254.169.254",
             "fe80::1",
             "0.0.0.0",
@@ -125,6 +133,8 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
             "fd00:ec2::254",
             "10.0.0.1",
             "::ffff:10.0.0.1",
