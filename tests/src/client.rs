@@ -70,6 +70,11 @@ impl Client {
         this
     }
 
+    /// Whom it asks.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A chat of one short message, answered whole.
     pub async fn chat(&self, model: &str) -> Reply {
         self.post("/v1/chat/completions", &chat(model)).await
