@@ -36,7 +36,8 @@ impl Gateway {
 
     /// Replaces the whole config. What cannot be used is named, and keeps its last good version.
     pub fn apply(&self, snapshot: Snapshot) -> Vec<Rejection> {
-        self.apply_resources(snapshot.resources.into_iter().map(|(id, resource)| (id, Arc::new(resource))).collect())
+        let resources = snapshot.resources.into_iter().map(|(id, sealed)| (id, Arc::clone(&sealed.resource)));
+        self.apply_resources(resources.collect())
     }
 
     /// The same for shared resources.

@@ -75,7 +75,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         (ResourceId::new(Kind::Route, "a", "r"), Resource::Route(route)),
         (ResourceId::new(Kind::Access, "a", "r"), Resource::Access(Access { anonymous: true, ..Access::default() })),
     ];
-    Snapshot { resources: resources.into_iter().collect() }
+    resources.into_iter().collect()
 }
 
 fn mock() -> Mock {

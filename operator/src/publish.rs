@@ -12,7 +12,7 @@ mod session;
 
 #[cfg(test)]
 pub(crate) use delta::Holdings;
-pub(crate) use delta::{Desired, Kept};
+pub(crate) use delta::{Desired, Difference, Kept};
 pub(crate) use pods::{PodState, Pods};
 pub(crate) use server::{Listener, serve};
 pub(crate) use session::Shared;

@@ -7,12 +7,12 @@ use crate::publish::{Desired, Kept};
 use crate::source::cluster::{Cluster, Names, View, api_server};
 use crate::telemetry::Metrics;
 use kube::ResourceExt as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use weir_compile::{Compiled, ObjectId, ObjectKind, Objects};
-use weir_snapshot::{Digest, Kind, Name, ResourceId};
+use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects};
+use weir_snapshot::{Kind, Name, ResourceId};
 
 /// The first change is compiled at once; further ones come together for that long, or for as long as it took.
 const GATHER: Duration = Duration::from_millis(5);
@@ -27,6 +27,7 @@ pub(crate) struct Reconcile {
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) desired: watch::Sender<Option<Arc<Desired>>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) compiler: Compiler,
 }
 
 impl Reconcile {
@@ -42,6 +43,7 @@ impl Reconcile {
             let complete = if leads { self.once(started).await } else { self.cluster.view(started).is_some() };
             if led && !leads {
                 self.desired.send_replace(None);
+                self.compiler = Compiler::default();
             }
             let gather = if leads { GATHER.max(started.elapsed()) } else { STAND_BY };
             let _ = tokio::time::timeout(gather, self.leadership.wait_for(|now| now.leads() != leads)).await;
@@ -58,17 +60,22 @@ impl Reconcile {
     }
 
     /// Compiles and publishes; false while something is not listed yet.
-    async fn once(&self, now: Instant) -> bool {
+    async fn once(&mut self, now: Instant) -> bool {
         let Some(View { objects, unknown }) = self.cluster.view(now) else { return false };
         let timer = self.metrics.compile_seconds.start_timer();
+        let mut compiler = std::mem::take(&mut self.compiler);
         let next = tokio::task::spawn_blocking(move || {
             let (kept, undecided) = undecided(&objects, unknown);
-            desired(weir_compile::compile(&objects), kept, undecided)
+            let Compiled { snapshot, verdicts, refused_keys } = compiler.compile(&objects);
+            (compiler, Desired { revision: 0, snapshot, verdicts, refused_keys, kept, undecided })
         });
         let next = next.await;
         timer.observe_duration();
         match next {
-            Ok(next) => self.publish(next),
+            Ok((compiler, next)) => {
+                self.compiler = compiler;
+                self.publish(next);
+            }
             Err(error) => {
                 self.metrics.failed("compile");
                 tracing::error!(%error, "the objects cannot be compiled; pods keep what they have");
@@ -80,7 +87,7 @@ impl Reconcile {
     fn publish(&self, mut next: Desired) {
         self.desired.send_if_modified(|before| {
             next.revision = match before {
-                Some(before) if before.digests == next.digests && before.kept == next.kept => before.revision,
+                Some(before) if before.snapshot == next.snapshot && before.kept == next.kept => before.revision,
                 Some(before) => before.revision + 1,
                 None => 1,
             };
@@ -92,29 +99,12 @@ impl Reconcile {
             });
             if !same {
                 self.metrics.revision.set(i64::try_from(next.revision).unwrap_or(i64::MAX));
-                self.metrics.resources.set(i64::try_from(next.digests.len()).unwrap_or(i64::MAX));
+                self.metrics.resources.set(i64::try_from(next.snapshot.resources.len()).unwrap_or(i64::MAX));
                 *before = Some(Arc::new(std::mem::take(&mut next)));
             }
             !same
         });
     }
-}
-
-/// Adds the digests.
-fn desired(compiled: Compiled, kept: Kept, undecided: BTreeSet<ObjectId>) -> Desired {
-    let Compiled { mut snapshot, verdicts, refused_keys } = compiled;
-    let mut digests = BTreeMap::new();
-    snapshot.resources.retain(|id, resource| match resource.body() {
-        Ok(body) => {
-            digests.insert(id.clone(), Digest::of(&body));
-            true
-        }
-        Err(error) => {
-            tracing::error!(resource = %id, %error, "a resource cannot be written as JSON and is left out");
-            false
-        }
-    });
-    Desired { revision: 0, snapshot, digests, verdicts, refused_keys, kept, undecided }
 }
 
 /// What depends on objects of which nothing is known yet: the resources that pods keep, and the objects whose
@@ -130,7 +120,7 @@ fn undecided(objects: &Objects, unknown: Names) -> (Kept, BTreeSet<ObjectId>) {
         .filter(|provider| unknown.touch(provider))
         .map(|provider| Name::new(provider.namespace().unwrap_or_default(), provider.name_any()))
         .collect();
-    for route in &objects.routes {
+    for route in objects.routes.iter().filter(|_| !unknown.is_empty()) {
         let own = Name::new(route.namespace().unwrap_or_default(), route.name_any());
         let named = |target: &weir_crds::Target| {
             let namespace = target.provider_ref.namespace.as_ref().unwrap_or(&own.namespace);
@@ -155,15 +145,17 @@ mod tests {
 
     fn objects() -> Objects {
         let provider = |name: &str, spec: serde_json::Value| {
-            serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
+            serde_json::from_value::<weir_crds::Provider>(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
                 "metadata": {"name": name, "namespace": "a"}, "spec": spec}))
+            .map(Arc::new)
             .unwrap()
         };
         let route = |name: &str, provider: &str| {
-            serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
+            serde_json::from_value::<weir_crds::LLMRoute>(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
                 "metadata": {"name": name, "namespace": "b"},
                 "spec": {"models": [{"name": "m"}], "rules": [
                     {"targets": [{"name": "t", "providerRef": {"name": provider, "namespace": "a"}}]}]}}))
+            .map(Arc::new)
             .unwrap()
         };
         Objects {

@@ -155,6 +155,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         leadership: leadership.clone(),
         desired: publish.clone(),
         metrics: Arc::clone(&metrics),
+        compiler: weir_compile::Compiler::default(),
     };
     parts.add("reconciler", reconcile.run(stopped.clone()));
     let reporter = Reporter { client, cluster, pods, desired, leadership, events, metrics };

@@ -20,7 +20,7 @@ pub use name::Name;
 pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
 };
-pub use resource::{Digest, Kind, Resource, ResourceId, Snapshot};
+pub use resource::{Digest, Kind, Resource, ResourceId, Sealed, Snapshot};
 pub use route::{Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
 pub use secret::Secret;
 

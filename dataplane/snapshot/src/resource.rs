@@ -4,6 +4,7 @@ use crate::{Access, ApiKey, Consent, Credential, Issuer, Name, Namespace, Provid
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// What a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,9 +185,40 @@ impl Digest {
     }
 }
 
+/// A resource with the digest of its body.
+pub struct Sealed {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// Digest of its body.
+    pub digest: Digest,
+}
+
+impl Sealed {
+    /// Seals a resource. One that cannot be written gets an empty body, which every pod refuses by name.
+    pub fn new(resource: Resource) -> Self {
+        let digest = Digest::of(&resource.body().unwrap_or_default());
+        Self { resource: Arc::new(resource), digest }
+    }
+}
+
+impl PartialEq for Sealed {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Sealed {}
+
 /// Everything that a pod serves from: one immutable whole.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The resources by id.
-    pub resources: BTreeMap<ResourceId, Resource>,
+    pub resources: BTreeMap<ResourceId, Arc<Sealed>>,
+}
+
+impl FromIterator<(ResourceId, Resource)> for Snapshot {
+    fn from_iter<T: IntoIterator<Item = (ResourceId, Resource)>>(resources: T) -> Self {
+        let seal = |(id, resource)| (id, Arc::new(Sealed::new(resource)));
+        Self { resources: resources.into_iter().map(seal).collect() }
+    }
 }

@@ -102,13 +102,14 @@ impl Network {
 mod tests {
     use super::super::origin::Trust;
     use super::*;
-    use weir_snapshot::Upstream;
+    use weir_snapshot::{ProviderType, Upstream};
 
     #[tokio::test]
     async fn a_name_is_judged_at_every_dial_by_what_it_resolves_to_f65() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/v1", listener.local_addr().unwrap().port());
-        let network = Network::of_url(&url, (Upstream::Url(url.clone()), None), &Trust::default()).unwrap();
+        let network =
+            Network::of_url(&url, (ProviderType::OpenAI, Upstream::Url(url.clone()), None), &Trust::default()).unwrap();
         let refused = network.connect(&Settings::default(), 0).await.err().unwrap();
         assert_eq!(refused.kind, FailureKind::Forbidden);
         assert!(refused.message.contains("--allow-upstream-cidr"), "{}", refused.message);

@@ -12,7 +12,7 @@ use weir_snapshot::{Access, AccountRef, Name};
 const API_KEYS: &str = "spec.access.apiKeys";
 
 /// The access of a route; without any said, for the ServiceAccounts and keys of its own namespace.
-pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index<'_>, findings: &mut Findings) -> Access {
+pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index, findings: &mut Findings) -> Access {
     let own = &name.namespace;
     let Some(spec) = &spec.access else {
         return Access {
@@ -32,7 +32,7 @@ pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index<'_>, finding
     access
 }
 
-fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index<'_>, findings: &mut Findings) -> Vec<AccountRef> {
+fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index, findings: &mut Findings) -> Vec<AccountRef> {
     let mut accounts = BTreeSet::new();
     for (at, account) in spec.iter().enumerate() {
         match reference::callers(index, own, &account.namespace) {
@@ -51,7 +51,7 @@ fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index<'_>, findings: 
         .collect()
 }
 
-fn admit_keys(spec: &ApiKeys, own: &str, index: &Index<'_>, access: &mut Access, findings: &mut Findings) {
+fn admit_keys(spec: &ApiKeys, own: &str, index: &Index, access: &mut Access, findings: &mut Findings) {
     let namespaces: Vec<&str> = match &spec.namespaces {
         None => vec![own],
         Some(_) if own != index.objects.settings.platform_namespace => {
@@ -72,7 +72,7 @@ fn admit_keys(spec: &ApiKeys, own: &str, index: &Index<'_>, access: &mut Access,
             Some(selector) => {
                 let of_namespace = index.keys.iter().filter(|(secret, _)| secret.namespace == namespace);
                 let selected = of_namespace.filter(|(_, key)| selector.matches(&key.labels));
-                let ids: BTreeSet<_> = selected.map(|(_, key)| key.data.id.clone()).collect();
+                let ids: BTreeSet<_> = selected.map(|(_, key)| key.id.clone()).collect();
                 if !ids.is_empty() {
                     access.api_keys.insert(namespace.to_owned(), ids.into_iter().collect());
                 }

@@ -6,8 +6,9 @@ use crate::age::created_at;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_snapshot::api_key::{self, Presented};
-use weir_snapshot::{ApiKey, Name};
+use weir_snapshot::{ApiKey, Name, Resource, Sealed};
 
 /// Type of such a Secret, and the label that holds the key's id.
 const MARK: &str = "weir.dev/api-key";
@@ -15,13 +16,15 @@ const STORED_PREFIX: &str = "v1$";
 
 /// A key that can be used.
 pub(crate) struct Key {
-    pub(crate) data: ApiKey,
+    pub(crate) id: String,
+    /// What pods get of it.
+    pub(crate) sealed: Arc<Sealed>,
     /// Labels of its Secret, which routes select by.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Reads all keys. Of two with the same id the older stays, so that nobody takes over a key by its id.
-pub(crate) fn read(secrets: &BTreeMap<Name, &Secret>) -> (BTreeMap<Name, Key>, BTreeMap<Name, String>) {
+pub(crate) fn read(secrets: &BTreeMap<Name, Arc<Secret>>) -> (BTreeMap<Name, Key>, BTreeMap<Name, String>) {
     let (mut keys, mut refused) = (BTreeMap::new(), BTreeMap::new());
     let mut oldest_first: Vec<_> = secrets.iter().filter(|(_, secret)| is_key(secret)).collect();
     oldest_first.sort_by_key(|(name, secret)| (created_at(&secret.metadata), *name));
@@ -32,9 +35,11 @@ pub(crate) fn read(secrets: &BTreeMap<Name, &Secret>) -> (BTreeMap<Name, Key>, B
                 refused.insert(name.clone(), "another, older Secret has this key id; mint a new key".into());
             }
             Ok(data) => {
-                taken.insert(data.id.clone(), name.clone());
+                let id = data.id.clone();
+                taken.insert(id.clone(), name.clone());
                 let labels = secret.metadata.labels.clone().unwrap_or_default();
-                keys.insert(name.clone(), Key { data, labels });
+                let sealed = Arc::new(Sealed::new(Resource::ApiKey(data)));
+                keys.insert(name.clone(), Key { id, sealed, labels });
             }
             Err(why) => {
                 refused.insert(name.clone(), why);

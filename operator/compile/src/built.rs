@@ -4,7 +4,7 @@ use crate::verdict::Verdict;
 use weir_snapshot::{Consent, Provider, Secret};
 
 /// A Provider, compiled.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(crate) struct Built {
     /// What pods get of it; absent where it cannot be used.
     pub(crate) data: Option<Provider>,

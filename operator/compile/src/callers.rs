@@ -4,45 +4,99 @@
 
 use crate::index::Index;
 use std::collections::{BTreeMap, BTreeSet};
-use weir_snapshot::{Access, Kind, Name, Namespace, Resource, ResourceId, ServiceAccount};
+use std::sync::Arc;
+use weir_snapshot::{Access, Kind, Name, Namespace, Resource, ResourceId, Sealed, ServiceAccount};
 
-/// Adds what the accesses admit to the resources.
-pub(crate) fn emit<'a>(
-    accesses: impl Iterator<Item = &'a Access>,
-    index: &Index<'_>,
-    resources: &mut BTreeMap<ResourceId, Resource>,
-) {
-    let (mut accounts, mut keys) = (BTreeSet::new(), BTreeMap::new());
-    for Access { anonymous: _, service_accounts, api_key_namespaces, api_keys } in accesses {
-        for account in service_accounts {
-            accounts.extend(index.accounts.keys().filter(|name| {
-                name.namespace == account.namespace && (account.name == "*" || account.name == name.name)
-            }));
+/// Whom routes admit, and what pods are told of them.
+#[derive(Default)]
+pub(crate) struct Callers {
+    admitted: Admitted,
+    resources: Vec<(ResourceId, Arc<Sealed>)>,
+}
+
+/// Whom all routes together admit.
+#[derive(Default, PartialEq)]
+struct Admitted {
+    /// Names of ServiceAccounts by namespace; `*` = all of it.
+    accounts: BTreeMap<String, BTreeSet<String>>,
+    /// Namespaces whose API keys are admitted.
+    key_namespaces: BTreeSet<String>,
+    /// Ids of API keys by namespace.
+    keys: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Callers {
+    /// Takes what the routes admit, of an index that may be another than the last time.
+    pub(crate) fn admit<'a>(&mut self, accesses: impl Iterator<Item = &'a Access>, index: &Index, anew: bool) {
+        let admitted = Admitted::by(accesses);
+        if anew || admitted != self.admitted {
+            self.resources = admitted.resources(index);
+            self.admitted = admitted;
         }
-        keys.extend(index.keys.iter().filter(|(name, key)| {
-            api_key_namespaces.contains(&name.namespace)
-                || api_keys.get(&name.namespace).is_some_and(|ids| ids.contains(&key.data.id))
-        }));
     }
-    let mut namespaces = BTreeSet::new();
-    for name in accounts {
-        if let Some(uid) = index.accounts.get(name).and_then(|account| account.metadata.uid.clone()) {
-            put(resources, Kind::ServiceAccount, name, Resource::ServiceAccount(ServiceAccount { uid }));
-            namespaces.insert(name.namespace.as_str());
-        }
-    }
-    for (name, key) in keys {
-        put(resources, Kind::ApiKey, name, Resource::ApiKey(key.data.clone()));
-        namespaces.insert(name.namespace.as_str());
-    }
-    for namespace in namespaces {
-        let labels = index.namespaces.get(namespace).and_then(|held| held.metadata.labels.as_ref());
-        let team = labels.and_then(|labels| labels.get("weir.dev/team")).cloned();
-        let data = Namespace { accept_routes_from: index.accepted_by(namespace), team };
-        put(resources, Kind::Namespace, &Name::new("", namespace), Resource::Namespace(data));
+
+    /// What pods are told.
+    pub(crate) fn resources(&self) -> &[(ResourceId, Arc<Sealed>)] {
+        &self.resources
     }
 }
 
-fn put(resources: &mut BTreeMap<ResourceId, Resource>, kind: Kind, name: &Name, resource: Resource) {
-    resources.insert(ResourceId { kind, name: name.clone() }, resource);
+impl Admitted {
+    fn by<'a>(accesses: impl Iterator<Item = &'a Access>) -> Self {
+        let mut all = Self::default();
+        for Access { anonymous: _, service_accounts, api_key_namespaces, api_keys } in accesses {
+            for account in service_accounts {
+                add(&mut all.accounts, &account.namespace, &account.name);
+            }
+            for namespace in api_key_namespaces {
+                if !all.key_namespaces.contains(namespace) {
+                    all.key_namespaces.insert(namespace.clone());
+                }
+            }
+            for (namespace, ids) in api_keys {
+                ids.iter().for_each(|id| add(&mut all.keys, namespace, id));
+            }
+        }
+        all
+    }
+
+    fn resources(&self, index: &Index) -> Vec<(ResourceId, Arc<Sealed>)> {
+        let Self { accounts, key_namespaces, keys } = self;
+        let mut resources = Vec::new();
+        let mut namespaces = BTreeSet::new();
+        let has_account = |name: &Name| {
+            accounts.get(&name.namespace).is_some_and(|names| names.contains("*") || names.contains(&name.name))
+        };
+        for (name, account) in index.accounts.iter().filter(|(name, _)| has_account(name)) {
+            if let Some(uid) = account.metadata.uid.clone() {
+                let sealed = Arc::new(Sealed::new(Resource::ServiceAccount(ServiceAccount { uid })));
+                resources.push((ResourceId { kind: Kind::ServiceAccount, name: name.clone() }, sealed));
+                namespaces.insert(name.namespace.as_str());
+            }
+        }
+        for (name, key) in &index.keys {
+            let by_id = || keys.get(&name.namespace).is_some_and(|ids| ids.contains(&key.id));
+            if key_namespaces.contains(&name.namespace) || by_id() {
+                resources.push((ResourceId { kind: Kind::ApiKey, name: name.clone() }, Arc::clone(&key.sealed)));
+                namespaces.insert(name.namespace.as_str());
+            }
+        }
+        for namespace in namespaces {
+            let labels = index.namespaces.get(namespace).and_then(|held| held.metadata.labels.as_ref());
+            let team = labels.and_then(|labels| labels.get("weir.dev/team")).cloned();
+            let data = Namespace { accept_routes_from: index.accepted_by(namespace), team };
+            let sealed = Arc::new(Sealed::new(Resource::Namespace(data)));
+            resources.push((ResourceId::new(Kind::Namespace, "", namespace), sealed));
+        }
+        resources
+    }
+}
+
+/// Most routes of a namespace admit the same, so that hardly anything is copied.
+fn add(to: &mut BTreeMap<String, BTreeSet<String>>, namespace: &str, name: &str) {
+    match to.get_mut(namespace) {
+        Some(held) if held.contains(name) => {}
+        Some(held) => drop(held.insert(name.to_owned())),
+        None => drop(to.insert(namespace.to_owned(), BTreeSet::from([name.to_owned()]))),
+    }
 }

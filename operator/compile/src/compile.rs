@@ -1,93 +1,209 @@
 //! All objects to one snapshot and their verdicts: Providers first, then the routes that target them.
 //!
-//! Secrets go into the snapshot only for what a good route uses.
+//! What was made of an object is kept as long as all that it was made from is the same; the outcome is always
+//! that of compiling the whole. Secrets go into the snapshot only for what a good route uses.
 
 use crate::built::Built;
+use crate::callers::Callers;
+use crate::conflict;
 use crate::index::{self, Index};
 use crate::objects::{Objects, Undecodable};
 use crate::provider;
 use crate::route::{self, BuiltRoute};
 use crate::verdict::{Compiled, Condition, ObjectId, ObjectKind, Verdict};
-use crate::{callers, conflict};
 use std::collections::BTreeMap;
-use weir_crds::LLMRoute;
-use weir_snapshot::{Consent, Credential, Kind, Name, Resource, ResourceId, Snapshot};
+use std::sync::Arc;
+use weir_crds::{LLMRoute, Provider};
+use weir_snapshot::{Access, Consent, Credential, Kind, Name, Resource, ResourceId, Sealed};
 
 /// Compiles the objects. Every object of our kinds has a verdict, and equal objects in any order give equal bytes.
 pub fn compile(objects: &Objects) -> Compiled {
-    let (index, refused_keys) = Index::of(objects);
-    let mut providers = providers(&index);
-    let routes: BTreeMap<Name, &LLMRoute> = objects.routes.iter().map(|r| (index::name(&r.metadata), r)).collect();
-    let mut conflicts = conflict::conditions(&routes);
-    let mut built: BTreeMap<Name, BuiltRoute> = routes
-        .iter()
-        .map(|(name, object)| (name.clone(), route::build(object, conflicts.remove(name), &providers, &index)))
-        .collect();
-    for provider in built.values().flat_map(BuiltRoute::providers) {
-        if let Some(provider) = providers.get_mut(provider) {
-            provider.verdict.routes += 1;
+    Compiler::default().compile(objects)
+}
+
+/// Compiles again and again what changes a little in between.
+#[derive(Default)]
+pub struct Compiler {
+    index: Index,
+    providers: BTreeMap<Name, KeptProvider>,
+    routes: BTreeMap<Name, KeptRoute>,
+    callers: Callers,
+}
+
+type Resources = Vec<(ResourceId, Arc<Sealed>)>;
+
+/// What was made of a Provider, and from what.
+struct KeptProvider {
+    /// Absent where it cannot be read.
+    object: Option<Arc<Provider>>,
+    built: Arc<Built>,
+    resources: Resources,
+}
+
+/// What was made of a route, and from what.
+struct KeptRoute {
+    object: Arc<LLMRoute>,
+    conflict: Option<Condition>,
+    /// The Providers that it names, as they were.
+    named: Vec<(Name, Option<Arc<Built>>)>,
+    /// Those of its good targets.
+    targeted: Vec<Name>,
+    access: Access,
+    resources: Resources,
+    verdict: Arc<Verdict>,
+}
+
+impl Compiler {
+    /// The same as [`compile`], in a time that depends on what changed since the last call.
+    pub fn compile(&mut self, objects: &Objects) -> Compiled {
+        let anew = !self.index.objects.has_surroundings_of(objects);
+        if anew {
+            self.index = Index::of(objects);
+        }
+        self.build_providers(objects, anew);
+        self.build_routes(objects, anew);
+        self.callers.admit(self.routes.values().map(|route| &route.access), &self.index, anew);
+        let mut targeted: BTreeMap<&Name, usize> = BTreeMap::new();
+        for provider in self.routes.values().flat_map(|route| &route.targeted) {
+            *targeted.entry(provider).or_default() += 1;
+        }
+        let (mut resources, mut verdicts) = (cluster(objects), BTreeMap::new());
+        resources.extend_from_slice(self.callers.resources());
+        for (name, kept) in &self.providers {
+            let routes = targeted.get(name).copied().unwrap_or_default();
+            let used = kept.resources.iter().filter(|(id, _)| routes > 0 || id.kind != Kind::Credential);
+            let used: Resources = used.cloned().collect();
+            let ids = used.iter().map(|(id, _)| id.clone()).collect();
+            let verdict = Verdict { resources: ids, routes, ..kept.built.verdict.clone() };
+            verdicts.insert(ObjectId { kind: ObjectKind::Provider, name: name.clone() }, Arc::new(verdict));
+            resources.extend(used);
+        }
+        for (name, kept) in &self.routes {
+            let id = ObjectId { kind: ObjectKind::LLMRoute, name: name.clone() };
+            verdicts.insert(id, Arc::clone(&kept.verdict));
+            resources.extend_from_slice(&kept.resources);
+        }
+        for held in &objects.undecodable {
+            verdicts.insert(held.id.clone(), Arc::new(undecodable(held)));
+        }
+        let mut compiled = Compiled { verdicts, refused_keys: self.index.refused_keys.clone(), ..Compiled::default() };
+        compiled.snapshot.resources = resources.into_iter().collect();
+        compiled
+    }
+
+    /// Every Provider; one that cannot be read is there too, so that its own routes are told to look at its status.
+    fn build_providers(&mut self, objects: &Objects, anew: bool) {
+        let unread = objects.undecodable.iter().filter(|held| held.id.kind == ObjectKind::Provider);
+        let mut wanted: BTreeMap<Name, Option<&Arc<Provider>>> =
+            unread.map(|held| (held.id.name.clone(), None)).collect();
+        wanted.extend(objects.providers.iter().map(|object| (index::name(&object.metadata), Some(object))));
+        let mut last = std::mem::take(&mut self.providers);
+        for (name, object) in wanted {
+            let mut kept = last.remove(&name);
+            let same = |kept: &KeptProvider| match (&kept.object, object) {
+                (Some(before), Some(object)) => !anew && Arc::ptr_eq(before, object),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if !kept.as_ref().is_some_and(same) {
+                let built = object.map_or_else(|| unreadable(&name), |object| provider::build(object, &self.index));
+                let held = kept.filter(|kept| *kept.built == built);
+                let (built, resources) = held.map_or_else(
+                    || {
+                        let resources = provider_resources(&name, &built);
+                        (Arc::new(built), resources)
+                    },
+                    |kept| (kept.built, kept.resources),
+                );
+                kept = Some(KeptProvider { object: object.cloned(), built, resources });
+            }
+            self.providers.extend(kept.map(|kept| (name, kept)));
         }
     }
-    let mut compiled = Compiled { refused_keys, ..Compiled::default() };
-    let resources = &mut compiled.snapshot.resources;
-    callers::emit(built.values().map(|route| &route.access), &index, resources);
-    for (name, provider) in &mut providers {
-        emit_provider(name, provider, resources);
+
+    fn build_routes(&mut self, objects: &Objects, anew: bool) {
+        let wanted: BTreeMap<Name, &Arc<LLMRoute>> =
+            objects.routes.iter().map(|object| (index::name(&object.metadata), object)).collect();
+        let mut conflicts = conflict::conditions(&wanted);
+        let mut last = std::mem::take(&mut self.routes);
+        for (name, object) in wanted {
+            let conflict = conflicts.remove(&name);
+            let same = |kept: &KeptRoute| {
+                let provider = |name: &Name| self.providers.get(name).map(|held| Arc::as_ptr(&held.built));
+                let as_before =
+                    |(name, built): &(Name, Option<Arc<Built>>)| provider(name) == built.as_ref().map(Arc::as_ptr);
+                Arc::ptr_eq(&kept.object, object) && kept.conflict == conflict && kept.named.iter().all(as_before)
+            };
+            let kept = match last.remove(&name).filter(|kept| !anew && same(kept)) {
+                Some(kept) => kept,
+                None => self.build_route(&name, object, conflict),
+            };
+            self.routes.insert(name, kept);
+        }
     }
-    for (name, route) in &mut built {
-        let BuiltRoute { data, access, verdict } = route;
-        verdict.resources = vec![
-            ResourceId { kind: Kind::Route, name: name.clone() },
-            ResourceId { kind: Kind::Access, name: name.clone() },
-        ];
-        resources.extend(
-            verdict.resources.iter().cloned().zip([Resource::Route(data.clone()), Resource::Access(access.clone())]),
-        );
+
+    fn build_route(&self, name: &Name, object: &Arc<LLMRoute>, conflict: Option<Condition>) -> KeptRoute {
+        let named: BTreeMap<Name, Option<Arc<Built>>> = object
+            .spec
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.targets)
+            .map(|target| {
+                let wanted = &target.provider_ref;
+                let provider = Name::new(wanted.namespace.as_ref().unwrap_or(&name.namespace), &wanted.name);
+                let held = self.providers.get(&provider).map(|held| Arc::clone(&held.built));
+                (provider, held)
+            })
+            .collect();
+        let providers = named.iter().filter_map(|(name, built)| Some((name, &**built.as_ref()?))).collect();
+        let built = route::build(object, conflict.clone(), &providers, &self.index);
+        let targeted = built.providers().into_iter().cloned().collect();
+        let BuiltRoute { data, access, mut verdict } = built;
+        let sealed = |kind, resource| (ResourceId { kind, name: name.clone() }, Arc::new(Sealed::new(resource)));
+        let resources =
+            vec![sealed(Kind::Route, Resource::Route(data)), sealed(Kind::Access, Resource::Access(access.clone()))];
+        verdict.resources = resources.iter().map(|(id, _)| id.clone()).collect();
+        KeptRoute {
+            object: Arc::clone(object),
+            conflict,
+            named: named.into_iter().collect(),
+            targeted,
+            access,
+            resources,
+            verdict: Arc::new(verdict),
+        }
     }
-    emit_cluster(objects, &mut compiled.snapshot);
-    let providers =
-        providers.into_iter().map(|(name, held)| (ObjectId { kind: ObjectKind::Provider, name }, held.verdict));
-    let routes = built.into_iter().map(|(name, held)| (ObjectId { kind: ObjectKind::LLMRoute, name }, held.verdict));
-    compiled.verdicts = providers.chain(routes).collect();
-    let undecodable = objects.undecodable.iter().map(|held| (held.id.clone(), undecodable(held)));
-    compiled.verdicts.extend(undecodable);
-    compiled
 }
 
-/// Every Provider; one that cannot be read is there too, so that its own routes are told to look at its status.
-fn providers(index: &Index<'_>) -> BTreeMap<Name, Built> {
-    let unread = index.objects.undecodable.iter().filter(|held| held.id.kind == ObjectKind::Provider);
-    let unread = unread.map(|held| {
-        let name = held.id.name.clone();
-        let consent = Consent { all: false, namespaces: vec![name.namespace.clone()] };
-        (name, Built { consent, ..Built::default() })
-    });
-    let read = index.objects.providers.iter().map(|p| (index::name(&p.metadata), provider::build(p, index)));
-    unread.chain(read).collect()
+fn unreadable(name: &Name) -> Built {
+    Built { consent: Consent { all: false, namespaces: vec![name.namespace.clone()] }, ..Built::default() }
 }
 
-fn emit_provider(name: &Name, built: &mut Built, resources: &mut BTreeMap<ResourceId, Resource>) {
-    let Built { data, consent, secrets, verdict } = built;
-    let targeted = verdict.routes > 0;
-    let mut put = |kind, part: &str, resource| {
+/// All that pods may get of a Provider.
+fn provider_resources(name: &Name, built: &Built) -> Resources {
+    let Built { data, consent, secrets, verdict: _ } = built;
+    let sealed = |kind, part: &str, resource| {
         let id = ResourceId::new(kind, &name.namespace, format!("{}{part}", name.name));
-        verdict.resources.push(id.clone());
-        resources.insert(id, resource);
+        (id, Arc::new(Sealed::new(resource)))
     };
-    put(Kind::Consent, "", Resource::Consent(consent.clone()));
-    let Some(data) = data else { return };
-    put(Kind::Provider, "", Resource::Provider(data.clone()));
-    for (credential, secret) in secrets.iter().filter(|_| targeted) {
-        put(Kind::Credential, &format!("/{credential}"), Resource::Credential(Credential { secret: secret.clone() }));
-    }
+    let mut resources = vec![sealed(Kind::Consent, "", Resource::Consent(consent.clone()))];
+    let Some(data) = data else { return resources };
+    resources.push(sealed(Kind::Provider, "", Resource::Provider(data.clone())));
+    resources.extend(secrets.iter().map(|(credential, secret)| {
+        let secret = Resource::Credential(Credential { secret: secret.clone() });
+        sealed(Kind::Credential, &format!("/{credential}"), secret)
+    }));
+    resources
 }
 
-fn emit_cluster(objects: &Objects, snapshot: &mut Snapshot) {
-    let settings = Resource::Settings(objects.settings.clone());
-    snapshot.resources.insert(ResourceId::new(Kind::Settings, "", ""), settings);
-    if let Some(issuer) = &objects.issuer {
-        snapshot.resources.insert(ResourceId::new(Kind::Issuer, "", "kubernetes"), Resource::Issuer(issuer.clone()));
-    }
+fn cluster(objects: &Objects) -> Resources {
+    let settings = Sealed::new(Resource::Settings(objects.settings.clone()));
+    let mut resources = vec![(ResourceId::new(Kind::Settings, "", ""), Arc::new(settings))];
+    resources.extend(objects.issuer.as_ref().map(|issuer| {
+        let issuer = Sealed::new(Resource::Issuer(issuer.clone()));
+        (ResourceId::new(Kind::Issuer, "", "kubernetes"), Arc::new(issuer))
+    }));
+    resources
 }
 
 fn undecodable(object: &Undecodable) -> Verdict {

@@ -8,60 +8,65 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_snapshot::Name;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// The objects by name.
-pub(crate) struct Index<'a> {
-    pub(crate) objects: &'a Objects,
-    pub(crate) secrets: BTreeMap<Name, &'a Secret>,
-    pub(crate) config_maps: BTreeMap<Name, &'a ConfigMap>,
-    pub(crate) namespaces: BTreeMap<&'a str, &'a Namespace>,
-    pub(crate) accounts: BTreeMap<Name, &'a ServiceAccount>,
+/// What surrounds Providers and routes, by name.
+#[derive(Default)]
+pub(crate) struct Index {
+    /// All of it, and of Providers and routes none.
+    pub(crate) objects: Objects,
+    pub(crate) secrets: BTreeMap<Name, Arc<Secret>>,
+    pub(crate) config_maps: BTreeMap<Name, Arc<ConfigMap>>,
+    pub(crate) namespaces: BTreeMap<String, Arc<Namespace>>,
+    pub(crate) accounts: BTreeMap<Name, Arc<ServiceAccount>>,
     /// By Service, each in the order of their names.
-    pub(crate) slices: BTreeMap<Name, BTreeMap<&'a str, &'a EndpointSlice>>,
+    pub(crate) slices: BTreeMap<Name, BTreeMap<String, Arc<EndpointSlice>>>,
     /// API keys that can be used, by their Secret.
     pub(crate) keys: BTreeMap<Name, Key>,
+    /// Secrets that are meant as API keys and cannot be used, with the mend.
+    pub(crate) refused_keys: BTreeMap<Name, String>,
 }
 
-impl<'a> Index<'a> {
-    /// Indexes the objects, and says which Secrets are no good as API keys.
-    pub(crate) fn of(objects: &'a Objects) -> (Self, BTreeMap<Name, String>) {
-        let secrets: BTreeMap<_, _> = objects.secrets.iter().map(|s| (name(&s.metadata), s)).collect();
-        let mut slices: BTreeMap<Name, BTreeMap<&str, &EndpointSlice>> = BTreeMap::new();
+impl Index {
+    /// Indexes the objects.
+    pub(crate) fn of(objects: &Objects) -> Self {
+        let objects = Objects { providers: Vec::new(), routes: Vec::new(), undecodable: Vec::new(), ..objects.clone() };
+        let secrets: BTreeMap<_, _> = objects.secrets.iter().map(|s| (name(&s.metadata), Arc::clone(s))).collect();
+        let mut slices: BTreeMap<Name, BTreeMap<String, Arc<EndpointSlice>>> = BTreeMap::new();
         for slice in &objects.endpoint_slices {
             let labels = slice.metadata.labels.as_ref();
             if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
                 let service = Name::new(namespace(&slice.metadata), service);
-                let slice_name = slice.metadata.name.as_deref().unwrap_or_default();
-                slices.entry(service).or_default().insert(slice_name, slice);
+                let slice_name = slice.metadata.name.clone().unwrap_or_default();
+                slices.entry(service).or_default().insert(slice_name, Arc::clone(slice));
             }
         }
-        let (keys, refused) = api_key::read(&secrets);
-        let namespaces = objects.namespaces.iter().map(|n| (n.metadata.name.as_deref().unwrap_or_default(), n));
-        let index = Self {
-            objects,
-            config_maps: objects.config_maps.iter().map(|map| (name(&map.metadata), map)).collect(),
+        let (keys, refused_keys) = api_key::read(&secrets);
+        let namespaces =
+            objects.namespaces.iter().map(|n| (n.metadata.name.clone().unwrap_or_default(), Arc::clone(n)));
+        let accounts = objects.service_accounts.iter().map(|account| (name(&account.metadata), Arc::clone(account)));
+        Self {
+            config_maps: objects.config_maps.iter().map(|map| (name(&map.metadata), Arc::clone(map))).collect(),
             namespaces: namespaces.collect(),
-            accounts: objects.service_accounts.iter().map(|account| (name(&account.metadata), account)).collect(),
+            accounts: accounts.collect(),
             secrets,
             slices,
             keys,
-        };
-        (index, refused)
+            refused_keys,
+            objects,
+        }
     }
 
     /// Namespaces whose labels the selector matches.
-    pub(crate) fn namespaces_matching(&self, selector: &weir_crds::Selector) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn namespaces_matching(&self, selector: &weir_crds::Selector) -> impl Iterator<Item = &str> {
         let none = BTreeMap::new();
-        let matching: Vec<_> = self
-            .namespaces
+        self.namespaces
             .iter()
-            .filter(|(_, namespace)| selector.matches(namespace.metadata.labels.as_ref().unwrap_or(&none)))
-            .map(|(name, _)| *name)
-            .collect();
-        matching.into_iter()
+            .filter(move |(_, namespace)| selector.matches(namespace.metadata.labels.as_ref().unwrap_or(&none)))
+            .map(|(name, _)| name.as_str())
     }
 
     /// Namespaces whose routes may serve callers of that one (`weir.dev/accept-routes-from`), sorted.

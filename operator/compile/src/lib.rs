@@ -22,7 +22,7 @@ mod target;
 mod url;
 mod verdict;
 
-pub use compile::compile;
+pub use compile::{Compiler, compile};
 pub use objects::{Objects, Undecodable};
 pub use reference::secret_variable;
 pub use render::render;

@@ -3,11 +3,12 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::{Issuer, Settings};
 
-/// The objects of one moment, in any order.
-#[derive(Default)]
+/// The objects of one moment, in any order. An object that did not change is the same `Arc` as before.
+#[derive(Clone, Default)]
 pub struct Objects {
     /// The operator's own flags.
     pub settings: Settings,
@@ -18,26 +19,62 @@ pub struct Objects {
     /// Who signs ServiceAccount tokens, once that is known.
     pub issuer: Option<Issuer>,
     /// Every Provider that decodes.
-    pub providers: Vec<Provider>,
+    pub providers: Vec<Arc<Provider>>,
     /// Every LLMRoute that decodes.
-    pub routes: Vec<LLMRoute>,
+    pub routes: Vec<Arc<LLMRoute>>,
     /// Objects of our kinds that do not decode.
     pub undecodable: Vec<Undecodable>,
     /// Secrets of the granted namespaces.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<Arc<Secret>>,
     /// Namespaces whose Secrets the operator may not read.
     pub secrets_forbidden: BTreeSet<String>,
     /// The operator's own ServiceAccount as `namespace:name`, for the command that grants it such a namespace;
     /// empty = `weir-operator` of the platform namespace.
     pub operator_account: String,
     /// ConfigMaps that Providers name.
-    pub config_maps: Vec<ConfigMap>,
+    pub config_maps: Vec<Arc<ConfigMap>>,
     /// All namespaces.
-    pub namespaces: Vec<Namespace>,
+    pub namespaces: Vec<Arc<Namespace>>,
     /// All ServiceAccounts.
-    pub service_accounts: Vec<ServiceAccount>,
+    pub service_accounts: Vec<Arc<ServiceAccount>>,
     /// EndpointSlices of the Services that Providers name.
-    pub endpoint_slices: Vec<EndpointSlice>,
+    pub endpoint_slices: Vec<Arc<EndpointSlice>>,
+}
+
+impl Objects {
+    /// Whether all but the Providers and the routes is the same as in `other`.
+    pub(crate) fn has_surroundings_of(&self, other: &Self) -> bool {
+        let Self {
+            settings,
+            allow_plaintext_namespaces,
+            in_cluster,
+            issuer: _,
+            providers: _,
+            routes: _,
+            undecodable: _,
+            secrets,
+            secrets_forbidden,
+            operator_account,
+            config_maps,
+            namespaces,
+            service_accounts,
+            endpoint_slices,
+        } = self;
+        *settings == other.settings
+            && *allow_plaintext_namespaces == other.allow_plaintext_namespaces
+            && *in_cluster == other.in_cluster
+            && *secrets_forbidden == other.secrets_forbidden
+            && *operator_account == other.operator_account
+            && same(secrets, &other.secrets)
+            && same(config_maps, &other.config_maps)
+            && same(namespaces, &other.namespaces)
+            && same(service_accounts, &other.service_accounts)
+            && same(endpoint_slices, &other.endpoint_slices)
+    }
+}
+
+fn same<T>(some: &[Arc<T>], others: &[Arc<T>]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// An object of one of our kinds that does not decode.

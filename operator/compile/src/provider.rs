@@ -15,7 +15,7 @@ const OPENAI_URL: &str = "https://api.openai.com/v1";
 const ANTHROPIC_URL: &str = "https://api.anthropic.com";
 
 /// Compiles a Provider.
-pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {
+pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
     let name = index::name(&object.metadata);
     let mut findings = Findings::default();
     let upstream = upstream(&object.spec, &name, index, &mut findings);
@@ -57,7 +57,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index<'_>) -> Built {
     Built { data, consent: consent(&object.spec, &name, index), secrets, verdict }
 }
 
-fn upstream(spec: &ProviderSpec, name: &Name, index: &Index<'_>, findings: &mut Findings) -> Option<Upstream> {
+fn upstream(spec: &ProviderSpec, name: &Name, index: &Index, findings: &mut Findings) -> Option<Upstream> {
     match (spec.type_, &spec.endpoint) {
         (ProviderType::Mock, _) => Some(Upstream::Mock(spec::mock(spec.mock.as_ref(), findings))),
         (ProviderType::OpenAI, None) => Some(Upstream::Url(OPENAI_URL.into())),
@@ -99,7 +99,7 @@ fn upstream(spec: &ProviderSpec, name: &Name, index: &Index<'_>, findings: &mut 
 type Credentials = (Vec<CredentialRef>, Vec<(String, Secret)>, Vec<CredentialVerdict>);
 
 /// One missing credential of several leaves the Provider usable; all missing do not.
-fn credentials(spec: &ProviderSpec, namespace: &str, index: &Index<'_>, findings: &mut Findings) -> Credentials {
+fn credentials(spec: &ProviderSpec, namespace: &str, index: &Index, findings: &mut Findings) -> Credentials {
     let (mut refs, mut secrets, mut shown, mut missing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (at, credential) in spec.credentials.iter().enumerate() {
         let found = reference::secret(index, namespace, &credential.secret_ref);
@@ -143,7 +143,7 @@ fn headers(spec: &weir_crds::Headers) -> Headers {
     Headers { set: set.iter().map(|header| (header.name.clone(), header.value.clone())).collect(), remove }
 }
 
-fn consent(spec: &ProviderSpec, name: &Name, index: &Index<'_>) -> Consent {
+fn consent(spec: &ProviderSpec, name: &Name, index: &Index) -> Consent {
     let own = name.namespace.clone();
     match &spec.allowed_namespaces {
         None => Consent { all: false, namespaces: vec![own] },

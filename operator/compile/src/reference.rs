@@ -30,13 +30,13 @@ impl Unresolved {
 
 /// The Provider that a route of namespace `from` names.
 pub(crate) fn provider<'b>(
-    providers: &'b BTreeMap<Name, Built>,
+    providers: &BTreeMap<&'b Name, &'b Built>,
     from: &str,
     wanted: &ProviderRef,
 ) -> Result<(&'b Name, &'b weir_snapshot::Provider), Unresolved> {
     let name = Name::new(wanted.namespace.as_deref().unwrap_or(from), &wanted.name);
     match providers.get_key_value(&name).filter(|(_, built)| permits(&built.consent, from)) {
-        Some((name, built)) => built.data.as_ref().map(|data| (name, data)).ok_or_else(|| {
+        Some((&name, built)) => built.data.as_ref().map(|data| (name, data)).ok_or_else(|| {
             Unresolved::new("ProviderUnusable", format!("the Provider {name} cannot be used itself; mend it first"))
         }),
         None if name.namespace == from => {
@@ -57,7 +57,7 @@ fn permits(consent: &Consent, namespace: &str) -> bool {
 }
 
 /// The callers' namespace that a route of namespace `from` names, which must accept its routes.
-pub(crate) fn callers(index: &Index<'_>, from: &str, namespace: &str) -> Result<(), Unresolved> {
+pub(crate) fn callers(index: &Index, from: &str, namespace: &str) -> Result<(), Unresolved> {
     let accepted = namespace == from
         || from == index.objects.settings.platform_namespace
         || index.accepted_by(namespace).iter().any(|held| held == from);
@@ -74,7 +74,7 @@ pub(crate) fn callers(index: &Index<'_>, from: &str, namespace: &str) -> Result<
 }
 
 /// One key of a Secret of that namespace, as it is sent: without white space at its end.
-pub(crate) fn secret(index: &Index<'_>, namespace: &str, wanted: &SecretKeyRef) -> Result<Secret, Unresolved> {
+pub(crate) fn secret(index: &Index, namespace: &str, wanted: &SecretKeyRef) -> Result<Secret, Unresolved> {
     readable(index, namespace)?;
     let key = wanted.key.as_deref().unwrap_or("apiKey");
     let name = Name::new(namespace, &wanted.name);
@@ -99,8 +99,8 @@ pub(crate) fn secret(index: &Index<'_>, namespace: &str, wanted: &SecretKeyRef) 
 }
 
 /// Whether the Secrets of a namespace may be read, else the command that grants it.
-pub(crate) fn readable(index: &Index<'_>, namespace: &str) -> Result<(), Unresolved> {
-    let objects = index.objects;
+pub(crate) fn readable(index: &Index, namespace: &str) -> Result<(), Unresolved> {
+    let objects = &index.objects;
     if !objects.secrets_forbidden.contains(namespace) {
         return Ok(());
     }
@@ -126,7 +126,7 @@ pub fn secret_variable(namespace: &str, name: &str, key: &str) -> String {
 }
 
 /// PEM certificates in a ConfigMap of that namespace.
-pub(crate) fn certificates(index: &Index<'_>, namespace: &str, wanted: &ConfigMapKeyRef) -> Result<String, Unresolved> {
+pub(crate) fn certificates(index: &Index, namespace: &str, wanted: &ConfigMapKeyRef) -> Result<String, Unresolved> {
     let key = wanted.key.as_deref().unwrap_or("ca.crt");
     let name = Name::new(namespace, &wanted.name);
     let Some(map) = index.config_maps.get(&name) else {
@@ -157,7 +157,7 @@ fn anchors(pem: &str) -> Result<(), String> {
 }
 
 /// The ready Pods behind a Service of that namespace; IPv4 where there is any, so that no Pod counts twice.
-pub(crate) fn service(index: &Index<'_>, namespace: &str, wanted: &Service) -> Result<Upstream, Unresolved> {
+pub(crate) fn service(index: &Index, namespace: &str, wanted: &Service) -> Result<Upstream, Unresolved> {
     if !index.objects.in_cluster {
         let message = "a Service has no Pods outside a cluster; give an endpoint.url";
         return Err(Unresolved::new("NoEndpoints", message));

@@ -8,8 +8,8 @@ use weir_snapshot::{Resource, Snapshot};
 /// The snapshot as JSON, by kind and name.
 pub fn render(snapshot: &Snapshot) -> String {
     let mut kinds = Map::new();
-    for (id, resource) in &snapshot.resources {
-        let body = match resource {
+    for (id, sealed) in &snapshot.resources {
+        let body = match &*sealed.resource {
             Resource::Credential(credential) => json!({"fingerprint": credential.secret.fingerprint()}),
             Resource::Settings(body) => json!(body),
             Resource::Issuer(body) => json!(body),

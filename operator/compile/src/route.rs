@@ -6,7 +6,7 @@ use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
 use crate::verdict::{Condition, Verdict};
-use crate::{access, age, spec, target};
+use crate::{access, age, conflict, spec, target};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::{LLMRoute, LLMRouteSpec};
 use weir_snapshot::{Access, ModelName, Name, Route};
@@ -32,9 +32,9 @@ impl BuiltRoute {
 /// Compiles a route.
 pub(crate) fn build(
     object: &LLMRoute,
-    conflicted: Option<Condition>,
-    providers: &BTreeMap<Name, Built>,
-    index: &Index<'_>,
+    conflict: Option<Condition>,
+    providers: &BTreeMap<&Name, &Built>,
+    index: &Index,
 ) -> BuiltRoute {
     let name = index::name(&object.metadata);
     let mut findings = Findings::default();
@@ -55,12 +55,8 @@ pub(crate) fn build(
     let refusal = refused.map(|finding| format!("it is not accepted ({}); its status says more", finding.reason));
     let mut conditions = findings.conditions();
     let mut complaints = findings.complaints();
-    if let Some(condition) = conflicted {
-        if condition.status {
-            complaints.push(("spec.models".into(), condition.message.clone()));
-        }
-        conditions.push(condition);
-    }
+    complaints.extend(conflict.iter().map(|condition| ("spec.models".into(), condition.message.clone())));
+    conditions.push(conflict.unwrap_or_else(conflict::none));
     let verdict = Verdict {
         generation: object.metadata.generation.unwrap_or_default(),
         conditions,

@@ -23,7 +23,7 @@ pub(crate) struct Targets {
 pub(crate) fn build(
     (at, spec): (usize, &RouteRule),
     (namespace, models): (&str, &[ModelName]),
-    providers: &BTreeMap<Name, Built>,
+    providers: &BTreeMap<&Name, &Built>,
     findings: &mut Findings,
 ) -> Targets {
     let (mut targets, mut bad) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ fn resolve(
     spec: &weir_crds::Target,
     namespace: &str,
     models: &[ModelName],
-    providers: &BTreeMap<Name, Built>,
+    providers: &BTreeMap<&Name, &Built>,
 ) -> Result<Target, (&'static str, Unresolved)> {
     let found = reference::provider(providers, namespace, &spec.provider_ref);
     let (name, provider) = found.map_err(|unresolved| ("providerRef", unresolved))?;

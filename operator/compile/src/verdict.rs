@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use weir_snapshot::{Name, ResourceId, Snapshot};
 
 /// The outcome of one compilation.
@@ -10,7 +11,7 @@ pub struct Compiled {
     /// What the pods are to serve from.
     pub snapshot: Snapshot,
     /// What became of each object of our kinds.
-    pub verdicts: BTreeMap<ObjectId, Verdict>,
+    pub verdicts: BTreeMap<ObjectId, Arc<Verdict>>,
     /// Secrets that are meant as API keys and cannot be used, with the mend.
     pub refused_keys: BTreeMap<Name, String>,
 }
@@ -39,7 +40,7 @@ impl fmt::Display for ObjectId {
 }
 
 /// What became of one object.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// `metadata.generation` that was compiled.
     pub generation: i64,

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Undecodable, compile, render};
-use weir_snapshot::{FEATURES, Issuer, Name, Resource, ResourceId, Settings, Snapshot};
+use std::sync::Arc;
+use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, Undecodable, compile, render};
+use weir_snapshot::{FEATURES, Issuer, Name, ResourceId, Settings, Snapshot};
 
 /// An input file: the operator's flags, and the objects.
 #[derive(Deserialize)]
@@ -48,8 +49,8 @@ impl Input {
 }
 
 fn add(object: &Value, objects: &mut Objects) {
-    fn read<T: DeserializeOwned>(object: &Value) -> T {
-        serde_json::from_value(object.clone()).unwrap_or_else(|e| panic!("{e}: {object}"))
+    fn read<T: DeserializeOwned>(object: &Value) -> Arc<T> {
+        Arc::new(serde_json::from_value(object.clone()).unwrap_or_else(|e| panic!("{e}: {object}")))
     }
     let undecodable = |kind, error: serde_json::Error| {
         let text = |member: &str| object["metadata"][member].as_str().unwrap_or_default().to_owned();
@@ -58,11 +59,11 @@ fn add(object: &Value, objects: &mut Objects) {
     };
     match object["kind"].as_str().expect("a kind") {
         "Provider" => match serde_json::from_value(object.clone()) {
-            Ok(provider) => objects.providers.push(provider),
+            Ok(provider) => objects.providers.push(Arc::new(provider)),
             Err(error) => objects.undecodable.push(undecodable(ObjectKind::Provider, error)),
         },
         "LLMRoute" => match serde_json::from_value(object.clone()) {
-            Ok(route) => objects.routes.push(route),
+            Ok(route) => objects.routes.push(Arc::new(route)),
             Err(error) => objects.undecodable.push(undecodable(ObjectKind::LLMRoute, error)),
         },
         "Secret" => objects.secrets.push(read(object)),
@@ -138,14 +139,17 @@ fn shown(compiled: &Compiled) -> Value {
 }
 
 fn bytes(snapshot: &Snapshot) -> BTreeMap<&ResourceId, Vec<u8>> {
-    snapshot.resources.iter().map(|(id, resource)| (id, resource.body().expect("a body"))).collect()
+    snapshot.resources.iter().map(|(id, sealed)| (id, sealed.resource.body().expect("a body"))).collect()
 }
 
 #[test]
 fn pods_are_told_of_each_feature_and_of_no_other() {
     let compiled: Vec<_> = cases().iter().map(|case| compile(&input(case).objects())).collect();
-    let needed: BTreeSet<_> =
-        compiled.iter().flat_map(|c| c.snapshot.resources.values()).flat_map(Resource::needs).collect();
+    let needed: BTreeSet<_> = compiled
+        .iter()
+        .flat_map(|c| c.snapshot.resources.values())
+        .flat_map(|sealed| sealed.resource.needs())
+        .collect();
     assert_eq!(needed, FEATURES.iter().copied().collect());
 }
 
@@ -157,8 +161,78 @@ fn no_secret_is_shown() {
     }
 }
 
+/// One object of some case, which may be there or not.
+struct Piece {
+    value: Value,
+    parsed: Objects,
+    there: bool,
+}
+
+impl Piece {
+    fn new(value: Value) -> Self {
+        let mut parsed = Objects::default();
+        add(&value, &mut parsed);
+        Self { value, parsed, there: true }
+    }
+}
+
+/// The objects of all cases, as one cluster.
+fn pieces() -> Vec<Piece> {
+    cases().iter().flat_map(|case| input(case).objects).map(Piece::new).collect()
+}
+
+fn together(pieces: &[Piece], surroundings: &Objects) -> Objects {
+    let mut all = surroundings.clone();
+    for Piece { parsed, .. } in pieces.iter().filter(|piece| piece.there) {
+        all.providers.extend_from_slice(&parsed.providers);
+        all.routes.extend_from_slice(&parsed.routes);
+        all.undecodable.extend_from_slice(&parsed.undecodable);
+        all.secrets.extend_from_slice(&parsed.secrets);
+        all.config_maps.extend_from_slice(&parsed.config_maps);
+        all.namespaces.extend_from_slice(&parsed.namespaces);
+        all.service_accounts.extend_from_slice(&parsed.service_accounts);
+        all.endpoint_slices.extend_from_slice(&parsed.endpoint_slices);
+    }
+    all
+}
+
+/// Changes one thing: an object comes or goes, is read anew as it is or with the content of another of its
+/// kind, or the operator's own rights and flags change.
+fn change(pieces: &mut [Piece], surroundings: &mut Objects, (which, other, what): (usize, usize, u8)) {
+    let (which, other) = (which % pieces.len(), other % pieces.len());
+    match what {
+        0 => pieces[which].there = !pieces[which].there,
+        1 => pieces[which] = Piece::new(pieces[which].value.clone()),
+        2 if pieces[which].value["kind"] == pieces[other].value["kind"] => {
+            let mut value = pieces[other].value.clone();
+            value["metadata"]["namespace"] = pieces[which].value["metadata"]["namespace"].clone();
+            value["metadata"]["name"] = pieces[which].value["metadata"]["name"].clone();
+            pieces[which] = Piece::new(value);
+        }
+        2 => {}
+        3 if !surroundings.secrets_forbidden.remove("a") => drop(surroundings.secrets_forbidden.insert("a".into())),
+        3 => {}
+        _ => surroundings.in_cluster = !surroundings.in_cluster,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn what_is_kept_between_compilations_changes_nothing(
+        steps in prop::collection::vec((any::<usize>(), any::<usize>(), 0..5_u8), 1..200),
+    ) {
+        let (mut pieces, mut surroundings, mut compiler) = (pieces(), Objects::default(), Compiler::default());
+        for step in steps {
+            change(&mut pieces, &mut surroundings, step);
+            let objects = together(&pieces, &surroundings);
+            let (kept, whole) = (compiler.compile(&objects), compile(&objects));
+            prop_assert_eq!(bytes(&kept.snapshot), bytes(&whole.snapshot), "{:?}", step);
+            prop_assert_eq!(kept.verdicts, whole.verdicts, "{:?}", step);
+            prop_assert_eq!(kept.refused_keys, whole.refused_keys, "{:?}", step);
+        }
+    }
+
     #[test]
     fn the_order_of_objects_does_not_matter(order in any::<[u8; 64]>()) {
         for case in cases() {

@@ -4,9 +4,10 @@
 //! the rest goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use weir_compile::{ObjectId, Verdict};
 use weir_snapshot::envelope::{Commit, Put, Remove, ToPod, to_pod};
-use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot};
 
 /// Largest body of one message.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -18,10 +19,8 @@ pub(crate) struct Desired {
     pub(crate) revision: u64,
     /// The resources.
     pub(crate) snapshot: Snapshot,
-    /// Of each resource, the digest of its body.
-    pub(crate) digests: BTreeMap<ResourceId, Digest>,
     /// What became of each object.
-    pub(crate) verdicts: BTreeMap<ObjectId, Verdict>,
+    pub(crate) verdicts: BTreeMap<ObjectId, Arc<Verdict>>,
     /// Secrets meant as API keys that cannot be used, with the mend.
     pub(crate) refused_keys: BTreeMap<Name, String>,
     /// What pods keep for now, whatever the snapshot says.
@@ -65,6 +64,15 @@ pub(crate) struct Holdings {
     pub(crate) features: BTreeSet<String>,
 }
 
+/// What a pod has other than a snapshot.
+#[derive(Default)]
+pub(crate) struct Difference<'a> {
+    /// What it lacks or has of another digest.
+    pub(crate) behind: BTreeMap<&'a ResourceId, &'a Sealed>,
+    /// What it has and the snapshot has not.
+    pub(crate) beside: Vec<&'a ResourceId>,
+}
+
 /// What to send to one pod.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct Delta {
@@ -75,16 +83,32 @@ pub(crate) struct Delta {
 impl Holdings {
     /// What is to be sent.
     pub(crate) fn delta(&self, desired: &Desired) -> Delta {
-        let wanted = |(id, digest): &(&ResourceId, &Digest)| {
-            let refused = self.rejected.get(*id).is_some_and(|(refused, _)| refused == *digest);
-            let held = self.held.get(*id);
-            held != Some(*digest) && !refused && !(held.is_some() && desired.kept.holds(id))
+        let Difference { behind, beside } = self.difference(&desired.snapshot);
+        let wanted = |(id, sealed): &(&ResourceId, &Sealed)| {
+            let refused = self.rejected.get(*id).is_some_and(|(refused, _)| *refused == sealed.digest);
+            let kept = desired.kept.holds(id) && self.held.contains_key(*id);
+            !refused && !kept && self.lacks(&sealed.resource).is_none()
         };
-        let puts = desired.digests.iter().filter(wanted).map(|(id, _)| id);
-        let able = puts
-            .filter(|id| desired.snapshot.resources.get(*id).is_some_and(|resource| self.lacks(resource).is_none()));
-        let gone = self.held.keys().filter(|id| !desired.digests.contains_key(*id) && !desired.kept.holds(id));
-        Delta { puts: able.cloned().collect(), removes: gone.cloned().collect() }
+        let puts = behind.into_iter().filter(wanted).map(|(id, _)| id.clone());
+        let removes = beside.into_iter().filter(|id| !desired.kept.holds(id)).cloned();
+        Delta { puts: puts.collect(), removes: removes.collect() }
+    }
+
+    /// What the pod has other than the snapshot, by one walk along both.
+    pub(crate) fn difference<'a>(&'a self, snapshot: &'a Snapshot) -> Difference<'a> {
+        let mut held = self.held.iter().peekable();
+        let mut difference = Difference::default();
+        for (id, sealed) in &snapshot.resources {
+            while let Some((beside, _)) = held.next_if(|(held, _)| *held < id) {
+                difference.beside.push(beside);
+            }
+            let same = held.next_if(|(held, _)| *held == id).is_some_and(|(_, digest)| *digest == sealed.digest);
+            if !same {
+                difference.behind.insert(id, sealed);
+            }
+        }
+        difference.beside.extend(held.map(|(id, _)| id));
+        difference
     }
 
     /// A feature that the resource needs and this pod lacks.
@@ -131,7 +155,7 @@ impl Delta {
 
     /// What the pod will have once it acknowledges.
     pub(crate) fn sent(&self, desired: &Desired) -> Sent {
-        let digest = |id: &ResourceId| Some((id.clone(), desired.digests.get(id)?.clone()));
+        let digest = |id: &ResourceId| Some((id.clone(), desired.snapshot.resources.get(id)?.digest.clone()));
         Sent {
             revision: desired.revision,
             puts: self.puts.iter().filter_map(digest).collect(),
@@ -152,11 +176,9 @@ impl Delta {
 }
 
 fn put(id: &ResourceId, desired: &Desired) -> Vec<to_pod::Kind> {
-    let resource = desired.snapshot.resources.get(id);
-    let body = resource.and_then(|resource| resource.body().ok());
-    let (Some(resource), Some(body), Some(digest)) = (resource, body, desired.digests.get(id)) else {
-        return Vec::new();
-    };
+    let Some(sealed) = desired.snapshot.resources.get(id) else { return Vec::new() };
+    let Sealed { resource, digest } = &**sealed;
+    let body = resource.body().unwrap_or_default();
     let parts = body.chunks(BODY_BYTES);
     let last = parts.len().saturating_sub(1);
     let message = |(index, part): (usize, &[u8])| {

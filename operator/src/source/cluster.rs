@@ -5,6 +5,7 @@
 mod cache;
 mod follow;
 mod given;
+mod guarded;
 mod issuer;
 mod names;
 mod secrets;
@@ -13,6 +14,7 @@ mod wanted;
 pub(crate) use cache::{Cache, Seen, name_of};
 pub(crate) use follow::WATCH_SECONDS;
 pub(crate) use given::Given;
+pub(crate) use guarded::Guarded;
 pub(crate) use names::{Names, api_server};
 pub(crate) use wanted::Task;
 
@@ -23,7 +25,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::Api;
-use kube::core::DeserializeGuard;
 use kube_runtime::watcher;
 use secrets::Secrets;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,9 +34,6 @@ use wanted::Wanted;
 use weir_compile::{ObjectId, ObjectKind, Objects, Undecodable};
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::Issuer;
-
-/// An object of one of our kinds, or what could not be decoded of it.
-pub(crate) type Guarded<K> = DeserializeGuard<K>;
 
 /// Everything at one moment.
 pub(crate) struct View {
@@ -138,8 +136,7 @@ impl Cluster {
         let mut undecodable = Vec::new();
         let providers = decoded(ObjectKind::Provider, &self.providers.all()?, &mut undecodable);
         let routes = decoded(ObjectKind::LLMRoute, &self.routes.all()?, &mut undecodable);
-        let namespaces = owned(self.namespaces.all()?);
-        let service_accounts = owned(self.accounts.all()?);
+        let (namespaces, service_accounts) = (self.namespaces.all()?, self.accounts.all()?);
         self.pods.is_complete().then_some(())?;
         let names = Names::of(&providers, &routes, &namespaces, &self.given);
         let mut dynamic = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,9 +145,8 @@ impl Cluster {
         let config_maps = dynamic.config_maps.read(&names.config_maps, now);
         let slices = dynamic.slices.read(&names.services, now);
         let (secrets, config_maps, slices) = (secrets?, config_maps?, slices?);
-        let endpoint_slices = owned(slices.objects);
         let mut settings = self.given.settings.clone();
-        settings.forbidden_addresses.extend(names::api_server_addresses(&endpoint_slices));
+        settings.forbidden_addresses.extend(names::api_server_addresses(&slices.objects));
         settings.forbidden_addresses.sort_unstable();
         settings.forbidden_addresses.dedup();
         let objects = Objects {
@@ -162,12 +158,12 @@ impl Cluster {
             providers,
             routes,
             undecodable,
-            secrets: owned(secrets.secrets),
+            secrets: secrets.secrets,
             secrets_forbidden: secrets.forbidden,
-            config_maps: owned(config_maps.objects),
+            config_maps: config_maps.objects,
             namespaces,
             service_accounts,
-            endpoint_slices,
+            endpoint_slices: slices.objects,
         };
         let unknown = Names { secrets: secrets.unknown, config_maps: config_maps.unknown, services: slices.unknown };
         Some(View { objects, unknown })
@@ -197,16 +193,12 @@ fn by_service(name: &str) -> watcher::Config {
     watcher::Config::default().labels(&format!("kubernetes.io/service-name={name}"))
 }
 
-fn owned<K: Clone>(objects: Vec<Arc<K>>) -> Vec<K> {
-    objects.into_iter().map(Arc::unwrap_or_clone).collect()
-}
-
 /// The objects that decode; of the others, who they are.
-fn decoded<K: Clone>(kind: ObjectKind, objects: &[Arc<Guarded<K>>], undecodable: &mut Vec<Undecodable>) -> Vec<K> {
+fn decoded<K>(kind: ObjectKind, objects: &[Arc<Guarded<K>>], undecodable: &mut Vec<Undecodable>) -> Vec<Arc<K>> {
     let mut good = Vec::with_capacity(objects.len());
     for object in objects {
         match &object.0 {
-            Ok(object) => good.push(object.clone()),
+            Ok(object) => good.push(Arc::clone(object)),
             Err(invalid) => {
                 let metadata = &invalid.metadata;
                 let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());

@@ -19,6 +19,7 @@ use serde_json::Value;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Undecodable, secret_variable};
 use weir_snapshot::{Name, Settings};
 
@@ -146,7 +147,7 @@ impl Folder {
         mut document: Document,
         kinds: &Kinds,
         kind: ObjectKind,
-        list: impl Fn(&mut Objects) -> &mut Vec<K>,
+        list: impl Fn(&mut Objects) -> &mut Vec<Arc<K>>,
     ) {
         let named = document.name_in(DEFAULT_NAMESPACE);
         let mut complaints = kinds.complaints(&document);
@@ -156,7 +157,7 @@ impl Folder {
         };
         if complaints.is_empty() {
             match serde_json::from_value(document.value.clone()) {
-                Ok(object) => list(&mut self.objects).push(object),
+                Ok(object) => list(&mut self.objects).push(Arc::new(object)),
                 Err(e) => complaints.push(document.complaint("", format!("cannot be read: {e}"))),
             }
         }
@@ -168,13 +169,13 @@ impl Folder {
         self.place(name, document);
     }
 
-    fn plain<K: DeserializeOwned>(&mut self, mut document: Document, list: impl Fn(&mut Objects) -> &mut Vec<K>) {
+    fn plain<K: DeserializeOwned>(&mut self, mut document: Document, list: impl Fn(&mut Objects) -> &mut Vec<Arc<K>>) {
         let Some(name) = document.name_in(DEFAULT_NAMESPACE) else {
             let complaint = document.complaint("metadata.name", "is missing: every object has a name");
             return self.complaints.push(complaint);
         };
         match serde_json::from_value(document.value.clone()) {
-            Ok(object) => list(&mut self.objects).push(object),
+            Ok(object) => list(&mut self.objects).push(Arc::new(object)),
             // The text of a Secret must not be quoted.
             Err(e) => self.complaints.push(document.complaint("", format!("cannot be read: {:?} error", e.classify()))),
         }
@@ -207,13 +208,14 @@ impl Folder {
         named.extend(objects.service_accounts.iter().filter_map(|held| metadata(&held.metadata)));
         for name in named.difference(&held) {
             let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-            objects.namespaces.push(Namespace { metadata, ..Namespace::default() });
+            objects.namespaces.push(Arc::new(Namespace { metadata, ..Namespace::default() }));
         }
-        for ObjectMeta { name, labels, .. } in objects.namespaces.iter_mut().map(|held| &mut held.metadata) {
+        for held in &mut objects.namespaces {
+            let ObjectMeta { name, labels, .. } = &mut Arc::make_mut(held).metadata;
             // As the API server labels it.
             labels.get_or_insert_default().extend(name.clone().map(|name| (NAME_LABEL.to_owned(), name)));
         }
-        for secret in &mut objects.secrets {
+        for secret in objects.secrets.iter_mut().map(Arc::make_mut) {
             let data = secret.data.get_or_insert_default();
             for (key, text) in secret.string_data.take().unwrap_or_default() {
                 data.insert(key, ByteString(text.into_bytes()));
@@ -248,7 +250,7 @@ impl Folder {
                 secret.data.get_or_insert_default().insert(key.to_owned(), ByteString(text.into_bytes()));
             }
         }
-        objects.secrets.extend(filled.into_values());
+        objects.secrets.extend(filled.into_values().map(Arc::new));
     }
 }
 

@@ -3,7 +3,7 @@
 //! The pods that count are those that are Ready by the API server, connected or not.
 
 use super::conditions::Finding;
-use crate::publish::{Desired, PodState};
+use crate::publish::{Desired, Difference, PodState};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use std::collections::BTreeMap;
@@ -13,32 +13,39 @@ use weir_snapshot::Kind;
 
 /// The pods of the data plane, as the API server and as their streams tell of them.
 pub(crate) struct Fleet<'a> {
-    ready: Vec<(String, String)>,
+    ready: Vec<ReadyPod<'a>>,
     pub(crate) pods: &'a BTreeMap<String, PodState>,
 }
 
+/// A pod that counts.
+struct ReadyPod<'a> {
+    name: String,
+    /// What its stream tells, if it has one, and what it has other than it should.
+    stream: Option<(&'a PodState, Difference<'a>)>,
+}
+
 impl<'a> Fleet<'a> {
-    /// Joins the two.
-    pub(crate) fn new(pods: &[Arc<Pod>], streams: &'a BTreeMap<String, PodState>) -> Self {
-        let ready = pods.iter().filter(|pod| is_ready(pod));
-        let ready = ready.map(|pod| (pod.uid().unwrap_or_default(), pod.name_any())).collect();
-        Self { ready, pods: streams }
+    /// Joins the two, and compares what pods have to what they are to have.
+    pub(crate) fn new(pods: &[Arc<Pod>], streams: &'a BTreeMap<String, PodState>, desired: &'a Desired) -> Self {
+        let ready = pods.iter().filter(|pod| is_ready(pod)).map(|pod| {
+            let stream = streams.get(pod.metadata.uid.as_deref().unwrap_or_default());
+            let stream = stream.map(|state| (state, state.holdings.difference(&desired.snapshot)));
+            ReadyPod { name: pod.name_any(), stream }
+        });
+        Self { ready: ready.collect(), pods: streams }
     }
 
     /// Whether every Ready pod has a stream and told what it saw, where it has anything to see.
     pub(crate) fn is_whole(&self) -> bool {
         let told =
             |pod: &PodState| pod.observed.is_some() || !pod.holdings.held.keys().any(|id| id.kind == Kind::Provider);
-        self.ready.iter().all(|(uid, _)| self.pods.get(uid).is_some_and(told))
+        self.ready.iter().all(|pod| pod.stream.as_ref().is_some_and(|(state, _)| told(state)))
     }
 
     /// `Programmed`, with the count that columns show.
-    pub(crate) fn programmed(&self, verdict: &Verdict, desired: &Desired) -> (Finding, String) {
-        let lags: Vec<String> = self
-            .ready
-            .iter()
-            .filter_map(|(uid, name)| self.lag(uid, verdict, desired).map(|why| format!("pod {name} {why}")))
-            .collect();
+    pub(crate) fn programmed(&self, verdict: &Verdict) -> (Finding, String) {
+        let lags: Vec<String> =
+            self.ready.iter().filter_map(|pod| Some(format!("pod {} {}", pod.name, pod.lag(verdict)?))).collect();
         let count = format!("{}/{}", self.ready.len() - lags.len(), self.ready.len());
         let finding = |status, reason, message| Finding::new("Programmed", Some(status), reason, message);
         let finding = match (self.ready.is_empty(), lags.first()) {
@@ -51,19 +58,22 @@ impl<'a> Fleet<'a> {
         };
         (finding, count)
     }
+}
 
-    /// Why a pod does not serve it as it is now.
-    fn lag(&self, uid: &str, verdict: &Verdict, desired: &Desired) -> Option<String> {
-        let Some(pod) = self.pods.get(uid) else { return Some("does not follow the operator".to_owned()) };
-        let lags = verdict.resources.iter().filter(|id| pod.holdings.held.get(*id) != desired.digests.get(*id));
+impl ReadyPod<'_> {
+    /// Why the pod does not serve it as it is now.
+    fn lag(&self, verdict: &Verdict) -> Option<String> {
+        let Some((PodState { holdings, .. }, difference)) = &self.stream else {
+            return Some("does not follow the operator".to_owned());
+        };
+        let lags = verdict.resources.iter().filter_map(|id| Some((id, *difference.behind.get(id)?)));
         let mut lags = lags.peekable();
         lags.peek()?;
-        let known = lags.find_map(|id| {
-            let digest = desired.digests.get(id)?;
-            if let Some((_, reason)) = pod.holdings.rejected.get(id).filter(|(refused, _)| refused == digest) {
+        let known = lags.find_map(|(id, sealed)| {
+            if let Some((_, reason)) = holdings.rejected.get(id).filter(|(refused, _)| *refused == sealed.digest) {
                 return Some(format!("refused {id}: {reason}"));
             }
-            let need = pod.holdings.lacks(desired.snapshot.resources.get(id)?)?;
+            let need = holdings.lacks(&sealed.resource)?;
             Some(format!("lacks the feature {need} that {id} needs"))
         });
         Some(known.unwrap_or_else(|| "has not applied it yet".to_owned()))

@@ -2,7 +2,6 @@
 
 use super::conditions::{Finding, compiled, conditions, summary};
 use super::fleet::Fleet;
-use crate::publish::Desired;
 use k8s_openapi::jiff::Timestamp;
 use weir_compile::{CredentialVerdict, ObjectId, Verdict};
 use weir_crds::{CredentialState, CredentialStatus, Provider, ProviderStatus, ProviderType};
@@ -17,7 +16,6 @@ pub(crate) fn status(
     provider: &Provider,
     id: &ObjectId,
     verdict: &Verdict,
-    desired: &Desired,
     fleet: &Fleet<'_>,
     now: Timestamp,
 ) -> ProviderStatus {
@@ -30,7 +28,7 @@ pub(crate) fn status(
     let credentials: Vec<_> =
         verdict.credentials.iter().map(|credential| credential_status(credential, &seen)).collect();
     let mut findings = compiled(verdict);
-    findings.push(fleet.programmed(verdict, desired).0);
+    findings.push(fleet.programmed(verdict).0);
     findings.extend(summary(&findings));
     findings.push(credentials_valid(&credentials, &seen));
     findings.push(healthy(provider.spec.type_, &seen));

@@ -4,6 +4,7 @@
 //! old leader loses.
 
 use super::change::Pace;
+use super::conditions::Finding;
 use super::fleet::Fleet;
 use super::{draft, provider, route};
 use crate::election::Leadership;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use weir_compile::{ObjectId, ObjectKind};
+use weir_compile::{ObjectId, ObjectKind, Verdict};
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::Name;
 
@@ -56,6 +57,21 @@ struct Done {
     inspected: BTreeMap<ObjectId, String>,
     /// API keys that were told of, with what ails them.
     keys: BTreeMap<Name, String>,
+    /// Routes whose status was found right, with all that it follows from.
+    settled: BTreeMap<ObjectId, Settled>,
+}
+
+/// What the status of a route follows from.
+struct Settled {
+    object: Arc<LLMRoute>,
+    verdict: Arc<Verdict>,
+    programmed: (Finding, String),
+}
+
+impl Settled {
+    fn is_of(&self, object: &Arc<LLMRoute>, verdict: &Arc<Verdict>, programmed: &(Finding, String)) -> bool {
+        Arc::ptr_eq(&self.object, object) && Arc::ptr_eq(&self.verdict, verdict) && self.programmed == *programmed
+    }
 }
 
 /// Everything that one look found, of which `undecoded` still needs reading.
@@ -70,8 +86,13 @@ impl Reporter {
     /// Writes until `stop` turns true.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let (mut pods, mut objects) = (self.pods.changes(), self.cluster.changes());
-        let pace = Pace::new(Instant::now());
-        let mut done = Done { pace, leads_since: None, inspected: BTreeMap::new(), keys: BTreeMap::new() };
+        let mut done = Done {
+            pace: Pace::new(Instant::now()),
+            leads_since: None,
+            inspected: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            settled: BTreeMap::new(),
+        };
         loop {
             let next = self.round(&mut done).await;
             let again = async {
@@ -99,13 +120,14 @@ impl Reporter {
         };
         let redial = *done.leads_since.get_or_insert_with(Instant::now) + REDIAL;
         self.tell_of_keys(&desired, &mut done.keys);
-        let Done { pace, leads_since: _, inspected, keys: _ } = done;
-        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired)?;
+        let Done { pace, leads_since: _, inspected, keys: _, settled } = done;
+        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, settled)?;
         if !whole && Instant::now() < redial {
             return Some(redial);
         }
         pace.keep(|id| desired.verdicts.contains_key(id));
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
+        settled.retain(|id, _| desired.verdicts.contains_key(id));
         let mut next: Option<Instant> = None;
         for object in undecoded {
             if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
@@ -154,23 +176,32 @@ impl Reporter {
         self.leadership.borrow().term(Instant::now()).is_some()
     }
 
-    fn drafts(&self, desired: &Desired) -> Option<Drafts> {
+    fn drafts(&self, desired: &Desired, settled: &mut BTreeMap<ObjectId, Settled>) -> Option<Drafts> {
         let (providers, routes) = (self.cluster.providers.all()?, self.cluster.routes.all()?);
         let (pods, now) = (self.cluster.pods.all()?, truncated(Timestamp::now()));
         let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new(), whole: true };
         self.pods.read(|streams| {
-            let fleet = Fleet::new(&pods, streams);
+            let fleet = Fleet::new(&pods, streams, desired);
             drafts.whole = fleet.is_whole();
             for object in &providers {
                 drafts.add(ObjectKind::Provider, object, desired, |object, id, verdict| {
-                    let new = provider::status(object, id, verdict, desired, &fleet, now);
-                    Draft::new(id.clone(), object, object.status.as_ref(), &new)
+                    let new = provider::status(object, id, verdict, &fleet, now);
+                    Draft::new(id.clone(), &**object, object.status.as_ref(), &new)
                 });
             }
             for object in &routes {
                 drafts.add(ObjectKind::LLMRoute, object, desired, |object, id, verdict| {
-                    let new = route::status(object, verdict, desired, &fleet, now);
-                    Draft::new(id.clone(), object, object.status.as_ref(), &new)
+                    let programmed = fleet.programmed(verdict);
+                    if settled.get(id).is_some_and(|known| known.is_of(object, verdict, &programmed)) {
+                        return None;
+                    }
+                    let new = route::status(object, verdict, programmed.clone(), now);
+                    let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new);
+                    if draft.is_none() {
+                        let (object, verdict) = (Arc::clone(object), Arc::clone(verdict));
+                        settled.insert(id.clone(), Settled { object, verdict, programmed });
+                    }
+                    draft
                 });
             }
         });
@@ -234,9 +265,9 @@ impl Drafts {
         kind: ObjectKind,
         object: &Guarded<K>,
         desired: &Desired,
-        draft: impl FnOnce(&K, &ObjectId, &weir_compile::Verdict) -> Option<Draft>,
+        draft: impl FnOnce(&Arc<K>, &ObjectId, &Arc<Verdict>) -> Option<Draft>,
     ) where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone,
     {
         let id = ObjectId { kind, name: name_of(object) };
         let Some(verdict) = desired.verdicts.get(&id).filter(|_| !desired.undecided.contains(&id)) else { return };

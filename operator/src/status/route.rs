@@ -1,8 +1,6 @@
 //! Status of an LLMRoute. Pure.
 
-use super::conditions::{compiled, conditions, summary};
-use super::fleet::Fleet;
-use crate::publish::Desired;
+use super::conditions::{Finding, compiled, conditions, summary};
 use k8s_openapi::jiff::Timestamp;
 use weir_compile::Verdict;
 use weir_crds::{Effective, LLMRoute, LLMRouteStatus};
@@ -12,15 +10,13 @@ const MAX_LISTED: usize = 64;
 /// Longest entry of such a list.
 const ENTRY_BYTES: usize = 1024;
 
-/// What stands in status at `now`.
+/// What stands in status at `now`; `programmed` is what the fleet says of it.
 pub(crate) fn status(
     route: &LLMRoute,
     verdict: &Verdict,
-    desired: &Desired,
-    fleet: &Fleet<'_>,
+    (programmed, pods): (Finding, String),
     now: Timestamp,
 ) -> LLMRouteStatus {
-    let (programmed, pods) = fleet.programmed(verdict, desired);
     let mut findings = compiled(verdict);
     findings.push(programmed);
     findings.extend(summary(&findings));

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_compile::{Condition, CredentialVerdict, ObjectId, ObjectKind, Verdict};
 use weir_snapshot::envelope::{CredentialState, ProviderState, Trouble};
-use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Snapshot};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot};
 
 fn pod(name: &str, ready: bool) -> Arc<Pod> {
     let ready = if ready { "True" } else { "False" };
@@ -32,11 +32,9 @@ fn desired() -> Desired {
     let body = json!({"provider_type": "Mock", "upstream": {"Mock": {"text": "hi", "error_status": 500}},
         "health": weir_snapshot::Health::default()});
     let mock = Resource::parse(Kind::Provider, body.to_string().as_bytes()).unwrap();
-    Desired {
-        digests: BTreeMap::from([(resource(), Digest("new".to_owned()))]),
-        snapshot: Snapshot { resources: BTreeMap::from([(resource(), mock)]) },
-        ..Desired::default()
-    }
+    let sealed = Sealed { resource: Arc::new(mock), digest: Digest("new".to_owned()) };
+    let snapshot = Snapshot { resources: BTreeMap::from([(resource(), Arc::new(sealed))]) };
+    Desired { snapshot, ..Desired::default() }
 }
 
 fn verdict() -> Verdict {
@@ -78,8 +76,9 @@ fn provider_status(
 ) -> weir_crds::ProviderStatus {
     let object = serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
         "metadata": {"name": "p", "namespace": "ns"}, "spec": {"type": "OpenAI"}}));
-    let fleet = Fleet::new(pods, streams);
-    provider::status(&object.unwrap(), &id(), verdict, &desired(), &fleet, Timestamp::UNIX_EPOCH)
+    let desired = desired();
+    let fleet = Fleet::new(pods, streams, &desired);
+    provider::status(&object.unwrap(), &id(), verdict, &fleet, Timestamp::UNIX_EPOCH)
 }
 
 #[test]
@@ -149,10 +148,10 @@ fn a_refused_route_is_neither_ready_nor_programmed_and_stalls() {
     let verdict = Verdict { generation: 1, conditions: vec![refusal], ..Verdict::default() };
     let object = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
         "metadata": {"name": "r", "namespace": "ns"}, "spec": {"models": [], "rules": []}});
-    let (pods, streams) = ([pod("a", true)], BTreeMap::new());
-    let fleet = Fleet::new(&pods, &streams);
+    let (pods, streams, desired) = ([pod("a", true)], BTreeMap::new(), desired());
+    let fleet = Fleet::new(&pods, &streams, &desired);
     let object = serde_json::from_value(object).unwrap();
-    let status = route::status(&object, &verdict, &desired(), &fleet, Timestamp::UNIX_EPOCH);
+    let status = route::status(&object, &verdict, fleet.programmed(&verdict), Timestamp::UNIX_EPOCH);
     for type_ in ["Ready", "Programmed"] {
         assert_eq!(condition(&status, type_).0, "False");
     }

@@ -8,9 +8,7 @@ fn id(kind: Kind, name: &str) -> ResourceId {
 }
 
 fn desired(resources: impl IntoIterator<Item = (ResourceId, Resource)>) -> Desired {
-    let resources: BTreeMap<_, _> = resources.into_iter().collect();
-    let digests = resources.iter().map(|(id, r)| (id.clone(), Digest::of(&r.body().unwrap()))).collect();
-    Desired { revision: 7, snapshot: Snapshot { resources }, digests, ..Desired::default() }
+    Desired { revision: 7, snapshot: resources.into_iter().collect(), ..Desired::default() }
 }
 
 fn access(models: usize) -> Resource {
@@ -18,7 +16,9 @@ fn access(models: usize) -> Resource {
 }
 
 fn holds(desired: &Desired) -> Holdings {
-    Holdings { held: desired.digests.clone(), ..Holdings::default() }
+    let resources = desired.snapshot.resources.iter();
+    let held = resources.map(|(id, sealed)| (id.clone(), sealed.digest.clone())).collect();
+    Holdings { held, ..Holdings::default() }
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn after_the_acknowledgement_nothing_is_left_but_what_was_refused_and_that_is_no
     let new = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::Access, "b"), access(2))]);
     let mut pod = Holdings::default();
     let sent = pod.delta(&new).sent(&new);
-    let refused = (new.digests[&id(Kind::Access, "b")].clone(), "no".to_owned());
+    let refused = (new.snapshot.resources[&id(Kind::Access, "b")].digest.clone(), "no".to_owned());
     pod.applied(sent, BTreeMap::from([(id(Kind::Access, "b"), refused)]));
     assert_eq!(pod.delta(&new), Delta::default());
     let changed = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::Access, "b"), access(3))]);

@@ -6,6 +6,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::Name;
 
@@ -21,6 +22,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { secrets, config_maps, services } = self;
+        secrets.is_empty() && config_maps.is_empty() && services.is_empty()
+    }
+
     /// Whether a Provider names any of them.
     pub(crate) fn touch(&self, provider: &Provider) -> bool {
         let Self { secrets, config_maps, services } = Self::of_provider(provider);
@@ -30,7 +37,12 @@ impl Names {
     }
 
     /// Collects them.
-    pub(crate) fn of(providers: &[Provider], routes: &[LLMRoute], namespaces: &[Namespace], given: &Given) -> Self {
+    pub(crate) fn of(
+        providers: &[Arc<Provider>],
+        routes: &[Arc<LLMRoute>],
+        namespaces: &[Arc<Namespace>],
+        given: &Given,
+    ) -> Self {
         let mut names = Self {
             secrets: given.secret_namespaces.clone(),
             config_maps: BTreeSet::new(),
@@ -62,7 +74,7 @@ impl Names {
 }
 
 /// Namespaces whose API keys a route admits.
-fn key_namespaces(route: &LLMRoute, namespaces: &[Namespace], platform: &str) -> Vec<String> {
+fn key_namespaces(route: &LLMRoute, namespaces: &[Arc<Namespace>], platform: &str) -> Vec<String> {
     let own = route.namespace().unwrap_or_default();
     let keys = route.spec.access.as_ref().map(|access| access.api_keys.as_ref());
     match keys {
@@ -86,8 +98,8 @@ pub(crate) fn api_server() -> Name {
 }
 
 /// Where the API server is, but for loopback, which is bound by `--allow-upstream-cidr` alone.
-pub(crate) fn api_server_addresses(slices: &[EndpointSlice]) -> Vec<IpAddr> {
-    let of_api_server = |slice: &&EndpointSlice| {
+pub(crate) fn api_server_addresses(slices: &[Arc<EndpointSlice>]) -> Vec<IpAddr> {
+    let of_api_server = |slice: &&Arc<EndpointSlice>| {
         let Name { namespace, name } = api_server();
         slice.namespace() == Some(namespace) && slice.labels().get("kubernetes.io/service-name") == Some(&name)
     };
@@ -111,16 +123,17 @@ mod tests {
         }
     }
 
-    fn route(namespace: &str, access: &serde_json::Value) -> LLMRoute {
+    fn route(namespace: &str, access: &serde_json::Value) -> Arc<LLMRoute> {
         let spec = json!({"models": [], "rules": [], "access": access});
-        serde_json::from_value(json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
-            "metadata": {"name": "r", "namespace": namespace}, "spec": spec}))
-        .unwrap()
+        let route = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "LLMRoute",
+            "metadata": {"name": "r", "namespace": namespace}, "spec": spec});
+        Arc::new(serde_json::from_value(route).unwrap())
     }
 
-    fn secrets(routes: &[LLMRoute]) -> Vec<String> {
+    fn secrets(routes: &[Arc<LLMRoute>]) -> Vec<String> {
         let namespaces = ["a", "b"]
-            .map(|name| serde_json::from_value(json!({"metadata": {"name": name, "labels": {"team": name}}})).unwrap());
+            .map(|name| json!({"metadata": {"name": name, "labels": {"team": name}}}))
+            .map(|namespace| Arc::new(serde_json::from_value(namespace).unwrap()));
         Names::of(&[], routes, &namespaces, &given()).secrets.into_iter().collect()
     }
 
@@ -147,7 +160,7 @@ mod tests {
             "spec": {"type": "OpenAICompatible", "endpoint": {"service": {"name": "vllm", "port": 80}},
                 "tls": {"caConfigMapRef": {"name": "ca"}},
                 "credentials": [{"name": "main", "secretRef": {"name": "key"}}]}});
-        let names = Names::of(&[serde_json::from_value(provider).unwrap()], &[], &[], &given());
+        let names = Names::of(&[Arc::new(serde_json::from_value(provider).unwrap())], &[], &[], &given());
         assert!(names.secrets.contains("ns"));
         assert_eq!(names.config_maps, BTreeSet::from([Name::new("ns", "ca")]));
         assert!(names.services.contains(&Name::new("ns", "vllm")));
@@ -156,9 +169,9 @@ mod tests {
     #[test]
     fn the_api_server_is_found_by_its_service_but_for_loopback() {
         let slice = |namespace: &str, service: &str, address: &str| {
-            serde_json::from_value(json!({"addressType": "IPv4", "endpoints": [{"addresses": [address]}],
-                "metadata": {"namespace": namespace, "labels": {"kubernetes.io/service-name": service}}}))
-            .unwrap()
+            let slice = json!({"addressType": "IPv4", "endpoints": [{"addresses": [address]}],
+                "metadata": {"namespace": namespace, "labels": {"kubernetes.io/service-name": service}}});
+            Arc::new(serde_json::from_value(slice).unwrap())
         };
         let slices = [
             slice("default", "kubernetes", "10.0.0.7"),
