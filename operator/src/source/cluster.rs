@@ -9,6 +9,8 @@ mod guarded;
 mod issuer;
 mod names;
 mod secrets;
+#[cfg(test)]
+mod simulation;
 mod wanted;
 
 pub(crate) use cache::{Cache, Seen, name_of};
