@@ -1,19 +1,26 @@
 //! Traffic never fails while the control plane does: operator killed, leader moved, API server away, pod restarted.
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-use weir_tests::client::Client;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use weir_tests::client::{Client, chat};
 use weir_tests::fleet::{Fleet, TEAM};
 use weir_tests::manifests::{aliased_route, open_route, provider};
-use weir_tests::provider::Provider;
+use weir_tests::provider::{Provider, Script, Step, Usage};
 use weir_tests::wait;
 
 const MODEL: &str = "gpt-test";
 
 /// Between two requests of one caller: the load is there to notice failures, not to starve what it watches.
 const PACE: Duration = Duration::from_millis(10);
+
+/// Bytes of a prompt that takes a pod a while.
+const LARGE: usize = 8 * 1024 * 1024;
 
 /// Requests until it is stopped; every failure is kept.
 struct Load {
@@ -117,6 +124,67 @@ async fn a_restarted_pod_serves_from_its_own_copy_without_an_operator() {
     fleet.dataplanes[0].process.kill();
     fleet.restart_dataplane(0).await;
     assert_eq!(fleet.dataplanes[0].client().chat(MODEL).await.text(), "Hello");
+}
+
+/// A chat whose prompt is large.
+fn large_chat() -> Bytes {
+    let mut body = chat(MODEL);
+    body["messages"][0]["content"] = json!("x".repeat(LARGE));
+    Bytes::from(body.to_string())
+}
+
+/// Sends a request whose body stops half-way; the connection must be kept.
+async fn half_sent(client: &Client) -> TcpStream {
+    let body = large_chat();
+    let length = body.len();
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\ncontent-length: {length}\r\n\r\n");
+    let mut socket = TcpStream::connect(client.address()).await.expect("the pod accepts a connection");
+    socket.write_all(head.as_bytes()).await.expect("the pod reads");
+    socket.write_all(&body[..length / 2]).await.expect("the pod reads");
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_a_pod_killed_amid_large_bodies_harms_no_other_and_comes_back_by_itself() {
+    const BODIES: usize = 4;
+    let upstream = Provider::start().await;
+    let mut fleet = serving(&upstream).await;
+    upstream.respond(|asked| match asked.body.len() {
+        LARGE.. => Script::default().step(Step::Stall),
+        _ => Script::chat("Hello", Usage::of(7, 3)),
+    });
+    let (doomed, other) = (fleet.dataplanes[0].client(), fleet.dataplanes[1].client());
+    let running = Load::on(vec![other]);
+    let (mut halves, mut wholes) = (Vec::new(), Vec::new());
+    for _ in 0..BODIES {
+        halves.push(half_sent(&doomed).await);
+        let client = doomed.clone();
+        wholes.push(tokio::spawn(async move {
+            let mut sender = client.connect().await?;
+            let request = client.request(Method::POST, "/v1/chat/completions", large_chat());
+            sender.send(request).await.map_err(std::io::Error::other)
+        }));
+    }
+    wait::until_true("large bodies are at the provider", || async {
+        upstream.requests().iter().filter(|asked| asked.body.len() >= LARGE).count() == BODIES
+    })
+    .await;
+    for operator in &fleet.operators {
+        operator.process.kill();
+    }
+    running.answers(20).await;
+    fleet.dataplanes[0].process.kill();
+    for whole in wholes {
+        assert!(whole.await.expect("a client does not panic").is_err(), "what was in flight is lost");
+    }
+    running.answers(50).await;
+    let restarted = Instant::now();
+    fleet.restart_dataplane(0).await;
+    println!("ready again after {:?}, without an operator", restarted.elapsed());
+    assert_eq!(fleet.dataplanes[0].client().chat(MODEL).await.text(), "Hello");
+    running.answers(50).await;
+    running.none_failed().await;
+    drop(halves);
 }
 
 #[tokio::test(flavor = "multi_thread")]
