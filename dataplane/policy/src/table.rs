@@ -1,6 +1,8 @@
 //! The config of one moment, indexed for requests: immutable, swapped whole.
 //!
-//! A resource that cannot be used is named with its reason and the rest is built.
+//! It only answers; how it is made is `table/build.rs`.
+
+mod build;
 
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, HashMap};
@@ -8,8 +10,7 @@ use std::sync::Arc;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_snapshot::{
-    Access, ApiKey, Consent, Issuer, Kind, Name, Namespace, Pricing, ProviderType, Resource, ResourceId,
-    ServiceAccount, Settings,
+    Access, ApiKey, Issuer, Name, Namespace, Pricing, ProviderType, Resource, ResourceId, ServiceAccount, Settings,
 };
 
 /// Everything that a request is decided by.
@@ -19,10 +20,12 @@ pub struct Table {
     issuer: Option<Issuer>,
     namespaces: HashMap<String, Namespace>,
     accounts: HashMap<Name, ServiceAccount>,
-    keys: HashMap<String, Key>,
+    keys: Arc<Keys>,
     providers: BTreeMap<Name, Arc<Provider>>,
-    routes: BTreeMap<Name, Arc<Route>>,
-    health: HashMap<TargetId, Arc<TargetHealth>>,
+    consents: BTreeMap<Name, Arc<Resource>>,
+    /// In the order of their names.
+    routes: Vec<Arc<Route>>,
+    health: HashMap<Arc<TargetId>, Arc<TargetHealth>>,
     exact: HashMap<String, Vec<Arc<Route>>>,
     /// By prefix, the longest first.
     wildcards: Vec<(String, Vec<Arc<Route>>)>,
@@ -54,6 +57,14 @@ pub(crate) struct Key {
     pub(crate) data: ApiKey,
 }
 
+/// The API keys that can be used.
+#[derive(Default)]
+struct Keys {
+    by_id: HashMap<String, Key>,
+    /// The resources that they were made from, in the order of their names.
+    made_of: Vec<Arc<Resource>>,
+}
+
 /// A provider as requests use it.
 pub struct Provider {
     /// Namespace and name.
@@ -62,6 +73,7 @@ pub struct Provider {
     pub data: weir_snapshot::Provider,
     /// Its credentials that have a secret.
     pub credentials: Vec<Credential>,
+    made_of: Arc<Resource>,
 }
 
 /// A credential as requests use it.
@@ -88,6 +100,8 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// Requests, retries and failovers in flight.
     pub load: Arc<Load>,
+    /// The route and its access, as they were pushed.
+    made_of: (Arc<Resource>, Option<Arc<Resource>>),
 }
 
 /// What keeps health over config swaps.
@@ -107,6 +121,8 @@ pub struct Target {
     pub provider: Arc<Provider>,
     /// Its health.
     pub health: Arc<TargetHealth>,
+    /// What its health is kept by.
+    id: Arc<TargetId>,
 }
 
 /// Limits of a model.
@@ -180,101 +196,6 @@ impl Target {
 }
 
 impl Table {
-    /// Builds the table. Health and load are taken over from `previous` by identity.
-    pub fn build(resources: &BTreeMap<ResourceId, Arc<Resource>>, previous: &Self) -> (Self, Vec<Rejected>) {
-        let mut table = Self::default();
-        let mut rejected = Vec::new();
-        let mut consents: BTreeMap<&Name, &Consent> = BTreeMap::new();
-        for (id, resource) in resources {
-            match &**resource {
-                Resource::Settings(settings) => table.settings = settings.clone(),
-                Resource::Issuer(issuer) => table.issuer = Some(issuer.clone()),
-                Resource::Namespace(namespace) => {
-                    table.namespaces.insert(id.name.name.clone(), namespace.clone());
-                }
-                Resource::ServiceAccount(account) => {
-                    table.accounts.insert(id.name.clone(), account.clone());
-                }
-                Resource::ApiKey(key) => match hashes(key) {
-                    Some(hashes) => {
-                        table.keys.insert(key.id.clone(), Key { secret: id.name.clone(), hashes, data: key.clone() });
-                    }
-                    None => rejected.push(Rejected { id: id.clone(), reason: "a hash is not 32 bytes of hex".into() }),
-                },
-                Resource::Provider(data) => {
-                    let credentials = credentials(&id.name, data, resources, previous);
-                    let provider = Provider { id: id.name.clone(), data: data.clone(), credentials };
-                    table.providers.insert(id.name.clone(), Arc::new(provider));
-                }
-                Resource::Consent(consent) => {
-                    consents.insert(&id.name, consent);
-                }
-                Resource::Credential(_) | Resource::Route(_) | Resource::Access(_) => {}
-            }
-        }
-        for (id, resource) in resources {
-            if let Resource::Route(data) = &**resource {
-                let access = match resources
-                    .get(&ResourceId { kind: Kind::Access, name: id.name.clone() })
-                    .map(|held| &**held)
-                {
-                    Some(Resource::Access(access)) => access.clone(),
-                    _ => Access::default(),
-                };
-                table.add_route(&id.name, data, access, &consents, previous);
-            }
-        }
-        table.index();
-        (table, rejected)
-    }
-
-    fn add_route(
-        &mut self,
-        id: &Name,
-        data: &weir_snapshot::Route,
-        access: Access,
-        consents: &BTreeMap<&Name, &Consent>,
-        previous: &Self,
-    ) {
-        let health = &mut self.health;
-        let targets = data.rules.iter().flat_map(|rule| &rule.targets).filter_map(|target| {
-            let provider = self.providers.get(&target.provider)?;
-            let consent = consents.get(&target.provider)?;
-            if !consent.all && !consent.namespaces.contains(&id.namespace) {
-                return None;
-            }
-            let known = TargetId { provider: target.provider.clone(), model: target.model.clone().unwrap_or_default() };
-            let kept = previous.health.get(&known).cloned().unwrap_or_default();
-            Some(Target {
-                data: target.clone(),
-                provider: Arc::clone(provider),
-                health: Arc::clone(health.entry(known).or_insert(kept)),
-            })
-        });
-        let targets = targets.collect();
-        let load = previous.routes.get(id).map_or_else(Arc::default, |held| Arc::clone(&held.load));
-        self.routes.insert(id.clone(), Arc::new(Route { id: id.clone(), data: data.clone(), access, targets, load }));
-    }
-
-    fn index(&mut self) {
-        let mut wildcards: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
-        for route in self.routes.values() {
-            for model in &route.data.models {
-                match model.pattern.strip_suffix('*') {
-                    Some(prefix) => wildcards.entry(prefix.to_owned()).or_default().push(Arc::clone(route)),
-                    None => self.exact.entry(model.pattern.clone()).or_default().push(Arc::clone(route)),
-                }
-            }
-        }
-        self.wildcards = wildcards.into_iter().collect();
-        self.wildcards.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let oldest_first = |routes: &mut Vec<Arc<Route>>| {
-            routes.sort_by(|a, b| (a.data.created_at, &a.id).cmp(&(b.data.created_at, &b.id)));
-        };
-        self.exact.values_mut().for_each(oldest_first);
-        self.wildcards.iter_mut().map(|(_, routes)| routes).for_each(oldest_first);
-    }
-
     /// The route that serves a request. Trust before precision: the caller's own namespace, the platform's,
     /// then those that its namespace accepts; within each, exact host over none, exact model over the longest
     /// prefix, the oldest.
@@ -330,12 +251,12 @@ impl Table {
 
     /// The health of every target, by identity.
     pub fn health(&self) -> impl Iterator<Item = (&TargetId, &Arc<TargetHealth>)> {
-        self.health.iter()
+        self.health.iter().map(|(id, health)| (&**id, health))
     }
 
     /// Every route.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.routes.values()
+        self.routes.iter()
     }
 
     /// Every provider.
@@ -344,7 +265,7 @@ impl Table {
     }
 
     pub(crate) fn key(&self, id: &str) -> Option<&Key> {
-        self.keys.get(id)
+        self.keys.by_id.get(id)
     }
 
     pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {
@@ -354,33 +275,6 @@ impl Table {
     pub(crate) fn team(&self, namespace: &str) -> Option<String> {
         self.namespaces.get(namespace)?.team.clone()
     }
-}
-
-fn hashes(key: &ApiKey) -> Option<Vec<[u8; 32]>> {
-    key.hashes.iter().map(|text| hex::decode(text).ok()?.try_into().ok()).collect()
-}
-
-/// A credential without its secret is left out; the operator's status says which.
-fn credentials(
-    provider: &Name,
-    data: &weir_snapshot::Provider,
-    resources: &BTreeMap<ResourceId, Arc<Resource>>,
-    previous: &Table,
-) -> Vec<Credential> {
-    let held = previous.providers.get(provider);
-    let of = |wanted: &weir_snapshot::CredentialRef| {
-        let id = ResourceId::new(Kind::Credential, &provider.namespace, format!("{}/{}", provider.name, wanted.name));
-        let Some(Resource::Credential(body)) = resources.get(&id).map(|resource| &**resource) else { return None };
-        let same =
-            held.and_then(|held| held.credentials.iter().find(|c| c.name == wanted.name && c.secret == body.secret));
-        Some(Credential {
-            name: wanted.name.clone(),
-            weight: wanted.weight,
-            secret: body.secret.clone(),
-            health: same.map_or_else(Arc::default, |same| Arc::clone(&same.health)),
-        })
-    };
-    data.credentials.iter().filter_map(of).collect()
 }
 
 /// The route serves the model to others; the annotation on the key's own Secret leaves it out.
