@@ -15,9 +15,10 @@ const QUEUE: usize = 1024;
 const NOTE_BYTES: usize = 1000;
 
 /// Something to tell about an object.
+#[derive(Clone)]
 pub(crate) struct News {
     about: ObjectReference,
-    event: Event,
+    event: Arc<Event>,
 }
 
 impl News {
@@ -40,7 +41,7 @@ impl News {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        Self { about, event }
+        Self { about, event: Arc::new(event) }
     }
 }
 

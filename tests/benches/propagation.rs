@@ -29,16 +29,29 @@ async fn measure() {
     for dataplane in &fleet.dataplanes {
         println!("idle {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
     }
-    println!("{}", figures("1 route", &writes(&fleet, WRITES).await));
+    report("1 route", &fleet).await;
     let many: Vec<Value> =
         (0..1_000).map(|n| open_route(TEAM, &format!("r{n}"), &format!("m{n}"), &["upstream"])).collect();
     for part in many.chunks(100) {
         fleet.apply(part);
     }
     weir_tests::fleet::until_status(&fleet.clients(), "m999", 200).await;
-    println!("{}", figures("1,001 routes", &writes(&fleet, WRITES).await));
+    report("1,001 routes", &fleet).await;
     for dataplane in &fleet.dataplanes {
         println!("1,001 routes {}: {} kB resident", dataplane.name, resident_kb(dataplane.process.id()));
+    }
+}
+
+/// Writes, and prints how long they took to be served and what they cost each process.
+async fn report(what: &str, fleet: &Fleet) {
+    let pods = fleet.dataplanes.iter().map(|dataplane| (&dataplane.name, dataplane.process.id()));
+    let operators = fleet.operators.iter().map(|operator| (&operator.name, operator.process.id()));
+    let processes: Vec<_> = operators.chain(pods).map(|(name, pid)| (name, pid, cpu_ticks(pid))).collect();
+    println!("{}", figures(what, &writes(fleet, WRITES).await));
+    for (name, pid, before) in processes {
+        // A tick is 10 ms on every Linux.
+        let spent = (cpu_ticks(pid) - before) as f64 * 10.0 / WRITES as f64;
+        println!("CPU a write, {what}: {name} {spent:.1} ms");
     }
 }
 
@@ -83,6 +96,13 @@ async fn served(client: &Client, sender: &mut Sender, model: &str) {
 fn figures(what: &str, sorted: &[Duration]) -> String {
     let at = |percent: usize| sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)].as_secs_f64() * 1e3;
     format!("write to served, {what}: p50 {:.1} ms, p99 {:.1} ms over {} writes", at(50), at(99), sorted.len())
+}
+
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    // User and system time, fields 14 and 15 of the line, of which the name is the second.
+    after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 fn resident_kb(pid: u32) -> u64 {

@@ -57,18 +57,20 @@ struct Done {
     inspected: BTreeMap<ObjectId, String>,
     /// API keys that were told of, with what ails them.
     keys: BTreeMap<Name, String>,
-    /// Routes whose status was found right, with all that it follows from.
-    settled: BTreeMap<ObjectId, Settled>,
+    /// The last look at each route.
+    looked: BTreeMap<ObjectId, Look>,
 }
 
-/// What the status of a route follows from.
-struct Settled {
+/// What was to be written of a route, and all that it followed from.
+struct Look {
     object: Arc<LLMRoute>,
     verdict: Arc<Verdict>,
     programmed: (Finding, String),
+    /// Nothing where its status was right.
+    draft: Option<Arc<Draft>>,
 }
 
-impl Settled {
+impl Look {
     fn is_of(&self, object: &Arc<LLMRoute>, verdict: &Arc<Verdict>, programmed: &(Finding, String)) -> bool {
         Arc::ptr_eq(&self.object, object) && Arc::ptr_eq(&self.verdict, verdict) && self.programmed == *programmed
     }
@@ -76,7 +78,7 @@ impl Settled {
 
 /// Everything that one look found, of which `undecoded` still needs reading.
 struct Drafts {
-    drafts: Vec<Draft>,
+    drafts: Vec<Arc<Draft>>,
     undecoded: Vec<Undecoded>,
     /// Whether every Ready pod was heard.
     whole: bool,
@@ -91,7 +93,7 @@ impl Reporter {
             leads_since: None,
             inspected: BTreeMap::new(),
             keys: BTreeMap::new(),
-            settled: BTreeMap::new(),
+            looked: BTreeMap::new(),
         };
         loop {
             let next = self.round(&mut done).await;
@@ -120,20 +122,20 @@ impl Reporter {
         };
         let redial = *done.leads_since.get_or_insert_with(Instant::now) + REDIAL;
         self.tell_of_keys(&desired, &mut done.keys);
-        let Done { pace, leads_since: _, inspected, keys: _, settled } = done;
-        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, settled)?;
+        let Done { pace, leads_since: _, inspected, keys: _, looked } = done;
+        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, looked)?;
         if !whole && Instant::now() < redial {
             return Some(redial);
         }
         pace.keep(|id| desired.verdicts.contains_key(id));
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
-        settled.retain(|id, _| desired.verdicts.contains_key(id));
+        looked.retain(|id, _| desired.verdicts.contains_key(id));
         let mut next: Option<Instant> = None;
         for object in undecoded {
             if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
                 let (id, version) = (object.id.clone(), object.version.clone());
                 match self.inspect(object, &desired).await {
-                    Ok(Some(draft)) => drafts.push(draft),
+                    Ok(Some(draft)) => drafts.push(Arc::new(draft)),
                     Ok(None) => drop(inspected.insert(id, version)),
                     Err(error) => next = Some(self.failed(&id, &error)),
                 }
@@ -146,7 +148,7 @@ impl Reporter {
             let due = if due <= now { pace.take(now).err() } else { Some(due) };
             let due = match due {
                 None if !self.may_write() => return Some(now + RETRY),
-                None => self.write(draft, pace).await.err(),
+                None => self.write(&draft, pace).await.err(),
                 Some(due) => Some(due),
             };
             next = [next, due].into_iter().flatten().min();
@@ -176,7 +178,7 @@ impl Reporter {
         self.leadership.borrow().term(Instant::now()).is_some()
     }
 
-    fn drafts(&self, desired: &Desired, settled: &mut BTreeMap<ObjectId, Settled>) -> Option<Drafts> {
+    fn drafts(&self, desired: &Desired, looked: &mut BTreeMap<ObjectId, Look>) -> Option<Drafts> {
         let (providers, routes) = (self.cluster.providers.all()?, self.cluster.routes.all()?);
         let (pods, now) = (self.cluster.pods.all()?, truncated(Timestamp::now()));
         let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new(), whole: true };
@@ -186,21 +188,19 @@ impl Reporter {
             for object in &providers {
                 drafts.add(ObjectKind::Provider, object, desired, |object, id, verdict| {
                     let new = provider::status(object, id, verdict, &fleet, now);
-                    Draft::new(id.clone(), &**object, object.status.as_ref(), &new)
+                    Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new)
                 });
             }
             for object in &routes {
                 drafts.add(ObjectKind::LLMRoute, object, desired, |object, id, verdict| {
                     let programmed = fleet.programmed(verdict);
-                    if settled.get(id).is_some_and(|known| known.is_of(object, verdict, &programmed)) {
-                        return None;
+                    if let Some(look) = looked.get(id).filter(|look| look.is_of(object, verdict, &programmed)) {
+                        return look.draft.clone();
                     }
                     let new = route::status(object, verdict, programmed.clone(), now);
-                    let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new);
-                    if draft.is_none() {
-                        let (object, verdict) = (Arc::clone(object), Arc::clone(verdict));
-                        settled.insert(id.clone(), Settled { object, verdict, programmed });
-                    }
+                    let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new);
+                    let (object, verdict) = (Arc::clone(object), Arc::clone(verdict));
+                    looked.insert(id.clone(), Look { object, verdict, programmed, draft: draft.clone() });
                     draft
                 });
             }
@@ -216,7 +216,7 @@ impl Reporter {
         Ok(object.draft(&found, verdict, truncated(Timestamp::now())))
     }
 
-    async fn write(&self, draft: Draft, pace: &mut Pace) -> Result<(), Instant> {
+    async fn write(&self, draft: &Draft, pace: &mut Pace) -> Result<(), Instant> {
         let api = self.api(&draft.id);
         let name = &draft.id.name.name;
         let manager = draft::FIELD_MANAGER;
@@ -233,8 +233,8 @@ impl Reporter {
         match written {
             Ok(Ok(_)) => {
                 self.metrics.status_writes.inc();
-                pace.wrote(draft.id, draft.version, Instant::now());
-                draft.news.into_iter().for_each(|news| self.events.tell(news));
+                pace.wrote(draft.id.clone(), draft.version.clone(), Instant::now());
+                draft.news.iter().cloned().for_each(|news| self.events.tell(news));
                 Ok(())
             }
             // It changed or went meanwhile, which the watch tells of.
@@ -265,7 +265,7 @@ impl Drafts {
         kind: ObjectKind,
         object: &Guarded<K>,
         desired: &Desired,
-        draft: impl FnOnce(&Arc<K>, &ObjectId, &Arc<Verdict>) -> Option<Draft>,
+        draft: impl FnOnce(&Arc<K>, &ObjectId, &Arc<Verdict>) -> Option<Arc<Draft>>,
     ) where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone,
     {
