@@ -2,7 +2,7 @@
 
 use crate::config::StartError;
 use crate::gateway::Gateway;
-use crate::{admin, serve};
+use crate::{admin, overload, serve};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ impl Gateway {
     pub fn start(self: &Arc<Self>) -> Result<(SocketAddr, SocketAddr, tokio::task::JoinHandle<()>), StartError> {
         let admin = admin::start(self)?;
         let (listen, serving) = serve::start(self)?;
+        tokio::spawn(overload::watch(Arc::downgrade(self)));
         tracing::info!(%listen, %admin, "serving");
         Ok((listen, admin, serving))
     }
