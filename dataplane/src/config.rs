@@ -22,6 +22,9 @@ pub struct Config {
     /// How long running streams may go on after that
     #[arg(long, env = "WEIR_DRAIN_TIMEOUT", default_value = "600s", value_parser = duration)]
     pub drain_timeout: Duration,
+    /// How long after SIGTERM the process is killed; running streams are told 5 s before
+    #[arg(long, env = "WEIR_GRACE_PERIOD", value_parser = duration)]
+    pub grace_period: Option<Duration>,
     /// Leave the headers `x-weir-route` and `x-weir-target` out of answers, since they name internal objects
     #[arg(long, env = "WEIR_HIDE_TARGETS")]
     pub hide_targets: bool,

@@ -1,14 +1,36 @@
 //! The orderly end: not ready at once, listening a while longer, then waiting for streams, then an error
-//! event for those that are left.
+//! event for those that are left. Streams are told before the process is killed, however short its time is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// How long before the hard end streams are told of it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long before the kill everything is over, so that what is known of requests is still written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// When the phases begin, from the signal on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Schedule {
+    closed: Duration,
+    farewell: Duration,
+    over: Duration,
+}
+
+impl Schedule {
+    /// What the configuration asks for, moved forward where the process would be killed before.
+    fn new(delay: Duration, timeout: Duration, grace: Option<Duration>) -> Self {
+        let (mut farewell, mut over) = (delay + timeout.saturating_sub(FAREWELL), delay + timeout);
+        if let Some(grace) = grace {
+            farewell = farewell.min(grace.saturating_sub(FAREWELL));
+            over = over.min(grace.saturating_sub(FLUSH));
+        }
+        Self { closed: delay.min(farewell), farewell, over }
+    }
+}
 
 /// Where the process is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +48,7 @@ enum Phase {
 
 /// The end of a data plane.
 pub struct Drain {
-    delay: Duration,
-    timeout: Duration,
+    schedule: Schedule,
     phase: watch::Sender<Phase>,
     running: Arc<Running>,
     begun: AtomicBool,
@@ -50,10 +71,9 @@ impl Drop for Tracked {
 }
 
 impl Drain {
-    pub(crate) fn new(delay: Duration, timeout: Duration) -> Self {
+    pub(crate) fn new(delay: Duration, timeout: Duration, grace: Option<Duration>) -> Self {
         Self {
-            delay,
-            timeout,
+            schedule: Schedule::new(delay, timeout, grace),
             phase: watch::Sender::new(Phase::Serving),
             running: Arc::default(),
             begun: AtomicBool::new(false),
@@ -65,14 +85,19 @@ impl Drain {
         if self.begun.swap(true, Ordering::AcqRel) {
             return self.finished().await;
         }
+        let (began, Schedule { closed, farewell, over }) = (Instant::now(), self.schedule);
         self.phase.send_replace(Phase::Leaving);
-        tracing::info!(delay_s = self.delay.as_secs(), timeout_s = self.timeout.as_secs(), "draining");
-        tokio::time::sleep(self.delay).await;
+        tracing::info!(
+            closed_s = closed.as_secs(),
+            farewell_s = farewell.as_secs(),
+            over_s = over.as_secs(),
+            "draining"
+        );
+        tokio::time::sleep_until(began + closed).await;
         self.phase.send_replace(Phase::Closed);
-        let farewell = self.timeout.saturating_sub(FAREWELL);
-        if tokio::time::timeout(farewell, self.idle()).await.is_err() {
+        if tokio::time::timeout_at(began + farewell, self.idle()).await.is_err() {
             self.phase.send_replace(Phase::Farewell);
-            if tokio::time::timeout(self.timeout - farewell, self.idle()).await.is_err() {
+            if tokio::time::timeout_at(began + over, self.idle()).await.is_err() {
                 tracing::warn!("requests were cut off: they outlasted the drain timeout");
             }
         }
@@ -128,5 +153,53 @@ impl Drain {
             let _tracked = tracked;
             work.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn schedule(delay: u64, timeout: u64, grace: Option<u64>) -> [u64; 3] {
+        let Schedule { closed, farewell, over } = Schedule::new(s(delay), s(timeout), grace.map(s));
+        [closed, farewell, over].map(|at| at.as_secs())
+    }
+
+    #[test]
+    fn a_grace_period_that_suffices_changes_nothing_and_a_shorter_one_moves_the_end_forward_f35() {
+        assert_eq!(schedule(15, 600, None), [15, 610, 615]);
+        assert_eq!(schedule(15, 600, Some(660)), [15, 610, 615]);
+        assert_eq!(schedule(15, 600, Some(30)), [15, 25, 28]);
+        assert_eq!(schedule(15, 600, Some(10)), [5, 5, 8], "streams are told although listeners would still be open");
+        assert_eq!(schedule(15, 600, Some(1)), [0, 0, 0]);
+        assert_eq!(schedule(0, 3, None), [0, 0, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_stream_is_told_five_seconds_before_the_kill_f35() {
+        let drain = Arc::new(Drain::new(s(15), s(600), Some(s(30))));
+        let began = Instant::now();
+        let streams: Vec<_> = (0..3)
+            .map(|_| {
+                let told = drain.farewell();
+                tokio::spawn(drain.track(async move {
+                    told.await;
+                    assert_eq!(Instant::now() - began, s(25));
+                    std::future::pending().await
+                }))
+            })
+            .collect();
+        let listeners = Arc::clone(&drain);
+        let closed = tokio::spawn(async move {
+            listeners.listeners_close().await;
+            Instant::now() - began
+        });
+        drain.run().await;
+        assert_eq!((closed.await.unwrap(), Instant::now() - began), (s(15), s(28)));
+        assert!(streams.iter().all(|stream| !stream.is_finished()), "none panicked");
     }
 }

@@ -27,7 +27,7 @@ impl Gateway {
     /// A data plane that does not listen yet.
     pub fn new(config: Config) -> Arc<Self> {
         Arc::new(Self {
-            drain: Drain::new(config.drain_delay, config.drain_timeout),
+            drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),
             clock: Clock::new(),

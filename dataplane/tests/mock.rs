@@ -20,6 +20,7 @@ fn gateway() -> Arc<Gateway> {
         tls_dir: None,
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(5),
+        grace_period: None,
         hide_targets: false,
         max_body_bytes: 1024 * 1024,
     })

@@ -50,6 +50,7 @@ fn a_grace_period_that_would_cut_streams_is_refused() {
     assert_eq!(pod["terminationGracePeriodSeconds"], 120);
     let args = pod["containers"][0]["args"].as_array().expect("args");
     assert!(args.contains(&json!("--drain-timeout=60s")), "{args:?}");
+    assert!(args.contains(&json!("--grace-period=120s")), "the process knows when it is killed: {args:?}");
 }
 
 #[test]

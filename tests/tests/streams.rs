@@ -1,6 +1,7 @@
 //! A stream that has begun passes as it came, and an end that is none is told as an error, once.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{file, open_route, provider};
 use weir_tests::provider::{Provider, Script, Step, Usage, chunk};
@@ -127,4 +128,34 @@ async fn f34_a_stream_that_outlasts_the_drain_is_told_before_the_end() {
     assert!(gateway.process().exit().await.success());
     let lines = gateway.access_log(1).await;
     assert_eq!(lines[0]["error_type"], "gateway_draining", "the log is flushed: {lines:?}");
+}
+
+#[tokio::test]
+async fn f35_every_stream_is_told_before_a_kill_that_comes_long_before_the_end_of_the_drain() {
+    const STREAMS: usize = 20;
+    const GRACE: Duration = Duration::from_secs(7);
+    let upstream = Provider::start().await;
+    let variables = [("WEIR_DRAIN_DELAY", "15s"), ("WEIR_DRAIN_TIMEOUT", "600s"), ("WEIR_GRACE_PERIOD", "7s")];
+    let gateway = gateway(&upstream, |_| {}, &variables).await;
+    upstream.always(Script::stream([text_event("Hello ")]).step(Step::Stall));
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let mut stream = gateway.client().chat_stream(MODEL).await;
+        assert!(stream.event().await.expect("not cut").expect("not ended").contains("Hello"));
+        streams.push(stream);
+    }
+    gateway.process().signal("TERM");
+    let kubelet = async {
+        let ended = tokio::time::timeout(GRACE, gateway.process().exit()).await;
+        gateway.process().kill();
+        ended
+    };
+    let told = futures_util::future::join_all(streams.into_iter().map(|stream| stream.events()));
+    let (ended, told) = tokio::join!(kubelet, told);
+    for (events, cut) in told {
+        assert!(cut.is_none(), "the stream ends in order");
+        assert!(events.last().expect("an event").contains("gateway_draining"), "{events:?}");
+    }
+    assert!(ended.is_ok_and(|status| status.success()), "nothing was left to kill");
+    assert_eq!(gateway.access_log(STREAMS).await.len(), STREAMS, "the log is flushed");
 }
