@@ -40,6 +40,15 @@ fn t27_arguments_that_are_no_object_do_not_fail_history() {
 }
 
 #[test]
+fn the_place_that_an_sdk_leaves_in_a_call_is_no_loss() {
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let messages = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "r"}]});
+    let (_, loss) = translated(Dialect::OpenAI, &openai(messages), &CLAUDE).unwrap();
+    assert!(loss.is_empty(), "{loss:?}");
+}
+
+#[test]
 fn t31_a_tool_type_is_never_dropped_in_silence() {
     let refusal =
         translated(Dialect::OpenAI, &openai(json!({"tools": [{"type": "custom", "custom": {"name": "c"}}]})), &CLAUDE)

@@ -178,6 +178,8 @@ fn tool_call<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
         None => Arguments::Encoded(Text::of("{}")),
     };
     let content = Content::ToolCall { id, name: function.required_text("name")?, arguments };
+    // SDKs that put a call together from a stream leave its place in it, which the order says too.
+    let _place = fields.raw("index");
     Ok(Block { content, cache: None, extra: fields.unread() })
 }
 
