@@ -5,6 +5,7 @@
 pub mod apiserver;
 pub mod client;
 pub mod codegen;
+pub mod crossing;
 pub mod fleet;
 pub mod front;
 pub mod gateway;
@@ -19,6 +20,7 @@ pub mod resolver;
 pub mod schema;
 pub mod sdk;
 pub mod tls;
+pub mod vendor;
 pub mod wait;
 pub mod workspace;
 

@@ -1,0 +1,14 @@
+"""Runs conversations of one library: a case a line comes in as JSON, and what came of it goes out."""
+
+import importlib
+import json
+import sys
+
+library = importlib.import_module(f"talk_{sys.argv[1]}")
+for line in sys.stdin:
+    case = json.loads(line)
+    try:
+        seen = getattr(library, case["case"])(case["model"], case["stream"])
+    except library.errors as error:
+        seen = {"raised": type(error).__name__, "status": getattr(error, "status_code", None)}
+    print(json.dumps(seen), flush=True)
