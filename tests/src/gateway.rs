@@ -32,12 +32,27 @@ impl Gateway {
 
     /// The same, with environment variables.
     pub async fn up_with(manifests: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("weir.yaml"), manifests).expect("manifests can be written");
-        let mut command = binary("weir-operator");
-        command.arg("up").arg(folder.path()).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let (folder, mut command) = prepared(manifests, binary("weir-operator"));
         command.envs(variables.iter().copied());
-        let process = Process::spawn("weir-operator up", &mut command);
+        Self::serving(folder, Process::spawn("weir-operator up", &mut command)).await
+    }
+
+    /// The same, with so few files that it may open.
+    pub async fn up_within(manifests: &str, open_files: usize) -> Self {
+        let binary = binary("weir-operator");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "limited"]).arg(binary.get_program());
+        let (folder, mut command) = prepared(manifests, limited);
+        Self::serving(folder, Process::spawn("weir-operator up", &mut command)).await
+    }
+
+    /// The same, with a standard output that nobody reads.
+    pub async fn up_unread(manifests: &str) -> Self {
+        let (folder, mut command) = prepared(manifests, binary("weir-operator"));
+        Self::serving(folder, Process::spawn_unread("weir-operator up", &mut command)).await
+    }
+
+    async fn serving(folder: tempfile::TempDir, process: Process) -> Self {
         let addresses = addresses(&process).await;
         ready(&process, addresses.admin).await;
         Self { folder, process, addresses }
@@ -53,6 +68,16 @@ impl Gateway {
     /// A caller without a credential.
     pub fn client(&self) -> Client {
         Client::new(self.addresses.listen)
+    }
+
+    /// Where it listens for requests.
+    pub fn listen(&self) -> SocketAddr {
+        self.addresses.listen
+    }
+
+    /// Where its admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.addresses.admin
     }
 
     /// A caller of the admin listener.
@@ -85,6 +110,14 @@ impl Gateway {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// A folder with one file of manifests, and how `program`, which runs `weir-operator`, serves it.
+fn prepared(manifests: &str, mut program: Command) -> (tempfile::TempDir, Command) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("weir.yaml"), manifests).expect("manifests can be written");
+    program.arg("up").arg(folder.path()).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    (folder, program)
 }
 
 /// One of our binaries: of `WEIR_BIN_DIR`, else built beside this test.

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 use weir_snapshot::api_key;
 
+use crate::provider::Provider as Upstream;
+use crate::tls::Authority;
+
 /// A Provider of one model at `url`, without a credential; plain http is let through.
 pub fn provider(namespace: &str, name: &str, url: &str, model: &str) -> Value {
     json!({
@@ -43,6 +46,20 @@ pub fn open_route(namespace: &str, name: &str, model: &str, providers: &[&str]) 
     let mut route = route(namespace, name, model, providers);
     route["spec"]["access"] = json!({"anonymous": true});
     route
+}
+
+/// A Provider with TLS under the name `localhost`, the certificates that are trusted for it, and an open route
+/// to it, as one file.
+pub fn over_tls(upstream: &Upstream, trusted: &Authority, model: &str) -> String {
+    let bundle = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default", "name": "ca"},
+        "data": {"ca.crt": trusted.pem()},
+    });
+    let url = upstream.url().replace("127.0.0.1", "localhost");
+    let mut object = provider("default", "upstream", &url, model);
+    object["spec"]["endpoint"] = json!({"url": url});
+    object["spec"]["tls"] = json!({"caConfigMapRef": {"name": "ca"}});
+    file(&[bundle, object, open_route("default", "chat", model, &["upstream"])])
 }
 
 /// A Secret with one value.

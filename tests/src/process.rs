@@ -3,8 +3,9 @@
 //! Nothing here belongs to an async runtime, so a process may be shared by tests that each have one.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::wait::{self, PATIENCE};
 
@@ -13,12 +14,20 @@ pub struct Process {
     name: String,
     child: Mutex<Child>,
     lines: Arc<Mutex<Vec<String>>>,
+    unread: Mutex<Option<ChildStdout>>,
     guard: Guard,
 }
 
 impl Process {
     /// Starts it and reads its output from then on.
     pub fn spawn(name: &str, command: &mut Command) -> Self {
+        let this = Self::spawn_unread(name, command);
+        this.read();
+        this
+    }
+
+    /// Starts it and reads its standard error alone, so that its standard output fills up.
+    pub fn spawn_unread(name: &str, command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -27,9 +36,15 @@ impl Process {
             .unwrap_or_else(|error| panic!("{name} does not start ({command:?}): {error}"));
         let guard = Guard::over(child.id());
         let lines = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
+        let unread = Mutex::new(child.stdout.take());
         collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&lines));
-        Self { name: name.to_owned(), child: Mutex::new(child), lines, guard }
+        Self { name: name.to_owned(), child: Mutex::new(child), lines, unread, guard }
+    }
+
+    /// Reads its standard output from now on.
+    pub fn read(&self) {
+        let unread = self.unread.lock().expect("no reader panics").take();
+        collect(unread.expect("it is not read yet"), Arc::clone(&self.lines));
     }
 
     /// All lines so far, of standard output and standard error.
@@ -76,6 +91,19 @@ impl Process {
         let _ = child.wait();
     }
 
+    /// CPU time of all its threads so far.
+    pub fn cpu(&self) -> Duration {
+        cpu(&format!("/proc/{}", self.id()))
+    }
+
+    /// A figure of `/proc/PID/status` in KiB, such as `VmHWM` for the most memory it ever had.
+    pub fn memory(&self, figure: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        kib.unwrap_or_else(|| panic!("{figure} is a figure of a process"))
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.lock().expect("no waiter panics").id()
@@ -92,6 +120,18 @@ impl Drop for Process {
         self.kill();
         self.guard.dismiss();
     }
+}
+
+/// CPU time of all threads of this process so far.
+pub fn own_cpu() -> Duration {
+    cpu("/proc/self")
+}
+
+fn cpu(process: &str) -> Duration {
+    let tasks = std::fs::read_dir(format!("{process}/task")).expect("it runs").flatten();
+    let times = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+    let nanos = times.filter_map(|line| line.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(nanos.sum())
 }
 
 fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {

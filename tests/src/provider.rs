@@ -25,6 +25,9 @@ use state::State;
 use crate::tls::Authority;
 use crate::wait;
 
+/// What a provider with TLS speaks.
+pub const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
 /// A provider that listens; its connections end when it is dropped.
 pub struct Provider {
     address: SocketAddr,
@@ -47,7 +50,12 @@ impl Provider {
 
     /// Listens with a certificate of `authority` for `names`.
     pub async fn start_tls(authority: &Authority, names: &[&str]) -> Self {
-        Self::listen(IpAddr::from([127, 0, 0, 1]), Some(authority.acceptor(names, &[b"h2", b"http/1.1"]))).await
+        Self::start_with(authority.acceptor(names, PROTOCOLS)).await
+    }
+
+    /// Listens with TLS as this acceptor has it.
+    pub async fn start_with(acceptor: tokio_rustls::TlsAcceptor) -> Self {
+        Self::listen(IpAddr::from([127, 0, 0, 1]), Some(acceptor)).await
     }
 
     async fn listen(address: IpAddr, tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
@@ -106,6 +114,11 @@ impl Provider {
     /// Connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.state.connections()
+    }
+
+    /// Connections whose TLS handshake came to its end.
+    pub fn handshakes(&self) -> u64 {
+        self.state.handshakes()
     }
 
     /// Closes the port and every connection, so that connecting is refused from now on.

@@ -35,22 +35,44 @@ impl Authority {
     /// What a server for `names` accepts connections with.
     pub fn acceptor(&self, names: &[&str], protocols: &[&[u8]]) -> TlsAcceptor {
         let (certificate, key) = self.issue(names);
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("the key fits the certificate");
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        TlsAcceptor::from(Arc::new(config))
+        acceptor(&certificate, &key, protocols)
+    }
+
+    /// The same with a certificate that has expired.
+    pub fn expired_acceptor(&self, names: &[&str], protocols: &[&[u8]]) -> TlsAcceptor {
+        let (mut params, key) = asked(names);
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        acceptor(&params.signed_by(&key, &self.issuer).expect("the authority can sign"), &key, protocols)
     }
 
     fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate().expect("a key pair");
-        let params = CertificateParams::new(names).expect("the names are DNS names or addresses");
+        let (params, key) = asked(names);
         (params.signed_by(&key, &self.issuer).expect("the authority can sign"), key)
     }
+}
+
+/// What a server for `names` accepts connections with that vouches for itself.
+pub fn self_signed_acceptor(names: &[&str], protocols: &[&[u8]]) -> TlsAcceptor {
+    let (params, key) = asked(names);
+    acceptor(&params.self_signed(&key).expect("a certificate can sign itself"), &key, protocols)
+}
+
+fn asked(names: &[&str]) -> (CertificateParams, KeyPair) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let params = CertificateParams::new(names).expect("the names are DNS names or addresses");
+    (params, KeyPair::generate().expect("a key pair"))
+}
+
+fn acceptor(certificate: &rcgen::Certificate, key: &KeyPair, protocols: &[&[u8]]) -> TlsAcceptor {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("the key fits the certificate");
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_tests::gateway::Gateway;
-use weir_tests::manifests::{file, open_route, provider};
+use weir_tests::manifests::{self, file, open_route, provider};
 use weir_tests::provider::{Provider, Script, Signal, Usage};
 use weir_tests::tls::Authority;
 use weir_tests::wait;
@@ -11,15 +11,7 @@ const MODEL: &str = "gpt-test";
 
 /// A gateway before a provider with TLS, which trusts these certificates besides the public ones.
 async fn over_tls(upstream: &Provider, trusted: &Authority) -> Gateway {
-    let bundle = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default", "name": "ca"},
-        "data": {"ca.crt": trusted.pem()},
-    });
-    let url = upstream.url().replace("127.0.0.1", "localhost");
-    let mut object = provider("default", "upstream", &url, MODEL);
-    object["spec"]["endpoint"] = json!({"url": url});
-    object["spec"]["tls"] = json!({"caConfigMapRef": {"name": "ca"}});
-    Gateway::up(&file(&[bundle, object, open_route("default", "chat", MODEL, &["upstream"])])).await
+    Gateway::up(&manifests::over_tls(upstream, trusted, MODEL)).await
 }
 
 #[tokio::test]

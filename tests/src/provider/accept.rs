@@ -1,6 +1,7 @@
 //! Accepts a provider's connections, and speaks the HTTP version that each client begins with.
 
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +36,7 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Stat
         Accept::Serve => {}
         Accept::Reset => return socket.reset_on_drop(),
         Accept::Silent => return std::future::pending().await,
+        Accept::HalfShaken => return half_shaken(socket, &tls.expect("a provider with TLS")).await,
     }
     let _ = socket.set_nodelay(true);
     let Some(tls) = tls else {
@@ -45,11 +47,27 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Stat
         };
     };
     let Ok(socket) = tls.accept(socket).await else { return };
+    state.shook_hands();
     if socket.get_ref().1.alpn_protocol() == Some(b"h2") {
         h2::serve(socket, number, state).await;
     } else {
         h1::serve(socket, number, state).await;
     }
+}
+
+/// Takes the client's hello, and of what TLS answers sends so little that no record is whole.
+async fn half_shaken(mut socket: TcpStream, tls: &TlsAcceptor) {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let mut hello = vec![0; 16 * 1024];
+    let shaken = async {
+        let read = socket.read(&mut hello).await?;
+        theirs.write_all(&hello[..read]).await?;
+        let mut begun = [0; 64];
+        theirs.read_exact(&mut begun).await?;
+        socket.write_all(&begun).await?;
+        std::future::pending::<std::io::Result<()>>().await
+    };
+    let _ = tokio::join!(tls.accept(ours), shaken);
 }
 
 /// Whether the client begins with the preface of HTTP/2.

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ pub(super) async fn serve<S: Socket>(mut socket: S, connection: u64, state: Arc<
         let (record, script) = state.receive(record);
         let (mut reader, mut writer) = tokio::io::split(socket);
         let ending = tokio::select! {
-            ending = answer(&mut writer, &script) => ending,
+            ending = answer(&mut writer, &script, &record) => ending,
             () = client_gone(&mut reader, &mut buffer) => Err(io::ErrorKind::BrokenPipe.into()),
         };
         socket = reader.unsplit(writer);
@@ -44,7 +45,7 @@ enum Ending {
     Reset,
 }
 
-async fn answer<S: Socket>(writer: &mut WriteHalf<S>, script: &Script) -> io::Result<Ending> {
+async fn answer<S: Socket>(writer: &mut WriteHalf<S>, script: &Script, record: &Record) -> io::Result<Ending> {
     let mut chunked = false;
     for (at, step) in script.steps.iter().enumerate() {
         match step {
@@ -53,14 +54,11 @@ async fn answer<S: Socket>(writer: &mut WriteHalf<S>, script: &Script) -> io::Re
                 chunked = length.is_none();
                 writer.write_all(head(*status, headers, length).as_bytes()).await?;
             }
-            Step::Body(piece) if piece.is_empty() => {}
-            Step::Body(piece) if chunked => {
-                let mut framed = format!("{:x}\r\n", piece.len()).into_bytes();
-                framed.extend_from_slice(piece);
-                framed.extend_from_slice(b"\r\n");
-                writer.write_all(&framed).await?;
-            }
-            Step::Body(bytes) | Step::Wire(bytes) => writer.write_all(bytes).await?,
+            Step::Body(piece) => write_piece(writer, piece, chunked, record).await?,
+            Step::Endless(piece) => loop {
+                write_piece(writer, piece, chunked, record).await?;
+            },
+            Step::Wire(bytes) => writer.write_all(bytes).await?,
             Step::Wait(signal) => signal.fired().await,
             Step::Stall => std::future::pending().await,
             Step::Reset => return Ok(Ending::Reset),
@@ -73,6 +71,25 @@ async fn answer<S: Socket>(writer: &mut WriteHalf<S>, script: &Script) -> io::Re
         writer.flush().await?;
     }
     Ok(Ending::KeepAlive)
+}
+
+async fn write_piece<S: Socket>(
+    writer: &mut WriteHalf<S>,
+    piece: &[u8],
+    chunked: bool,
+    record: &Record,
+) -> io::Result<()> {
+    if piece.is_empty() {
+        return Ok(());
+    }
+    if chunked {
+        let framed = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        writer.write_all(&framed).await?;
+    } else {
+        writer.write_all(piece).await?;
+    }
+    record.took(piece.len());
+    Ok(())
 }
 
 /// The length of a body that is there whole, at once and to its end.
@@ -117,8 +134,8 @@ async fn read_request<S: Socket>(socket: &mut S, buffer: &mut BytesMut, connecti
         headers.append(name, HeaderValue::from_str(value.trim()).map_err(io::Error::other)?);
     }
     let body = read_body(socket, buffer, &headers).await?;
-    let (at, gone) = (Instant::now(), watch::Sender::new(None));
-    Ok(Some(Record { connection, version: Version::HTTP_11, method, path, headers, body, at, gone }))
+    let (at, gone, sent) = (Instant::now(), watch::Sender::new(None), AtomicU64::new(0));
+    Ok(Some(Record { connection, version: Version::HTTP_11, method, path, headers, body, at, gone, sent }))
 }
 
 async fn read_body<S: Socket>(socket: &mut S, buffer: &mut BytesMut, headers: &HeaderMap) -> io::Result<Bytes> {

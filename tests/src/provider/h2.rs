@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -36,7 +37,7 @@ async fn respond(request: Request<Incoming>, connection: u64, state: Arc<State>)
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let (at, gone) = (Instant::now(), watch::Sender::new(None));
+    let (at, gone, sent) = (Instant::now(), watch::Sender::new(None), AtomicU64::new(0));
     let record = Record {
         connection,
         version: parts.version,
@@ -46,6 +47,7 @@ async fn respond(request: Request<Incoming>, connection: u64, state: Arc<State>)
         body,
         at,
         gone,
+        sent,
     };
     let (record, script) = state.receive(record);
     let (head_sender, head) = oneshot::channel();
@@ -67,10 +69,11 @@ async fn play(script: Script, head: oneshot::Sender<Response<Body>>, record: Arc
                 body = Some(sender);
                 head.take().is_some_and(|head| head.send(response).is_ok())
             }
-            Step::Body(piece) => match &body {
-                Some(body) => body.send(Ok(Frame::data(piece))).await.is_ok(),
-                None => panic!("a script's head comes before its body"),
-            },
+            Step::Body(piece) => send(body.as_ref(), piece, &record).await,
+            Step::Endless(piece) => {
+                while send(body.as_ref(), piece.clone(), &record).await {}
+                false
+            }
             Step::Wire(_) => panic!("only HTTP/1.1 has bytes outside a frame"),
             Step::Wait(signal) => tokio::select! {
                 () = signal.fired() => true,
@@ -91,6 +94,15 @@ async fn play(script: Script, head: oneshot::Sender<Response<Body>>, record: Arc
             return record.mark_gone();
         }
     }
+}
+
+/// False once the client has gone.
+async fn send(body: Option<&mpsc::Sender<Piece>>, piece: Bytes, record: &Record) -> bool {
+    let body = body.expect("a script's head comes before its body");
+    let length = piece.len();
+    let taken = body.send(Ok(Frame::data(piece))).await.is_ok();
+    record.took(if taken { length } else { 0 });
+    taken
 }
 
 async fn client_gone(head: &mut Option<oneshot::Sender<Response<Body>>>, body: Option<&mpsc::Sender<Piece>>) {

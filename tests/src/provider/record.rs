@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -22,6 +23,7 @@ pub struct Record {
     /// When the body was complete.
     pub at: Instant,
     pub(super) gone: watch::Sender<Option<Gone>>,
+    pub(super) sent: AtomicU64,
 }
 
 /// That a client went away before it had the whole answer.
@@ -41,6 +43,15 @@ impl Record {
     /// The body, which must be JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("the provider is sent JSON")
+    }
+
+    /// Bytes of the answer's body that the system or the HTTP/2 library took so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn took(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Whether the client has gone.

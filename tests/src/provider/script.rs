@@ -24,6 +24,8 @@ pub enum Step {
     Body(Bytes),
     /// These bytes on the wire, with no framing (HTTP/1.1 only).
     Wire(Bytes),
+    /// These bytes of the body again and again, as fast as the client takes them.
+    Endless(Bytes),
     /// Nothing until the test says so.
     Wait(Signal),
     /// Nothing until the client goes away.
@@ -143,6 +145,12 @@ impl Script {
         self.step(Step::Body(Bytes::copy_from_slice(piece.as_ref())))
     }
 
+    /// Adds a piece of the body that has no end.
+    #[must_use]
+    pub fn endless(self, piece: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Endless(Bytes::copy_from_slice(piece.as_ref())))
+    }
+
     /// Adds a pause that the test ends.
     #[must_use]
     pub fn wait(self, signal: &Signal) -> Self {
@@ -173,9 +181,13 @@ impl Script {
                     left -= piece.len();
                     kept.push(step);
                 }
-                Step::Head(..) | Step::Wire(_) | Step::Wait(_) | Step::Stall | Step::Reset | Step::Close => {
-                    kept.push(step)
-                }
+                Step::Head(..)
+                | Step::Wire(_)
+                | Step::Endless(_)
+                | Step::Wait(_)
+                | Step::Stall
+                | Step::Reset
+                | Step::Close => kept.push(step),
             }
         }
         kept.push(end);

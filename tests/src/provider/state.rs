@@ -18,6 +18,8 @@ pub enum Accept {
     Reset,
     /// It is held open and nothing is read or written, not even of a TLS handshake.
     Silent,
+    /// Its TLS handshake stands still after the first bytes of the server's answer.
+    HalfShaken,
 }
 
 /// The state of one provider.
@@ -31,13 +33,14 @@ struct Inner {
     accepts: VecDeque<Accept>,
     records: Vec<Arc<Record>>,
     connections: u64,
+    handshakes: u64,
 }
 
 impl State {
     pub(super) fn new(otherwise: Script) -> Self {
         let otherwise: Arc<Respond> = Arc::new(move |_: &Record| otherwise.clone());
         let (queue, accepts, records) = Default::default();
-        Self { inner: Mutex::new(Inner { queue, otherwise, accepts, records, connections: 0 }) }
+        Self { inner: Mutex::new(Inner { queue, otherwise, accepts, records, connections: 0, handshakes: 0 }) }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
@@ -62,6 +65,14 @@ impl State {
 
     pub(super) fn connections(&self) -> u64 {
         self.with(|inner| inner.connections)
+    }
+
+    pub(super) fn handshakes(&self) -> u64 {
+        self.with(|inner| inner.handshakes)
+    }
+
+    pub(super) fn shook_hands(&self) {
+        self.with(|inner| inner.handshakes += 1);
     }
 
     /// Counts a connection and says its number and what becomes of it.
