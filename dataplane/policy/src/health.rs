@@ -18,6 +18,9 @@ const PARKED_MS: u64 = 300_000;
 const WINDOW_MS: u64 = 30_000;
 const WINDOW_REQUESTS: u32 = 20;
 
+/// Service after which one ejection is forgotten.
+const FORGET_MS: u64 = 60_000;
+
 /// Whether a target may be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -36,8 +39,11 @@ pub struct TargetHealth(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     consecutive: u32,
-    /// Ejections in a row; 0 = not ejected.
+    ejected: bool,
+    /// Ejections that still count: each makes the next one longer, and one is forgotten for every
+    /// [`FORGET_MS`] of service. A target that flaps is out for longer and longer.
     ejections: u32,
+    /// The end of the last ejection: when a probe may begin, and once one succeeded, when it did.
     out_until: Millis,
     probing: bool,
     window: Window,
@@ -57,7 +63,7 @@ impl TargetHealth {
     /// Whether the target may be used at `now`, without using it.
     pub fn standing(&self, now: Millis) -> Standing {
         let state = self.lock();
-        if state.ejections == 0 {
+        if !state.ejected {
             Standing::Ready
         } else if now < state.out_until {
             Standing::Out(state.out_until)
@@ -71,7 +77,7 @@ impl TargetHealth {
     /// Takes the one probe of an ejected target whose time is over.
     pub(crate) fn begin_probe(&self) {
         let mut state = self.lock();
-        state.probing = state.ejections > 0;
+        state.probing = state.ejected;
     }
 
     /// When that credential may be used at this target again; 0 = now.
@@ -85,10 +91,12 @@ impl TargetHealth {
         let mut state = self.lock();
         state.window.count(now, true);
         state.consecutive = 0;
-        if state.ejections > 0 && !state.probing {
+        if state.ejected && !state.probing {
             return;
         }
-        state.ejections = 0;
+        if std::mem::take(&mut state.ejected) {
+            state.out_until = now;
+        }
         state.probing = false;
         state.trouble = None;
     }
@@ -124,7 +132,7 @@ impl TargetHealth {
             | FailureKind::Untranslatable
             | FailureKind::Redirect => false,
         };
-        if eject || (probed && state.ejections > 0) {
+        if eject || (probed && state.ejected) {
             state.eject(config, now, draw);
         }
     }
@@ -141,7 +149,10 @@ impl TargetHealth {
 
 impl State {
     fn eject(&mut self, config: &Health, now: Millis, draw: u64) {
-        self.ejections = self.ejections.saturating_add(1);
+        let served = if self.ejected { 0 } else { now.saturating_sub(self.out_until) };
+        let forgotten = u32::try_from(served / FORGET_MS).unwrap_or(u32::MAX);
+        self.ejections = self.ejections.saturating_sub(forgotten).saturating_add(1);
+        self.ejected = true;
         self.consecutive = 0;
         self.window = Window { since: now, good: 0, bad: 0 };
         let span = config.min_ejection_ms.saturating_mul(u64::from(self.ejections)).min(config.max_ejection_ms);

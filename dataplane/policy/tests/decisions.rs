@@ -14,76 +14,15 @@ use std::sync::Arc;
 use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
-    Access, AccountRef, ApiKey, Caps, Consent, Credential, CredentialRef, Headers, Health, Issuer, Kind, Model,
-    ModelName, Name, Namespace, OnLoss, Params, Provider, ProviderType, Resource, ResourceId, Retry, Route,
-    RouteTimeouts, Rule, Secret, ServiceAccount, Settings, Target, Timeouts, Upstream, api_key,
+    Access, AccountRef, ApiKey, Consent, Health, Issuer, Kind, ModelName, Name, Namespace, Resource, ResourceId, Route,
+    ServiceAccount, Settings, Target, api_key,
 };
 
+mod objects;
+
+use objects::{Resources, provider, put, route, table, target};
+
 const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens" };
-
-type Resources = BTreeMap<ResourceId, Arc<Resource>>;
-
-fn put(resources: &mut Resources, kind: Kind, namespace: &str, name: &str, resource: Resource) {
-    resources.insert(ResourceId::new(kind, namespace, name), Arc::new(resource));
-}
-
-fn provider(resources: &mut Resources, name: &str, credentials: &[&str]) {
-    let provider = Provider {
-        provider_type: ProviderType::OpenAI,
-        upstream: Upstream::Url("https://example.com/v1".into()),
-        ca_pem: None,
-        credentials: credentials.iter().map(|name| CredentialRef { name: (*name).into(), weight: 1 }).collect(),
-        models: BTreeMap::from([(
-            "m".into(),
-            Model { max_output: Some(100), context_window: Some(1_000), ..Model::default() },
-        )]),
-        any_model: false,
-        headers: Headers::default(),
-        timeouts: Timeouts::default(),
-        health: Health::default(),
-    };
-    put(resources, Kind::Provider, "shared", name, Resource::Provider(provider));
-    put(resources, Kind::Consent, "shared", name, Resource::Consent(Consent { all: true, namespaces: vec![] }));
-    for credential in credentials {
-        let secret = Resource::Credential(Credential { secret: Secret::new(format!("sk-{credential}")) });
-        put(resources, Kind::Credential, "shared", &format!("{name}/{credential}"), secret);
-    }
-}
-
-fn target(provider: &str, priority: u32) -> Target {
-    Target {
-        name: format!("{provider}-{priority}"),
-        provider: Name::new("shared", provider),
-        model: Some("m".into()),
-        weight: 1,
-        priority,
-        defaults: Params::default(),
-        overrides: Params::default(),
-        caps: Caps::default(),
-        remove: vec![],
-    }
-}
-
-fn route(resources: &mut Resources, namespace: &str, name: &str, pattern: &str, targets: Vec<Target>) {
-    let route = Route {
-        created_at: 0,
-        hostnames: vec![],
-        models: vec![ModelName { pattern: pattern.into(), alias_of: None, listed: true }],
-        rules: vec![Rule { targets, unavailable: None }],
-        refusal: None,
-        retry: Retry::default(),
-        timeouts: RouteTimeouts::default(),
-        on_loss: OnLoss::default(),
-    };
-    put(resources, Kind::Route, namespace, name, Resource::Route(route));
-    put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
-}
-
-fn table(resources: &Resources) -> Table {
-    let (table, rejected) = Table::build(resources, &Table::default());
-    assert_eq!(rejected, []);
-    table
-}
 
 fn in_namespace(namespace: &str) -> Caller {
     Caller { namespace: namespace.into(), ..Caller::anonymous() }
