@@ -32,3 +32,4 @@ pub use config::{Config, Limits, StartError};
 pub use drain::Drain;
 pub use gateway::Gateway;
 pub use live::Rejection;
+pub use telemetry::LogLine;

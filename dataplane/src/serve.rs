@@ -5,7 +5,7 @@ use crate::body::Body;
 use crate::config::{Limits, StartError};
 use crate::gateway::Gateway;
 use crate::surface::dialect_of;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Lines, Telemetry};
 use crate::{pipeline, refusal};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -77,6 +77,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
     }
     drop(listener);
     gateway.drain.finished().await;
+    let _ = tokio::task::spawn_blocking(|| Lines::of_process().flush()).await;
 }
 
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {

@@ -2,6 +2,7 @@
 //!
 //! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
 
+use super::lines::Lines;
 use super::series::{Cache, Vectors};
 use crate::record::Record;
 use prometheus::{
@@ -16,7 +17,6 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
-    pub(crate) log_lines_dropped: IntCounter,
     vectors: Vectors,
     series: Cache,
     cost: CounterVec,
@@ -47,10 +47,6 @@ impl Metrics {
         Self {
             in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
             panics: counter("weir_panics_total", "Requests that were lost to a panic"),
-            log_lines_dropped: counter(
-                "weir_access_log_dropped_total",
-                "Access log lines that could not be written in time",
-            ),
             vectors: Vectors {
                 requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
                 duration: histogram(
@@ -100,6 +96,9 @@ impl Metrics {
         let process = prometheus::process_collector::ProcessCollector::for_self();
         if let Err(e) = self.registry.register(Box::new(process)) {
             tracing::error!(error = %e, "process metrics cannot be registered");
+        }
+        if let Err(e) = self.registry.register(Box::new(Lines::of_process().dropped().clone())) {
+            tracing::error!(error = %e, "the metric of dropped log lines cannot be registered");
         }
         self
     }
