@@ -99,3 +99,13 @@ pub(super) async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(st
     }));
     Ok(Sender::H2(sender, room))
 }
+
+/// Whether the server ends the connection without having begun the stream.
+pub(super) fn is_left_out(error: &hyper::Error) -> bool {
+    of_http2(error).is_some_and(|e| e.is_go_away() && e.is_remote())
+}
+
+/// What HTTP/2 says of an error.
+pub(super) fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}

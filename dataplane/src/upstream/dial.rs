@@ -18,16 +18,12 @@ impl Network {
         if let Some(lease) = self.pool.take() {
             return Ok(lease);
         }
-        let dial = async {
+        let dial = Box::pin(async {
             if self.tls.is_none() || self.pool.is_http1() {
                 return Ok(self.pool.lend(self.connect(rules, draw).await?));
             }
-            let _turn = self.pool.turn().await;
-            match self.pool.take() {
-                Some(lease) => Ok(lease),
-                None => Ok(self.pool.lend(self.connect(rules, draw).await?)),
-            }
-        };
+            self.pool.in_turn(self.connect(rules, draw)).await
+        });
         tokio::time::timeout(within, dial).await.unwrap_or_else(|_| {
             let why = format!("no connection to {} within {} ms", self.authority, within.as_millis());
             Err(Failure::local(FailureKind::Connect, why))

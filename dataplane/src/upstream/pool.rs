@@ -1,7 +1,7 @@
 //! The connections of one origin. HTTP/1.1 ones are lent to one request at a time; over HTTP/2 another
 //! connection is opened before streams queue.
 
-use super::connection::{Http1, Sender, Unsent};
+use super::connection::{Http1, Sender, Unsent, is_left_out};
 use super::pieces::Pieces;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use weir_policy::Failure;
 
 /// An idle connection is closed before most servers would.
 const IDLE: Duration = Duration::from_secs(55);
@@ -28,6 +29,8 @@ pub(super) struct Pool {
     http1: AtomicBool,
     /// One dial at a time where a connection may serve many: whoever waits may find that it need not dial.
     turn: Semaphore,
+    /// Why the last dial failed, and when.
+    failed: Mutex<Option<(Instant, Failure)>>,
 }
 
 impl Default for Pool {
@@ -37,6 +40,7 @@ impl Default for Pool {
             shared: Mutex::default(),
             http1: AtomicBool::new(false),
             turn: Semaphore::new(1),
+            failed: Mutex::default(),
         }
     }
 }
@@ -45,6 +49,8 @@ struct Shared {
     sender: http2::SendRequest<Pieces>,
     streams: AtomicUsize,
     room: Arc<AtomicUsize>,
+    /// The server takes no more streams, though those that it began go on.
+    ending: AtomicBool,
 }
 
 /// A connection in use by one request. Dropped before [`Lease::give_back`], an HTTP/1.1 connection is closed
@@ -75,9 +81,22 @@ impl Pool {
         self.http1.load(Ordering::Relaxed)
     }
 
-    /// The turn to dial.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turn.acquire().await.ok()
+    /// A connection at hand or, one at a time, by this dial. Whoever waited for a dial that failed shares its
+    /// failure: another would only add its time.
+    pub(super) async fn in_turn(&self, dial: impl Future<Output = Result<Sender, Failure>>) -> Result<Lease, Failure> {
+        let since = Instant::now();
+        let _turn = self.turn.acquire().await;
+        if let Some(lease) = self.take() {
+            return Ok(lease);
+        }
+        if let Some((_, failure)) = lock(&self.failed).clone().filter(|(at, _)| *at > since) {
+            return Err(failure);
+        }
+        let dialled = dial.await;
+        if let Err(failure) = &dialled {
+            *lock(&self.failed) = Some((Instant::now(), failure.clone()));
+        }
+        dialled.map(|sender| self.lend(sender))
     }
 
     /// A new connection, lent at once.
@@ -88,7 +107,8 @@ impl Pool {
                 Lease(Held::H1(connection))
             }
             Sender::H2(sender, room) => {
-                let shared = Arc::new(Shared { sender, streams: AtomicUsize::new(1), room });
+                let shared =
+                    Arc::new(Shared { sender, streams: AtomicUsize::new(1), room, ending: AtomicBool::new(false) });
                 lock(&self.shared).push(Arc::clone(&shared));
                 Lease(Held::H2(Stream(shared)))
             }
@@ -98,7 +118,7 @@ impl Pool {
     /// The least loaded HTTP/2 connection that has room.
     fn stream(&self) -> Option<Lease> {
         let mut shared = lock(&self.shared);
-        shared.retain(|held| !held.sender.is_closed());
+        shared.retain(|held| !held.sender.is_closed() && !held.ending.load(Ordering::Relaxed));
         let held = shared.iter().min_by_key(|held| held.streams.load(Ordering::Relaxed))?;
         if held.streams.load(Ordering::Relaxed) >= held.room.load(Ordering::Relaxed) {
             return None;
@@ -136,7 +156,13 @@ impl Lease {
     pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, Unsent> {
         match &mut self.0 {
             Held::H1(connection) => connection.send(request).await,
-            Held::H2(stream) => stream.0.sender.clone().try_send_request(request).await,
+            Held::H2(stream) => {
+                let sent = stream.0.sender.clone().try_send_request(request).await;
+                if sent.as_ref().is_err_and(|e| e.message().is_some() || is_left_out(e.error())) {
+                    stream.0.ending.store(true, Ordering::Relaxed);
+                }
+                sent
+            }
         }
     }
 
@@ -158,4 +184,28 @@ impl Lease {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+    use weir_policy::FailureKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn f02_whoever_waits_for_a_dial_that_fails_waits_no_longer() {
+        let (pool, dials) = (Pool::default(), AtomicU32::new(0));
+        let dial = || async {
+            dials.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Err(Failure::local(FailureKind::Connect, "no answer"))
+        };
+        let began = Instant::now();
+        let failed = futures_util::future::join_all((0..10).map(|_| pool.in_turn(dial()))).await;
+        assert!(failed.iter().all(Result::is_err));
+        assert_eq!((began.elapsed(), dials.load(Ordering::Relaxed)), (Duration::from_secs(2), 1));
+        assert!(pool.in_turn(dial()).await.is_err());
+        assert_eq!(dials.load(Ordering::Relaxed), 2, "who comes later dials anew");
+    }
 }

@@ -1,5 +1,6 @@
 //! One attempt: the request to the upstream, and the head of its answer.
 
+use super::connection::{is_left_out, of_http2};
 use super::mock::Question;
 use super::origin::{Network, Origin};
 use super::pieces::Pieces;
@@ -78,7 +79,7 @@ pub(crate) async fn send(
     let mut lease = network.lease(rules, connect, draw).await?;
     let request = request(network, outgoing, lease.is_h2())?;
     let response = lease.send(request).await.map_err(|mut e| {
-        let unprocessed = e.take_message().is_some() || is_refused_stream(e.error());
+        let unprocessed = e.take_message().is_some() || is_refused(e.error());
         let kind = if unprocessed { FailureKind::Unprocessed } else { FailureKind::Reset };
         Failure::local(kind, format!("the connection to {} broke: {}", network.authority, e.error()))
     })?;
@@ -160,10 +161,9 @@ const fn request_id(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The server says that it did nothing with the stream.
-fn is_refused_stream(error: &hyper::Error) -> bool {
-    let inner = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
-    inner.is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
+/// The server says that it did nothing with the stream: by refusing it, or by ending the connection before it.
+fn is_refused(error: &hyper::Error) -> bool {
+    is_left_out(error) || of_http2(error).is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// `retry-after-ms`, else `retry-after` in seconds or as an HTTP date, in milliseconds from now.
