@@ -3,7 +3,7 @@
 
 use crate::config::StartError;
 use crate::gateway::Gateway;
-use crate::serve::listen;
+use crate::serve::{ACCEPT_PAUSE, Patient, listen};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -35,7 +35,10 @@ pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<SocketAddr, StartError> {
         .spawn(move || {
             runtime.block_on(async move {
                 loop {
-                    let Ok((stream, _)) = listener.accept().await else { continue };
+                    let Ok((stream, _)) = listener.accept().await else {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    };
                     let gateway = Arc::clone(&gateway);
                     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                         let answer = answer(&gateway, request.uri().path());
@@ -43,7 +46,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<SocketAddr, StartError> {
                     });
                     let mut builder = hyper::server::conn::http1::Builder::new();
                     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-                    tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+                    tokio::spawn(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
                 }
             });
         })

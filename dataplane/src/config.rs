@@ -49,8 +49,6 @@ impl Limits {
     pub const BODY_IDLE: Duration = Duration::from_secs(10);
     /// A request body, whole.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-    /// How long a body over the bound is read and thrown away, so that its sender gets to hear of the bound.
-    pub const DISCARD: Duration = Duration::from_secs(5);
     /// Streams of one HTTP/2 connection.
     pub const STREAMS: u32 = 250;
     /// Largest whole answer of an upstream.

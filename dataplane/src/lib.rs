@@ -15,6 +15,7 @@ pub mod feed;
 mod gateway;
 mod joined;
 mod live;
+mod open_files;
 mod overload;
 mod pipeline;
 mod receive;

@@ -7,7 +7,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use weir_dialect::{ErrorType, Refusal};
 
-/// Reads a request body within its bounds. A declared length over the bound is refused and nothing of it kept.
+/// Reads a request body within its bounds. A declared length over the bound is refused before anything is read.
 pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) -> Result<Bytes, Refusal> {
     let too_large = || {
         let message = format!("the body is over {most} bytes");
@@ -18,10 +18,7 @@ pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) 
         return Err(Refusal::new(415, ErrorType::InvalidRequest, "unsupported_content_encoding", message));
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if let Some(length) = declared.filter(|length| *length > most) {
-        if length <= most * 2 {
-            let _ = tokio::time::timeout(Limits::DISCARD, discard(&mut body)).await;
-        }
+    if declared.is_some_and(|length| length > most) {
         return Err(too_large());
     }
     let slow = |_| Refusal::new(408, ErrorType::Timeout, "request_body_timeout", "the request body came too slowly");
@@ -41,10 +38,4 @@ pub(crate) async fn receive(mut body: Incoming, headers: &HeaderMap, most: u64) 
         Ok(joined.into_bytes())
     };
     tokio::time::timeout(Limits::BODY_TIMEOUT, read).await.map_err(slow)?
-}
-
-/// Reads on without keeping anything: a client that is still sending when its connection closes does not see
-/// why.
-async fn discard(body: &mut Incoming) {
-    while let Some(Ok(_)) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await {}
 }

@@ -1,4 +1,6 @@
 //! Accepting: listener, TLS, connections with their bounds, and what a panic costs.
+//!
+//! No connection is accepted that has no file left for its upstream.
 
 use crate::account::new_request_id;
 use crate::body::Body;
@@ -6,15 +8,15 @@ use crate::config::{Limits, StartError};
 use crate::gateway::Gateway;
 use crate::surface::dialect_of;
 use crate::telemetry::{Lines, Telemetry};
-use crate::{pipeline, refusal};
+use crate::{open_files, pipeline, refusal};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -22,18 +24,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use weir_dialect::{Dialect, Refusal};
+use weir_dialect::{Dialect, ErrorType, Refusal};
 
+mod patience;
+mod screen;
 mod tls;
+
+pub(crate) use patience::Patient;
+use patience::{Streams, Told};
+use screen::Screened;
 
 /// Connections that may wait to be accepted; hundreds opened at once overflow the usual 128.
 const BACKLOG: i32 = 4_096;
 /// Pause after an accept failed for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes of one stream, HTTP/2 or the connection's own, that wait here for a client to read.
+const UNSENT: usize = 32 * 1024;
 
 /// Listens for requests; the task ends when the drain is over.
 pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
@@ -55,22 +66,30 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tls::Reloading>>) {
+    let room = Arc::new(Semaphore::new(open_files::connections()));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
             () = gateway.drain.listeners_close() => break,
         };
         match accepted {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(gateway.drain.track(connection(
-                    Arc::clone(&gateway),
-                    stream,
-                    tls.as_ref().map(|tls| tls.acceptor()),
-                )));
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT as u32);
+                let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+                let served = connection(Arc::clone(&gateway), stream, acceptor);
+                tokio::spawn(gateway.drain.track(async move {
+                    served.await;
+                    drop(place);
+                }));
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a connection could not be accepted");
+                gateway.live.load().origins.values().for_each(|origin| origin.close_idle());
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -81,6 +100,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
 }
 
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    let stream = Patient::new(stream);
     match tls {
         None => serve(gateway, stream).await,
         Some(acceptor) => match tokio::time::timeout(Limits::HEAD_TIMEOUT, acceptor.accept(stream)).await {
@@ -92,7 +112,7 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcc
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<Gateway>, stream: S) {
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -106,16 +126,18 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<
         .max_header_list_size(Limits::HEADER_BYTES as u32)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(UNSENT)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
     let service = {
         let gateway = Arc::clone(&gateway);
         service_fn(move |request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(answer(gateway, request).await) }
+            let answer = async move { Ok::<_, Infallible>(answer(gateway, request).await.map(Told::new)) };
+            Told::new(Box::pin(answer))
         })
     };
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Screened::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -134,11 +156,27 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<B
     let draining = gateway.drain.has_begun() && request.version() <= hyper::Version::HTTP_11;
     let telemetry = Arc::clone(&gateway.telemetry);
     let dialect = dialect_of(request.uri().path(), request.headers());
-    let mut response = contain(&telemetry, dialect, pipeline::answer(gateway, request)).await;
+    let mut response = match amiss(&request) {
+        Some(refusal) => refusal::respond(&refusal, dialect, &new_request_id()),
+        None => contain(&telemetry, dialect, pipeline::answer(gateway, request)).await,
+    };
     if draining {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// What is wrong with a head whatever it asks: HTTP/2 bounds the bytes of headers but not their number, and
+/// a target may name another host than the `host` header.
+fn amiss<B>(request: &Request<B>) -> Option<Refusal> {
+    let headers = request.headers();
+    if headers.len() > Limits::HEADERS {
+        let message = format!("there are more than {} headers", Limits::HEADERS);
+        return Some(Refusal::new(431, ErrorType::InvalidRequest, "too_many_headers", message));
+    }
+    let (target, host) = (request.uri().authority()?, headers.get(HOST)?);
+    let same = host.to_str().is_ok_and(|host| host.eq_ignore_ascii_case(target.as_str()));
+    (!same).then(|| Refusal::invalid("host_mismatch", None, "the request target and the `host` header name two hosts"))
 }
 
 /// A panic costs its own request and nothing else.

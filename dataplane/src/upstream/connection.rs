@@ -1,7 +1,6 @@
 //! One connection to an upstream, once its bytes flow: HTTP/1.1 or HTTP/2 over it.
 
 use super::pieces::Pieces;
-use crate::config::Limits;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::{Request, Response};
@@ -13,9 +12,14 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// HTTP/2 windows towards upstreams; unequal on purpose, so that one stream cannot use up the connection's.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Read at once over HTTP/1.1, and the bound on an answer's head. What waits for a slow client keeps alive all
+/// that was read with it.
+const READ: usize = 32 * 1024;
+/// What of an answer may wait over HTTP/2 for a client that is slow to read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// Room for that of every stream that a server is likely to take at once, so that no number of slow clients
+/// holds up the others of their connection.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// Streams begun before the server says how many it takes; more would queue where it takes few.
 const STREAMS_BEFORE_SETTINGS: usize = 10;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -74,8 +78,7 @@ fn drive<C: Future + Unpin>(connection: &mut C, ended: &mut bool, cx: &mut Conte
 
 pub(super) async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Sender> {
     let stream: Box<dyn Wire> = Box::new(stream);
-    let (sender, connection) =
-        http1::Builder::new().max_buf_size(Limits::HEADER_BYTES).handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = http1::Builder::new().max_buf_size(READ).handshake(TokioIo::new(stream)).await?;
     Ok(Sender::H1(Box::new(Http1 { sender, connection, ended: false })))
 }
 

@@ -5,6 +5,7 @@ use super::connection::{Sender, http1, http2};
 use super::origin::{Network, Place};
 use super::pool::Lease;
 use crate::config::Limits;
+use crate::open_files;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -35,6 +36,9 @@ impl Network {
         for address in self.addresses(rules, draw).await? {
             match tokio::time::timeout(Limits::CONNECT_ADDRESS, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return self.handshake(stream).await,
+                Ok(Err(e)) if open_files::are_out(&e) => {
+                    return Err(Failure::local(FailureKind::Unprocessed, format!("no socket is left: {e}")));
+                }
                 Ok(Err(e)) => last.message = format!("cannot connect to {} at {address}: {e}", self.authority),
                 Err(_) => last.message = format!("cannot connect to {} at {address}: no answer", self.authority),
             }

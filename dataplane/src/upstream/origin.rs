@@ -92,6 +92,15 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Closes the connections that no request uses, where files are short.
+    pub(crate) fn close_idle(&self) {
+        if let Self::Network(network) = self {
+            network.pool.close_idle();
+        }
+    }
+}
+
 impl Network {
     pub(super) fn of_url(url: &str, definition: Definition, trust: &Trust) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the endpoint's URL cannot be read: {e}"))?;

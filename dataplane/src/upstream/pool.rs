@@ -137,6 +137,11 @@ impl Pool {
         }
     }
 
+    /// Closes the idle HTTP/1.1 connections.
+    pub(super) fn close_idle(&self) {
+        lock(&self.idle).clear();
+    }
+
     fn put(&self, connection: Box<Http1>) {
         let mut idle = lock(&self.idle);
         while idle.len() >= MAX_IDLE || idle.front().is_some_and(|(since, _)| since.elapsed() >= IDLE) {

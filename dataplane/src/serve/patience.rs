@@ -1,0 +1,252 @@
+//! Patience with clients that do not read: a connection, or one HTTP/2 stream of it, that takes nothing for
+//! [`WRITE_STALL`] ends, and what it holds of an upstream with it.
+//!
+//! Waiting for an upstream is no stall: only what is ready and is not taken counts.
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::rt::Executor;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// A client that took nothing for so long is gone.
+pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Most bytes that are handed over at once: progress is seen by the piece, and little waits in buffers.
+const PIECE: usize = 16 * 1024;
+
+/// A socket whose writes fail once they stood still for too long.
+pub(crate) struct Patient<S> {
+    socket: S,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Patient<S> {
+    pub(crate) const fn new(socket: S) -> Self {
+        Self { socket, stalled: None }
+    }
+
+    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stalled = None;
+            return wrote;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_STALL)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.unless_stalled(cx, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
+        self.unless_stalled(cx, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// What the poll of an HTTP/2 stream's task came to, as told by the parts of it that are ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing of ours was polled: whatever is ready waits for the client.
+    Untouched,
+    /// Something was handed over.
+    Moved,
+    /// Our part waits, for an upstream or for the request's body.
+    Ours,
+}
+
+thread_local! {
+    /// Of the task that this thread polls.
+    static TURN: Cell<Turn> = const { Cell::new(Turn::Untouched) };
+}
+
+/// Our part of a stream's task: the answer that is worked on, and then its body.
+pub(super) struct Told<T> {
+    part: T,
+    rest: Bytes,
+}
+
+impl<T> Told<T> {
+    pub(super) const fn new(part: T) -> Self {
+        Self { part, rest: Bytes::new() }
+    }
+}
+
+impl<F: Future + Unpin> Future for Told<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = Pin::new(&mut self.part).poll(cx);
+        TURN.set(if polled.is_ready() { Turn::Moved } else { Turn::Ours });
+        polled
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Told<B> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            let Poll::Ready(frame) = Pin::new(&mut self.part).poll_frame(cx) else {
+                TURN.set(Turn::Ours);
+                return Poll::Pending;
+            };
+            TURN.set(Turn::Moved);
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                None => return Poll::Ready(None),
+            }
+        }
+        TURN.set(Turn::Moved);
+        let at = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(at)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.part.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, part) = (self.rest.len() as u64, self.part.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(part.lower() + rest);
+        if let Some(upper) = part.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection; one that is not read is reset.
+#[derive(Clone, Copy)]
+pub(super) struct Streams;
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(async move {
+            let mut stream = std::pin::pin!(stream);
+            let mut stalled = std::pin::pin!(tokio::time::sleep(WRITE_STALL));
+            std::future::poll_fn(|cx| {
+                TURN.set(Turn::Untouched);
+                if stream.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                match TURN.get() {
+                    Turn::Ours => return Poll::Pending,
+                    Turn::Moved => stalled.as_mut().reset(Instant::now() + WRITE_STALL),
+                    Turn::Untouched => {}
+                }
+                stalled.as_mut().poll(cx)
+            })
+            .await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test(start_paused = true)]
+    async fn f31_a_socket_that_takes_nothing_for_thirty_seconds_fails_and_a_slow_one_does_not() {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let mut ours = Patient::new(ours);
+        let slow = tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::sleep(WRITE_STALL - Duration::from_secs(1)).await;
+                theirs.read_exact(&mut [0; 1_024]).await.expect("more is written");
+            }
+            theirs
+        });
+        ours.write_all(&[0; 11 * 1_024]).await.expect("each read is progress");
+        let _theirs = slow.await.expect("it reads");
+        let began = Instant::now();
+        let failed = ours.write_all(&[0; 4_096]).await.expect_err("nothing is read any more");
+        assert_eq!((failed.kind(), began.elapsed()), (io::ErrorKind::TimedOut, WRITE_STALL));
+    }
+
+    /// A stream's task: our part first waits an hour for its upstream, then nothing of ours is polled.
+    struct Task {
+        ours: Option<Told<Pin<Box<Sleep>>>>,
+        _held: tokio::sync::oneshot::Sender<()>,
+    }
+
+    impl Future for Task {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if let Some(ours) = &mut self.ours {
+                ready!(Pin::new(ours).poll(cx));
+                self.ours = None;
+            }
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f31_a_stream_that_is_not_read_ends_after_thirty_seconds_and_waiting_for_an_upstream_is_no_stall() {
+        let hour = Duration::from_secs(3_600);
+        let (held, ended) = tokio::sync::oneshot::channel();
+        let began = Instant::now();
+        let ours = Told::new(Box::pin(tokio::time::sleep(hour)));
+        Streams.execute(Task { ours: Some(ours), _held: held });
+        ended.await.expect_err("the task is dropped");
+        let stalled = began.elapsed() - hour;
+        assert!(stalled >= WRITE_STALL && stalled < WRITE_STALL + Duration::from_millis(5), "{stalled:?}");
+    }
+
+    #[tokio::test]
+    async fn f31_large_bodies_are_handed_over_in_pieces_and_whole() {
+        let bytes = Bytes::from(vec![7; 3 * PIECE + 1]);
+        let mut body = Told::new(http_body_util::Full::new(bytes.clone()));
+        assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
+        let mut got = Vec::new();
+        while !body.is_end_stream() {
+            let frame =
+                std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.expect("more").expect("data");
+            let data = frame.into_data().expect("data");
+            assert!(data.len() <= PIECE);
+            got.extend_from_slice(&data);
+            assert_eq!(body.size_hint().exact(), Some((bytes.len() - got.len()) as u64));
+        }
+        assert_eq!(got, bytes);
+    }
+}
