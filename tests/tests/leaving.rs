@@ -258,7 +258,7 @@ async fn cancelled(shared: &Shared, asked: &BTreeMap<usize, Arc<Record>>) {
 async fn settled_once(gateway: &Gateway, asked: &BTreeMap<usize, Arc<Record>>, runs: usize) {
     let admin = gateway.admin();
     wait::until_true("nothing is in flight", || async { admin.metric("weir_requests_in_flight").await == 0.0 }).await;
-    assert_eq!(admin.metric("weir_access_log_dropped_total").await, 0.0);
+    assert_eq!(admin.metric("weir_log_lines_dropped_total").await, 0.0);
     assert_eq!(admin.metric("weir_panics_total").await, 0.0);
     let metrics = String::from_utf8_lossy(&admin.get("/metrics").await.body).into_owned();
     let counts = metrics.lines().filter(|line| line.starts_with("weir_requests_total{"));
