@@ -231,7 +231,8 @@ impl Relay {
         if !self.held.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut self.held))));
         }
-        if let Some(failure) = self.failed.take() {
+        // A provider that never pauses is overdue all the same.
+        if let Some(failure) = self.failed.take().or_else(|| self.reader.overdue(self.reader.last_read)) {
             return Poll::Ready(Err(failure));
         }
         let mut gathered = Joined::default();

@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn wherever_a_stream_breaks_what_came_is_good_grammar(answer in answers(), cut in 0.0..1.0_f64, garbage in any::<bool>()) {
+    fn f19_wherever_a_stream_breaks_what_came_is_good_grammar(answer in answers(), cut in 0.0..1.0_f64, garbage in any::<bool>()) {
         for (from, to) in CROSSINGS {
             let stream = answer.stream(from);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]

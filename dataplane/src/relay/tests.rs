@@ -140,3 +140,31 @@ async fn f13_of_forty_streams_cut_at_every_byte_none_looks_whole_before_its_fini
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f19_wherever_a_translation_fails_the_stream_ends_with_the_failure() {
+    let crossing = Translation { from: Dialect::Anthropic, ..SAME };
+    let delta = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
+    let events = [
+        r#"data: {"type":"message_start","message":{"id":"x","model":"m"}}"#,
+        r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        delta,
+        delta,
+        r#"data: {"type":"content_block_stop","index":0}"#,
+        r#"data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+        r#"data: {"type":"message_stop"}"#,
+    ];
+    for at in 0..events.len() {
+        let mut broken = events.to_vec();
+        broken.insert(at, "data: {\"type\":");
+        let pieces = broken.iter().map(|event| (Duration::ZERO, Bytes::from(format!("{event}\n\n"))));
+        let source = Source::Mock(Box::new(ScriptedAnswer::scripted(pieces.collect::<Vec<_>>(), false)));
+        let limits = StreamLimits { idle: HOUR, semantic: HOUR, deadline: Instant::now() + HOUR };
+        let mut account = account();
+        let failed = match Reader::new(source, &crossing, limits).begin(&mut account).await {
+            Err(failure) => failure,
+            Ok(relay) => failure(relay, &mut account).await.0,
+        };
+        assert_eq!(failed.kind, FailureKind::Malformed, "at {at}");
+    }
+}

@@ -47,9 +47,8 @@ fn cluster(server: &Server) -> Arc<Cluster> {
 fn published(cluster: &Cluster) -> Option<(BTreeMap<ResourceId, Digest>, bool)> {
     let View { objects, unknown } = cluster.view(Instant::now().into_std())?;
     let snapshot = weir_compile::compile(&objects).snapshot;
-    let digests = snapshot.resources.iter().map(|(id, resource)| (id.clone(), Digest::of(&resource.body().unwrap())));
-    let whole = unknown.secrets.is_empty() && unknown.config_maps.is_empty() && unknown.services.is_empty();
-    Some((digests.collect(), whole))
+    let digests = snapshot.resources.iter().map(|(id, sealed)| (id.clone(), sealed.digest.clone()));
+    Some((digests.collect(), unknown.is_empty()))
 }
 
 /// One object, drawn from few, so that the same ones come, change and go again and again.
