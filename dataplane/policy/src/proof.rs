@@ -53,7 +53,8 @@ impl Caller {
         let hash = presented.hash();
         let good = hashes.iter().fold(subtle::Choice::from(0), |good, held| good | held.ct_eq(&hash));
         let key = key.filter(|_| bool::from(good)).ok_or_else(unauthenticated)?;
-        if key.data.expires_at.is_some_and(|end| unix_s >= end) {
+        let data = key.data().ok_or_else(unauthenticated)?;
+        if data.expires_at.is_some_and(|end| unix_s >= end) {
             return Err(unauthenticated());
         }
         Ok(Self {
@@ -61,10 +62,10 @@ impl Caller {
             namespace: key.secret.namespace.clone(),
             name: key.secret.name.clone(),
             uid: None,
-            key_id: Some(key.data.id.clone()),
-            user: key.data.user.clone(),
-            team: key.data.team.clone().or_else(|| table.team(&key.secret.namespace)),
-            models: key.data.models.clone(),
+            key_id: Some(data.id.clone()),
+            user: data.user.clone(),
+            team: data.team.clone().or_else(|| table.team(&key.secret.namespace)),
+            models: data.models.clone(),
         })
     }
 

@@ -54,7 +54,14 @@ pub struct Facts<'a> {
 pub(crate) struct Key {
     pub(crate) secret: Name,
     pub(crate) hashes: Vec<[u8; 32]>,
-    pub(crate) data: ApiKey,
+    /// What was pushed; there may be tens of thousands, so that no copy is made.
+    made_of: Arc<Resource>,
+}
+
+impl Key {
+    pub(crate) fn data(&self) -> Option<&ApiKey> {
+        if let Resource::ApiKey(data) = &*self.made_of { Some(data) } else { None }
+    }
 }
 
 /// The API keys that can be used.

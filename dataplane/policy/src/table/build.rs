@@ -118,7 +118,7 @@ fn keys(resources: &Resources, held: &Arc<Keys>) -> (Arc<Keys>, Vec<Rejected>) {
     for (name, resource) in of_kind(resources, Kind::ApiKey) {
         let Resource::ApiKey(data) = &**resource else { continue };
         if let Some(hashes) = hashes(data) {
-            let key = Key { secret: name.clone(), hashes, data: data.clone() };
+            let key = Key { secret: name.clone(), hashes, made_of: Arc::clone(resource) };
             keys.by_id.insert(data.id.clone(), key);
             keys.made_of.push(Arc::clone(resource));
         } else {
