@@ -8,7 +8,7 @@ use crate::translate::Translation;
 use crate::{Chunk, Dialect, Loss, NoEvent, Part, anthropic, openai};
 use bytes::Bytes;
 
-/// Most bytes that a rewritten stream holds back, of tool calls that wait for their turn.
+/// Most bytes that a rewritten stream holds back: tool calls that wait for their turn, reasoning for its end.
 const MAX_HELD: usize = 16 * 1024 * 1024;
 
 /// Room for the events that one event becomes, as a rule.
@@ -151,10 +151,12 @@ impl Rewriter {
             Reader::OpenAI(reader) => reader.read(data, &mut tell)?,
             Reader::Anthropic(reader) => reader.read(data, &mut tell)?,
         };
-        if let Writer::Anthropic(writer) = writer
-            && writer.held() > MAX_HELD
-        {
-            return Err(NoEvent(format!("interleaved tool calls of over {MAX_HELD} bytes")));
+        let held = match writer {
+            Writer::OpenAI(writer) => writer.held(),
+            Writer::Anthropic(writer) => writer.held(),
+        };
+        if held > MAX_HELD {
+            return Err(NoEvent(format!("over {MAX_HELD} bytes would have to be held back")));
         }
         Ok(match read {
             Read::Error(body) => (None, Chunk::Error(body)),

@@ -430,7 +430,7 @@ fn t41_t42_redacted_reasoning_and_signatures_are_sealed_to_their_origin() {
     let (text, _) = passed(&[stream.as_bytes()], Dialect::Anthropic, Dialect::OpenAI);
     let details = &openai(&text, Ending::Orderly)["choices"][0]["message"]["reasoning_details"];
     assert_eq!(details[0], json!({"type": "reasoning.encrypted", "data": "weir1.here.xx", "index": 0}));
-    assert_eq!(details[1], json!({"type": "reasoning.text", "signature": "weir1.here.sig", "index": 1}));
+    assert_eq!(details[1], json!({"type": "reasoning.text", "text": "", "signature": "weir1.here.sig", "index": 1}));
 }
 
 #[test]

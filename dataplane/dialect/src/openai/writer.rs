@@ -1,6 +1,7 @@
 //! Deltas, written as a chat completion stream.
 
 use super::answer::{finish_reason, id, write_usage};
+use super::content;
 use crate::chat::Delta;
 use crate::seal::seal;
 use crate::write::{Object, object};
@@ -18,7 +19,9 @@ pub(crate) struct Writer {
     roles: u64,
     /// Reasoning blocks that are complete.
     thoughts: u64,
-    thinking: bool,
+    /// The text of the one that is not, still escaped, for the detail that ends it. Some clients put the
+    /// fragments of a detail together and others keep the last: it comes whole, so that both send it back.
+    thinking: String,
     usage: Option<Usage>,
 }
 
@@ -32,7 +35,7 @@ impl Writer {
             prefix,
             roles: 0,
             thoughts: 0,
-            thinking: false,
+            thinking: String::new(),
             usage,
         }
     }
@@ -43,25 +46,21 @@ impl Writer {
             Delta::Start { id, model, service_tier } => self.start(id.as_ref(), model.as_ref(), service_tier.as_ref()),
             Delta::Usage(usage) => self.usage = Some(*usage),
             Delta::Lost(_) => {}
-            Delta::BlockEnd { .. } => self.thoughts += u64::from(std::mem::take(&mut self.thinking)),
+            Delta::BlockEnd { choice } if !self.thinking.is_empty() => self.thought(*choice, None, out),
+            Delta::BlockEnd { .. } => {}
             Delta::Text { choice, text } => self.chunk(*choice, out, |o| o.text("content", text)),
             Delta::Refusal { choice, text } => self.chunk(*choice, out, |o| o.text("refusal", text)),
             Delta::Thinking { choice, text } => {
-                self.thinking = true;
-                let index = self.thoughts;
-                self.chunk(*choice, out, |o| {
-                    o.text("reasoning_content", text);
-                    detail(o, "reasoning.text", "text", text, index);
-                });
+                self.thinking.push_str(text.escaped());
+                self.chunk(*choice, out, |o| o.text("reasoning_content", text));
             }
-            Delta::Signature { choice, signature } => {
-                let (sealed, index) = (seal(&self.origin, Some(signature)), self.thoughts);
-                self.chunk(*choice, out, |o| detail(o, "reasoning.text", "signature", &sealed, index));
-            }
+            Delta::Signature { choice, signature } => self.thought(*choice, Some(signature), out),
             Delta::RedactedThinking { choice, data } => {
                 let (sealed, index) = (seal(&self.origin, Some(data)), self.thoughts);
                 self.thoughts += 1;
-                self.chunk(*choice, out, |o| detail(o, "reasoning.encrypted", "data", &sealed, index));
+                self.chunk(*choice, out, |o| {
+                    detail(o, index, |o| content::reasoning_encrypted(o, &sealed));
+                });
             }
             Delta::ToolCall { choice, call, id, name } => self.chunk(*choice, out, |o| {
                 tool_call(o, *call, |o| {
@@ -81,6 +80,19 @@ impl Writer {
                 self.event(*choice, out, finish_reason(*finish), |_| {});
             }
         }
+    }
+
+    /// Bytes that are held for the end of a reasoning block.
+    pub(crate) const fn held(&self) -> usize {
+        self.thinking.len()
+    }
+
+    /// The detail that ends a reasoning block.
+    fn thought(&mut self, choice: u64, signature: Option<&Text<'_>>, out: &mut Vec<u8>) {
+        let text = Text::of_escaped(&std::mem::take(&mut self.thinking));
+        let (sealed, index) = (seal(&self.origin, signature), self.thoughts);
+        self.thoughts += 1;
+        self.chunk(choice, out, |o| detail(o, index, |o| content::reasoning_text(o, &text, Some(&sealed))));
     }
 
     /// Writes the end: the usage, if it was asked for, and `[DONE]`.
@@ -156,12 +168,11 @@ fn tool_call(o: &mut Object<'_>, index: u64, fill: impl FnOnce(&mut Object<'_>))
     });
 }
 
-/// A fragment of one entry of `reasoning_details`; clients put those of an index together.
-fn detail(o: &mut Object<'_>, kind: &str, name: &str, value: &Text<'_>, index: u64) {
+/// One entry of `reasoning_details`.
+fn detail(o: &mut Object<'_>, index: u64, fill: impl FnOnce(&mut Object<'_>)) {
     o.array("reasoning_details", |list| {
         list.object(|o| {
-            o.str("type", kind);
-            o.text(name, value);
+            fill(o);
             o.value("index", index);
         });
     });
