@@ -27,10 +27,10 @@ pub fn main(args: Args) -> Result<(), String> {
         let Some(name) = path.file_name() else { continue };
         std::fs::copy(&path, args.to.join(name)).map_err(failed(&path))?;
     }
-    let mut text = String::new();
+    let (mut routes, mut keys) = (String::new(), String::new());
     for n in 0..args.routes {
         let _ = write!(
-            text,
+            routes,
             "---\napiVersion: weir.dev/v1alpha1\nkind: LLMRoute\nmetadata: {{name: other-{n}}}\nspec:\n  models: [{{name: other-{n}}}]\n  rules:\n    - targets: [{{name: one, providerRef: {{name: one}}, model: mock-openai}}]\n"
         );
     }
@@ -38,10 +38,13 @@ pub fn main(args: Args) -> Result<(), String> {
         // What is stored of a key is a hash; whose, nobody asks here.
         let hash = format!("{n:08x}").repeat(8);
         let _ = write!(
-            text,
+            keys,
             "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: other-{n}, labels: {{weir.dev/api-key: k{n:011}}}}}\ntype: weir.dev/api-key\nstringData: {{current: \"v1${hash}\"}}\n"
         );
     }
-    let path = args.to.join("others.yaml");
-    std::fs::write(&path, text).map_err(failed(&path))
+    for (name, text) in [("routes.yaml", routes), ("keys.yaml", keys)] {
+        let path = args.to.join(name);
+        std::fs::write(&path, text).map_err(failed(&path))?;
+    }
+    Ok(())
 }
