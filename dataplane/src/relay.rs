@@ -154,6 +154,8 @@ impl Reader {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Passed>, Failure>> {
         loop {
             if self.done {
+                // The body's end, which as a rule comes with the last event, gives the connection back.
+                let _ = self.source.poll_chunk(cx);
                 return Poll::Ready(Ok(None));
             }
             match self.parser.next_event() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{self, file, open_route, provider};
-use weir_tests::provider::{Provider, Script, Signal, Usage};
+use weir_tests::provider::{Provider, Script, Signal, Usage, chunk};
 use weir_tests::tls::Authority;
 use weir_tests::wait;
 
@@ -63,6 +63,10 @@ async fn connections_are_kept_over_requests_and_over_a_change_of_config() {
     let gateway = Gateway::up(&objects("one")).await;
     for _ in 0..3 {
         assert_eq!(gateway.client().chat(MODEL).await.text(), "Hello");
+        let said = json!([{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]);
+        let events = chunk(MODEL, &said, &Value::Null) + "data: [DONE]\n\n";
+        upstream.next(Script::whole(200, &[("content-type", "text/event-stream")], events));
+        assert_eq!(gateway.client().chat_stream(MODEL).await.text().await, "Hello");
     }
     gateway.write("weir.yaml", &objects("two"));
     wait::until_true("the change is served", || async { gateway.client().chat("two").await.status == 200 }).await;

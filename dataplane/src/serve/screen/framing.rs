@@ -61,6 +61,11 @@ impl Framing {
                 }
                 continue;
             }
+            let plain = self.plain(bytes.get(at..).unwrap_or_default());
+            if plain > 0 {
+                at += plain;
+                continue;
+            }
             let in_head = matches!(self.part, Part::Start | Part::Fields);
             if self.byte(*byte).is_none() {
                 return Err(if in_head { Fault::Head(at) } else { Fault::Body(at) });
@@ -73,6 +78,17 @@ impl Framing {
     /// Whether a message has begun and not ended.
     pub(super) const fn is_amid(&self) -> bool {
         !matches!(self.part, Part::Start) || !self.line.is_empty()
+    }
+
+    /// Takes the bytes that end no line, and says how many.
+    fn plain(&mut self, bytes: &[u8]) -> usize {
+        if self.line.last() == Some(&b'\r') {
+            return 0;
+        }
+        let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let taken = bytes.get(..end.min(LINE.saturating_sub(self.line.len()))).unwrap_or_default();
+        self.line.extend_from_slice(taken);
+        taken.len()
     }
 
     /// A byte of a line; `None` = it must not be there.
