@@ -86,6 +86,13 @@ async fn f80_the_processs_own_log_holds_nobody_up_either() {
     println!("full after {asked} requests at the most talkative level");
     ask(&Client::new(listen), 500).await;
     process.read();
+    // Whatever is told while the queue is still full is dropped, the last words too.
+    wait::until_true("the queue has room again", || async {
+        let before = dropped(&Client::new(admin)).await;
+        ask(&Client::new(listen), 1).await;
+        dropped(&Client::new(admin)).await == before
+    })
+    .await;
     process.signal("TERM");
     process.line("that it drains", |line| line.contains("\"message\":\"draining\"").then_some(())).await;
 }
