@@ -8,7 +8,6 @@ use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_policy::Shedding;
 use weir_snapshot::{Resource, ResourceId, Snapshot};
 
 /// A data plane. It serves nothing until its first config is applied.
@@ -18,7 +17,6 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) drain: Drain,
-    pub(crate) shedding: Shedding,
     /// Held over an apply, so that two never interleave.
     applying: Mutex<()>,
 }
@@ -32,7 +30,6 @@ impl Gateway {
             live: ArcSwap::default(),
             clock: Clock::new(),
             telemetry: Telemetry::start(),
-            shedding: Shedding::default(),
             applying: Mutex::new(()),
         })
     }

@@ -16,7 +16,6 @@ mod gateway;
 mod joined;
 mod live;
 mod open_files;
-mod overload;
 mod pipeline;
 mod receive;
 mod record;

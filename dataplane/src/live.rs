@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::upstream::{Origin, Trust};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_policy::{Millis, Rejected, Table};
 use weir_snapshot::{Kind, Name, Resource, ResourceId};
 
@@ -28,6 +29,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// Closes upstream connections that no request has used for so long.
+    pub(crate) fn close_idle(&self, since_at_least: Duration) {
+        self.origins.values().for_each(|origin| origin.close_idle(since_at_least));
+    }
+
     /// Builds the next from the last. A rejected resource keeps its last good version, except those that
     /// decide who may do what: they fail closed.
     pub(crate) fn build(

@@ -10,7 +10,6 @@ use crate::clock::unix_s;
 use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::live::Live;
-use crate::overload;
 use crate::receive::receive;
 use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
@@ -55,9 +54,6 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
 async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: Incoming) -> Response<Body> {
     let account = Account::open(&gateway.telemetry, surface.path());
     let listener = Listener { dialect: surface.dialect(), request_id: account.record.request_id.clone() };
-    if gateway.shedding.sheds(fastrand::u32(..)) {
-        return finish(&gateway, listener, account, Err(overload::refusal()));
-    }
     let streams = Arc::new(AtomicBool::new(false));
     let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, account, Arc::clone(&streams)));
     let (account, outcome) = match tokio::time::timeout(Limits::HEAD_HOLD, &mut job).await {

@@ -89,7 +89,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a connection could not be accepted");
-                gateway.live.load().origins.values().for_each(|origin| origin.close_idle());
+                gateway.live.load().close_idle(Duration::ZERO);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

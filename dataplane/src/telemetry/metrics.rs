@@ -199,7 +199,6 @@ fn known_error(code: &str) -> &str {
         "no_healthy_target",
         "route_unavailable",
         "gateway_draining",
-        "gateway_overloaded",
         "request_body_timeout",
         "invalid_request",
     ];

@@ -15,5 +15,6 @@ mod source;
 #[cfg(test)]
 pub(crate) use mock::Answer as ScriptedAnswer;
 pub(crate) use origin::{Origin, Trust};
+pub(crate) use pool::IDLE;
 pub(crate) use send::{Answer, Outgoing, send};
 pub(crate) use source::Source;

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use weir_snapshot::{Provider, ProviderType, Upstream};
 
 /// A provider's place.
@@ -90,13 +91,11 @@ impl Origin {
             Self::Mock(_) => "mock",
         }
     }
-}
 
-impl Origin {
-    /// Closes the connections that no request uses, where files are short.
-    pub(crate) fn close_idle(&self) {
+    /// Closes the connections that no request has used for so long.
+    pub(crate) fn close_idle(&self, since_at_least: Duration) {
         if let Self::Network(network) = self {
-            network.pool.close_idle();
+            network.pool.close_idle(since_at_least);
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use weir_policy::Failure;
 
 /// An idle connection is closed before most servers would.
-const IDLE: Duration = Duration::from_secs(55);
+pub(crate) const IDLE: Duration = Duration::from_secs(55);
 /// Idle HTTP/1.1 connections of one origin; more are closed on return.
 const MAX_IDLE: usize = 1_024;
 
@@ -137,14 +137,17 @@ impl Pool {
         }
     }
 
-    /// Closes the idle HTTP/1.1 connections.
-    pub(super) fn close_idle(&self) {
-        lock(&self.idle).clear();
+    /// Closes the HTTP/1.1 connections that have been idle for so long; the server may have done so already.
+    pub(super) fn close_idle(&self, since_at_least: Duration) {
+        let mut idle = lock(&self.idle);
+        while idle.front().is_some_and(|(since, _)| since.elapsed() >= since_at_least) {
+            idle.pop_front();
+        }
     }
 
     fn put(&self, connection: Box<Http1>) {
         let mut idle = lock(&self.idle);
-        while idle.len() >= MAX_IDLE || idle.front().is_some_and(|(since, _)| since.elapsed() >= IDLE) {
+        if idle.len() >= MAX_IDLE {
             idle.pop_front();
         }
         idle.push_back((Instant::now(), connection));
@@ -193,10 +196,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::http1;
     use super::*;
     use std::sync::atomic::AtomicU32;
     use std::time::Duration;
+    use tokio::io::AsyncReadExt as _;
     use weir_policy::FailureKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_when_its_time_is_over() {
+        let (pool, (ours, mut theirs)) = (Pool::default(), tokio::io::duplex(64));
+        pool.lend(http1(ours).await.unwrap()).give_back(&pool);
+        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        pool.close_idle(IDLE);
+        assert_eq!(lock(&pool.idle).len(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        pool.close_idle(IDLE);
+        assert_eq!(theirs.read(&mut [0; 8]).await.unwrap(), 0, "the server sees its end");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn f02_whoever_waits_for_a_dial_that_fails_waits_no_longer() {
