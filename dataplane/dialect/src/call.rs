@@ -7,7 +7,7 @@ use crate::chat::{Request, Sampling};
 use crate::fields::{Fields, Path};
 use crate::json::Members;
 use crate::seal::is_sealed;
-use crate::{Dialect, Edit, Refusal, UpstreamModel, anthropic, openai, splice};
+use crate::{Dialect, Edit, Refusal, Text, UpstreamModel, anthropic, openai, splice};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
         }
         bound_tools(&members)?;
         let fields = Fields::of(&members, Path::Root);
-        let model = fields.text("model")?.map(|model| model.plain().into_owned()).filter(|model| !model.is_empty());
+        let model = fields.text("model")?.map(Text::into_plain).filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| {
             let message = "`model` is missing: name one of those that GET /v1/models lists";
             Refusal::invalid("missing_required_parameter", Some("model"), message)
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
             wants_usage: stream && dialect.wants_usage(&fields)?,
             max_output: dialect.max_output(&fields)?,
             prompt_bytes: bytes_of("system") + bytes_of("messages") + bytes_of("tools"),
-            model: Cow::Owned(model),
+            model,
             members,
         })
     }

@@ -1,16 +1,23 @@
 //! What each dialect reads and writes of its own.
 
 use crate::fields::Fields;
-use crate::{Dialect, Refusal, Whole, anthropic, json, openai};
+use crate::json::{Invalid, Members};
+use crate::{Dialect, ErrorBody, Refusal, Whole, anthropic, openai};
 use bytes::Bytes;
 
 impl Dialect {
     /// Whether a whole answer is one, and what it used.
-    pub fn read_whole(self, body: &[u8]) -> Result<Whole, json::Invalid> {
-        match self {
-            Self::OpenAI => openai::read_whole(body),
-            Self::Anthropic => anthropic::read_whole(body),
+    pub fn read_whole(self, body: &[u8]) -> Result<Whole, Invalid> {
+        let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
+        let members = Members::scan(text)?;
+        if members.raw("error").is_some() {
+            return Ok(Whole::Error(ErrorBody::read(body)));
         }
+        let usage = members.raw("usage");
+        Ok(Whole::Answer(match self {
+            Self::OpenAI => usage.and_then(openai::read_usage),
+            Self::Anthropic => usage.map(anthropic::read_usage),
+        }))
     }
 
     /// The body of an error answer.
@@ -58,5 +65,20 @@ impl Dialect {
             Self::OpenAI => Ok(fields.integer("max_completion_tokens")?.or(older)),
             Self::Anthropic => Ok(older),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_under_200_is_no_answer_t12() {
+        let read = |body: &[u8]| Dialect::OpenAI.read_whole(body);
+        let reply = read(br#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#);
+        assert!(matches!(reply, Ok(Whole::Error(body)) if body.code.as_deref() == Some("insufficient_quota")));
+        assert_eq!(read(br#"{"error":null,"choices":[]}"#), Ok(Whole::Answer(None)));
+        assert!(read(b"").is_err());
+        assert!(read(b"<html>").is_err());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Both sides of a translation are JSON, so text goes over without being unescaped and escaped again.
 
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A JSON string literal.
@@ -41,6 +42,21 @@ impl<'a> Text<'a> {
             return Cow::Borrowed(escaped);
         }
         serde_json::from_str(&self.0).map_or_else(|_| Cow::Owned(escaped.replace('\\', "\u{fffd}")), Cow::Owned)
+    }
+
+    /// The text itself where the literal is nobody else's.
+    pub fn into_plain(self) -> Cow<'a, str> {
+        if let Cow::Borrowed(literal) = &self.0
+            && !literal.contains('\\')
+        {
+            return Cow::Borrowed(literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default());
+        }
+        Cow::Owned(self.plain().into_owned())
+    }
+
+    /// A string of a wire struct that is there and not empty.
+    pub(crate) fn filled(raw: Option<&'a RawValue>) -> Option<Self> {
+        Self::literal(raw?.get()).filter(|text| !text.is_empty())
     }
 
     /// Whether there is nothing in it.

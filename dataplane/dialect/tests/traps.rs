@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use translated::{
     CLAUDE, COMPATIBLE, GPT, NEW_CLAUDE, OLD_CLAUDE, anthropic, openai, to_claude, to_gpt, translated, with,
 };
+use weir_dialect::chat::{Effort, Sampling};
 use weir_dialect::{Call, Dialect, UpstreamModel, encode_request};
 
 #[test]
@@ -60,7 +61,8 @@ fn t31_a_tool_type_is_never_dropped_in_silence() {
 fn t33_parallel_tool_calls_without_tools_is_not_sent() {
     assert!(to_claude(json!({"parallel_tool_calls": false})).get("tool_choice").is_none());
     let choice = json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}});
-    assert!(to_gpt(choice).get("parallel_tool_calls").is_none());
+    let sent = to_gpt(choice);
+    assert_eq!((sent.get("parallel_tool_calls"), sent.get("tool_choice")), (None, None));
 }
 
 #[test]
@@ -135,6 +137,13 @@ fn t47_effort_becomes_what_each_model_takes() {
     assert_eq!((out.get("temperature"), lost), (None, vec!["temperature".to_owned()]));
     let (out, lost) = effort("high", &OLD_CLAUDE, json!({"max_tokens": 500}));
     assert_eq!((out.get("thinking"), lost), (None, vec!["reasoning_effort".to_owned()]));
+    let text = anthropic(json!({"max_tokens": 10_000})).to_string();
+    let request = Call::read(Dialect::Anthropic, text.as_bytes()).unwrap().decode().unwrap();
+    let set = Sampling { effort: Some(Effort::Low), ..request.sampling };
+    let (out, _) = encode_request(&request, &set, &OLD_CLAUDE).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["thinking"], json!({"type": "enabled", "budget_tokens": 2_048}), "an effort that the route set");
+    assert!(out.get("output_config").is_none(), "{out}");
     assert_eq!(to_gpt(json!({"thinking": {"type": "enabled", "budget_tokens": 5_000}}))["reasoning_effort"], "medium");
     assert_eq!(to_gpt(json!({"output_config": {"effort": "max"}}))["reasoning_effort"], "max");
 }

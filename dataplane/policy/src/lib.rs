@@ -12,7 +12,6 @@ mod params;
 mod plan;
 mod price;
 mod proof;
-mod shed;
 mod table;
 
 pub use caller::{Caller, CallerKind};
@@ -22,7 +21,6 @@ pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status
 pub use plan::{Needs, Plan, Step};
 pub use price::{Cost, cost, estimate_input, estimate_output};
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
-pub use shed::{Shedding, TICK_MS};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
 
 /// Milliseconds on a monotonic scale whose zero is the process's business.

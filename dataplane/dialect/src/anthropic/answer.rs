@@ -3,25 +3,14 @@
 use super::decode::block;
 use crate::chat::{Block, Choice, Content, Finish, Reply};
 use crate::fields::Fields;
-use crate::json::{Invalid, Members};
 use crate::seal::seal;
 use crate::usage::count;
 use crate::write::{Array, Object, object};
-use crate::{ErrorBody, Loss, Refusal, Text, Usage, Whole};
+use crate::{Loss, Refusal, Text, Usage};
 use serde::Deserialize;
 
 /// Members of an answer that the model does not hold; known names for the metric.
 const KNOWN: &[&str] = &["container", "stop_details", "context_management", "citations", "caller"];
-
-/// Whether it is an answer, and what it used.
-pub(crate) fn read_whole(body: &[u8]) -> Result<Whole, Invalid> {
-    let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
-    let members = Members::scan(text)?;
-    if members.raw("error").is_some() {
-        return Ok(Whole::Error(ErrorBody::read(body)));
-    }
-    Ok(Whole::Answer(members.raw("usage").map(|raw| Counts::default().with(raw).usage())))
-}
 
 /// The counters of a `usage` object. In a stream they come in parts, each the newest of its kind.
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
@@ -84,6 +73,11 @@ impl Counts {
     }
 }
 
+/// Reads the whole of a `usage` object.
+pub(crate) fn read_usage(raw: &str) -> Usage {
+    Counts::default().with(raw).usage()
+}
+
 /// Writes the members of a `usage` object.
 pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
     o.value("input_tokens", usage.input);
@@ -122,7 +116,7 @@ pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Resu
         model: fields.text("model")?,
         created: None,
         choices: vec![Choice { content, finish, stop_sequence, logprobs: None }],
-        usage: usage.map(|usage| Counts::default().with(usage.json()).usage()),
+        usage: usage.map(|usage| read_usage(usage.json())),
         service_tier,
     };
     fields.unread().iter().for_each(|(name, _)| loss.add_named(name, KNOWN));
@@ -242,7 +236,7 @@ mod tests {
         let raw = r#"{"input_tokens":10,"cache_read_input_tokens":80,"cache_creation_input_tokens":7,
             "cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2},
             "output_tokens":50,"output_tokens_details":{"thinking_tokens":30},"service_tier":"standard"}"#;
-        let usage = Counts::default().with(raw).usage();
+        let usage = read_usage(raw);
         let expected =
             Usage { input: 10, cache_read: 80, cache_write_5m: 5, cache_write_1h: 2, output: 20, reasoning: 30 };
         assert_eq!(usage, expected);

@@ -207,7 +207,9 @@ impl Encoder<'_> {
         let ceiling = self.to.max_output.unwrap_or_else(|| self.model.max_output());
         let max_tokens = sampling.max_output.unwrap_or(ceiling);
         let plain = Thought { thinking: None, effort: None, max_tokens };
-        if self.own {
+        // An effort that the route set is said as the model takes it; what the caller said stays as it is.
+        let tuned = sampling.effort != request.sampling.effort && request.thinking.is_none();
+        if self.own && (self.model.thinks_adaptively() || !tuned) {
             return Thought { thinking: request.thinking.clone(), effort: sampling.effort, ..plain };
         }
         let Some(effort) = sampling.effort else { return plain };

@@ -16,7 +16,7 @@ mod turns;
 mod wire;
 mod writer;
 
-pub(crate) use answer::{decode_reply, encode_reply, read_whole};
+pub(crate) use answer::{decode_reply, encode_reply, read_usage};
 pub(crate) use decode::{decode_request, sampling};
 pub(crate) use encode::encode_request;
 pub(crate) use error::{encode_error, encode_error_event, status};

@@ -34,7 +34,7 @@ impl Reader {
             "message_start" => {
                 let Some(message) = event.message else { return Ok(Read::Deltas) };
                 let service_tier = message.usage.and_then(|raw| tier(raw.get()));
-                tell(Delta::Start { id: filled(message.id), model: filled(message.model), service_tier });
+                tell(Delta::Start { id: Text::filled(message.id), model: Text::filled(message.model), service_tier });
                 self.usage(message.usage, tell);
             }
             "content_block_start" => {
@@ -50,9 +50,9 @@ impl Reader {
             "message_delta" => {
                 self.close(tell);
                 if let Some(delta) = event.delta
-                    && let Some(reason) = filled(delta.stop_reason)
+                    && let Some(reason) = Text::filled(delta.stop_reason)
                 {
-                    let (finish, stop_sequence) = (finish(&reason.plain()), filled(delta.stop_sequence));
+                    let (finish, stop_sequence) = (finish(&reason.plain()), Text::filled(delta.stop_sequence));
                     tell(Delta::Finish { choice: 0, finish, stop_sequence });
                 }
                 self.usage(event.usage, tell);
@@ -72,22 +72,22 @@ impl Reader {
     fn start(&mut self, index: u64, block: &Block<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Option<Open> {
         match block.kind {
             "text" => {
-                if let Some(text) = filled(block.text) {
+                if let Some(text) = Text::filled(block.text) {
                     tell(Delta::Text { choice: 0, text });
                 }
             }
             "thinking" => {
-                if let Some(text) = filled(block.thinking) {
+                if let Some(text) = Text::filled(block.thinking) {
                     tell(Delta::Thinking { choice: 0, text });
                 }
             }
             "redacted_thinking" => {
-                if let Some(data) = filled(block.data) {
+                if let Some(data) = Text::filled(block.data) {
                     tell(Delta::RedactedThinking { choice: 0, data });
                 }
             }
             "tool_use" => {
-                let (id, name) = (filled(block.id)?, filled(block.name)?);
+                let (id, name) = (Text::filled(block.id)?, Text::filled(block.name)?);
                 let call = self.calls;
                 self.calls += 1;
                 tell(Delta::ToolCall { choice: 0, call, id, name });
@@ -106,22 +106,22 @@ impl Reader {
         let Some(open) = self.open.as_mut().filter(|open| open.index == index) else { return };
         match delta.kind {
             "text_delta" => {
-                if let Some(text) = filled(delta.text) {
+                if let Some(text) = Text::filled(delta.text) {
                     tell(Delta::Text { choice: 0, text });
                 }
             }
             "thinking_delta" => {
-                if let Some(text) = filled(delta.thinking) {
+                if let Some(text) = Text::filled(delta.thinking) {
                     tell(Delta::Thinking { choice: 0, text });
                 }
             }
             "signature_delta" => {
-                if let Some(signature) = filled(delta.signature) {
+                if let Some(signature) = Text::filled(delta.signature) {
                     tell(Delta::Signature { choice: 0, signature });
                 }
             }
             "input_json_delta" => {
-                if let (Some((call, whole)), Some(fragment)) = (&mut open.call, filled(delta.partial_json)) {
+                if let (Some((call, whole)), Some(fragment)) = (&mut open.call, Text::filled(delta.partial_json)) {
                     *whole = None;
                     tell(Delta::Arguments { choice: 0, call: *call, fragment });
                 }
@@ -139,11 +139,6 @@ impl Reader {
         }
         tell(Delta::BlockEnd { choice: 0 });
     }
-}
-
-/// A string that is there and not empty.
-fn filled<'a>(raw: Option<&'a RawValue>) -> Option<Text<'a>> {
-    Text::literal(raw?.get()).filter(|text| !text.is_empty())
 }
 
 fn tier(usage: &str) -> Option<Text<'static>> {

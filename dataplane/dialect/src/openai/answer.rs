@@ -4,29 +4,18 @@ use super::content;
 use super::decode::turn;
 use crate::chat::{Arguments, Block, Choice, Content, Finish, Reply};
 use crate::fields::Fields;
-use crate::json::{Invalid, Members};
 use crate::seal::seal;
 use crate::usage::count;
 use crate::write::{Object, object};
-use crate::{ErrorBody, Loss, Refusal, Text, Usage, Whole};
+use crate::{Loss, Refusal, Text, Usage};
 use serde::Deserialize;
 
 /// Members of an answer that the model does not hold; known names for the metric.
 const KNOWN: &[&str] = &["annotations", "audio", "function_call"];
 
-/// Whether it is an answer, and what it used.
-pub(crate) fn read_whole(body: &[u8]) -> Result<Whole, Invalid> {
-    let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
-    let members = Members::scan(text)?;
-    if members.raw("error").is_some() {
-        return Ok(Whole::Error(ErrorBody::read(body)));
-    }
-    Ok(Whole::Answer(members.raw("usage").and_then(read_usage)))
-}
-
 /// Reads a `usage` object; `None` where it counts nothing. Cached and reasoning tokens are part of the
 /// totals there and become counters of their own here.
-pub(super) fn read_usage(raw: &str) -> Option<Usage> {
+pub(crate) fn read_usage(raw: &str) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_str(raw).ok()?;
     if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() {
         return None;
@@ -258,15 +247,5 @@ mod tests {
         );
         assert_eq!(read(r#"{"total_tokens":9}"#), None);
         assert_eq!(read("null"), None);
-    }
-
-    #[test]
-    fn an_error_under_200_is_no_answer_t12() {
-        let reply =
-            read_whole(br#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#);
-        assert!(matches!(reply, Ok(Whole::Error(body)) if body.code.as_deref() == Some("insufficient_quota")));
-        assert_eq!(read_whole(br#"{"error":null,"choices":[]}"#), Ok(Whole::Answer(None)));
-        assert!(read_whole(b"").is_err());
-        assert!(read_whole(b"<html>").is_err());
     }
 }

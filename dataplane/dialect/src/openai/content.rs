@@ -9,6 +9,9 @@ use crate::{Loss, Refusal, Text};
 /// Stands before the text of a tool result that is an error, which this dialect has no member for.
 const ERROR_PREFIX: &str = "Error: ";
 
+/// The calls that are no function's.
+const CUSTOM: &str = "custom";
+
 /// A message's blocks by the members that they go into.
 pub(super) struct Parts<'b, 'a> {
     pub(super) content: Vec<&'b Block<'a>>,
@@ -26,7 +29,7 @@ impl<'b, 'a> Parts<'b, 'a> {
         for block in blocks {
             match &block.content {
                 Content::ToolCall { .. } => parts.calls.push(block),
-                Content::Native { json, .. } if assistant && json.contains("\"custom\"") => parts.calls.push(block),
+                Content::Native { kind, .. } if assistant && kind.escaped() == CUSTOM => parts.calls.push(block),
                 Content::Refusal(text) if assistant => parts.refusal = Some(text),
                 Content::Thinking { thinking, signature } => match signature.as_ref().map(|held| open(origin, held)) {
                     Some(Opened::Foreign) => parts.foreign_thinking = true,
@@ -80,7 +83,7 @@ pub(super) fn reasoning_encrypted(o: &mut Object<'_>, data: &Text<'_>) {
 }
 
 /// A tool result, which is a message here.
-pub(super) struct Result<'b, 'a> {
+pub(super) struct ToolResult<'b, 'a> {
     pub(super) tool_call_id: &'b Text<'a>,
     /// Whether it must be a string, not a list of texts.
     pub(super) plain: bool,
@@ -88,9 +91,9 @@ pub(super) struct Result<'b, 'a> {
     pub(super) is_error: bool,
 }
 
-impl<'a> Result<'_, 'a> {
+impl<'a> ToolResult<'_, 'a> {
     /// Writes the message; what it may not hold comes back, to be said by the user.
-    pub(super) fn write(&self, o: &mut Object<'_>) -> std::result::Result<Vec<Block<'a>>, Refusal> {
+    pub(super) fn write(&self, o: &mut Object<'_>) -> Result<Vec<Block<'a>>, Refusal> {
         o.str("role", "tool");
         o.text("tool_call_id", self.tool_call_id);
         let (mut texts, mut beside) = (Vec::new(), Vec::new());
@@ -133,7 +136,7 @@ impl<'a> Result<'_, 'a> {
 }
 
 /// The members of a content part, its kind among them.
-pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -> std::result::Result<(), Refusal> {
+pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -> Result<(), Refusal> {
     match content {
         Content::Text(text) => {
             o.str("type", "text");
@@ -184,7 +187,7 @@ pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -
     Ok(())
 }
 
-fn image_url(source: &Source<'_>) -> std::result::Result<Text<'static>, Refusal> {
+fn image_url(source: &Source<'_>) -> Result<Text<'static>, Refusal> {
     match source {
         Source::Base64 { media_type, data } => {
             let url = [Text::of("data:"), media_type.clone(), Text::of(";base64,"), data.clone()];

@@ -50,7 +50,7 @@ impl Encoder<'_> {
             o.array("tools", |list| request.tools.iter().try_for_each(|tool| self.tool(list, tool)))?;
             o.value_if("parallel_tool_calls", request.parallel_tool_calls);
         }
-        if let Some(choice) = &request.tool_choice {
+        if let Some(choice) = request.tool_choice.as_ref().filter(|_| self.own || !request.tools.is_empty()) {
             content::tool_choice(o, choice);
         }
         self.sampling(o, sampling, effort(request, sampling));
@@ -85,7 +85,7 @@ impl Encoder<'_> {
             if let Content::ToolResult { tool_call_id, plain, content, is_error } = &block.content {
                 self.not_cached(block);
                 let plain = *plain || (!self.own && content.len() < 2);
-                let kept = content::Result { tool_call_id, plain, content, is_error: *is_error };
+                let kept = content::ToolResult { tool_call_id, plain, content, is_error: *is_error };
                 list.object(|o| {
                     beside.extend(kept.write(o)?);
                     self.extra(o, if self.own { &turn.extra } else { &block.extra })

@@ -13,7 +13,7 @@ mod stream;
 mod wire;
 mod writer;
 
-pub(crate) use answer::{decode_reply, encode_reply, read_whole};
+pub(crate) use answer::{decode_reply, encode_reply, read_usage};
 pub(crate) use decode::{decode_request, include_usage, sampling};
 pub(crate) use encode::encode_request;
 pub(crate) use error::{encode_error, encode_error_event};

@@ -6,7 +6,6 @@ use super::wire::{self, ToolCall, Wire};
 use crate::chat::Delta;
 use crate::peek::{NoEvent, Read};
 use crate::{ErrorBody, Text};
-use serde_json::value::RawValue;
 
 /// Most tool calls of one choice.
 const MAX_CALLS: usize = 128;
@@ -46,8 +45,8 @@ impl Reader {
         // Azure's first chunk has neither choices nor an id.
         if !self.started && (!choices.is_empty() || wire.usage.is_some()) {
             self.started = true;
-            let (id, model) = (filled(wire.id), filled(wire.model));
-            tell(Delta::Start { id, model, service_tier: filled(wire.service_tier) });
+            let (id, model) = (Text::filled(wire.id), Text::filled(wire.model));
+            tell(Delta::Start { id, model, service_tier: Text::filled(wire.service_tier) });
         }
         for choice in choices {
             self.choice(&choice, tell)?;
@@ -69,13 +68,13 @@ impl Reader {
         }
         let Some(calls) = self.choices.get_mut(at) else { return Ok(()) };
         if let Some(delta) = &wire.delta {
-            if let Some(text) = filled(delta.reasoning_content).or_else(|| filled(delta.reasoning)) {
+            if let Some(text) = Text::filled(delta.reasoning_content).or_else(|| Text::filled(delta.reasoning)) {
                 tell(Delta::Thinking { choice, text });
             }
-            if let Some(text) = filled(delta.content) {
+            if let Some(text) = Text::filled(delta.content) {
                 tell(Delta::Text { choice, text });
             }
-            if let Some(text) = filled(delta.refusal) {
+            if let Some(text) = Text::filled(delta.refusal) {
                 tell(Delta::Refusal { choice, text });
             }
             for (name, raw) in [("audio", delta.audio), ("function_call", delta.function_call)] {
@@ -90,9 +89,9 @@ impl Reader {
                 }
             }
         }
-        if let Some(reason) = filled(wire.finish_reason) {
+        if let Some(reason) = Text::filled(wire.finish_reason) {
             calls.iter_mut().enumerate().for_each(|(call, held)| held.tell(choice, call as u64, tell));
-            let stop_sequence = filled(wire.stop_reason);
+            let stop_sequence = Text::filled(wire.stop_reason);
             let finish = finish(&reason.plain(), !calls.is_empty(), stop_sequence.is_some());
             tell(Delta::Finish { choice, finish, stop_sequence });
         }
@@ -119,8 +118,9 @@ fn tool_call(
     let Some(call) = calls.get_mut(at) else { return Ok(()) };
     let function = fragment.function.as_ref();
     if !call.told {
-        call.id = call.id.take().or_else(|| filled(fragment.id).map(Text::into_owned));
-        call.name = call.name.take().or_else(|| function.and_then(|held| filled(held.name)).map(Text::into_owned));
+        call.id = call.id.take().or_else(|| Text::filled(fragment.id).map(Text::into_owned));
+        call.name =
+            call.name.take().or_else(|| function.and_then(|held| Text::filled(held.name)).map(Text::into_owned));
         if call.name.is_some() && call.id.is_some() {
             call.tell(choice, at as u64, tell);
         }
@@ -151,9 +151,4 @@ impl Call {
             tell(Delta::Arguments { choice, call, fragment });
         }
     }
-}
-
-/// A string that is there and not empty.
-fn filled<'a>(raw: Option<&'a RawValue>) -> Option<Text<'a>> {
-    Text::literal(raw?.get()).filter(|text| !text.is_empty())
 }
