@@ -47,6 +47,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         headers: weir_snapshot::Headers::default(),
         timeouts: weir_snapshot::Timeouts::default(),
         health: Health::default(),
+        limits: weir_snapshot::ProviderLimits::default(),
     };
     let target = Target {
         name: "mock".into(),
@@ -68,6 +69,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         retry: Retry::default(),
         timeouts: weir_snapshot::RouteTimeouts::default(),
         on_loss: weir_snapshot::OnLoss::default(),
+        rate_limits: Vec::new(),
     };
     let resources = [
         (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),

@@ -6,6 +6,7 @@
 mod access;
 mod address;
 pub mod api_key;
+mod budget;
 pub mod envelope;
 mod money;
 mod name;
@@ -15,6 +16,10 @@ mod route;
 mod secret;
 
 pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
+pub use budget::{
+    Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,
+    ProviderLimits, Queue, RateLimit, Reservation, Unit, Window,
+};
 pub use money::{Price, PriceError};
 pub use name::Name;
 pub use provider::{
@@ -34,6 +39,9 @@ pub const FEATURES: &[&str] = &[
     "params.caps",
     "params.remove",
     "on-loss",
+    "budget",
+    "rate-limits",
+    "provider.limits",
 ];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.

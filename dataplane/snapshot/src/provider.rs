@@ -1,6 +1,6 @@
 //! Where requests go: providers, their models and prices, and the credentials for them.
 
-use crate::{Price, Secret};
+use crate::{Price, ProviderLimits, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +32,9 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// When its targets are ejected.
     pub health: Health,
+    /// What it takes, over all pods.
+    #[serde(default, skip_serializing_if = "ProviderLimits::is_empty")]
+    pub limits: ProviderLimits,
 }
 
 impl Provider {
@@ -48,6 +51,9 @@ impl Provider {
         }
         if pricings().any(|pricing| pricing.cache_write_5m.is_some() || pricing.cache_write_1h.is_some()) {
             needs.push("pricing.cache-write");
+        }
+        if !self.limits.is_empty() {
+            needs.push("provider.limits");
         }
         needs
     }

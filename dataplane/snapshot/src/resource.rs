@@ -1,6 +1,8 @@
 //! The unit of config: one resource with its id and digest, and the snapshot that holds them all.
 
-use crate::{Access, ApiKey, Consent, Credential, Issuer, Name, Namespace, Provider, Route, ServiceAccount, Settings};
+use crate::{
+    Access, ApiKey, Budget, Consent, Credential, Issuer, Name, Namespace, Provider, Route, ServiceAccount, Settings,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,11 +31,13 @@ pub enum Kind {
     Route,
     /// Who may use the route of the same name.
     Access,
+    /// A Budget object.
+    Budget,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are written.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Settings,
         Self::Issuer,
         Self::Namespace,
@@ -44,6 +48,7 @@ impl Kind {
         Self::Credential,
         Self::Route,
         Self::Access,
+        Self::Budget,
     ];
 
     /// The name on the wire.
@@ -59,6 +64,7 @@ impl Kind {
             Self::Credential => "Credential",
             Self::Route => "Route",
             Self::Access => "Access",
+            Self::Budget => "Budget",
         }
     }
 
@@ -104,6 +110,7 @@ pub enum Resource {
     Credential(Credential),
     Route(Route),
     Access(Access),
+    Budget(Budget),
 }
 
 impl Resource {
@@ -120,6 +127,7 @@ impl Resource {
             Self::Credential(_) => Kind::Credential,
             Self::Route(_) => Kind::Route,
             Self::Access(_) => Kind::Access,
+            Self::Budget(_) => Kind::Budget,
         }
     }
 
@@ -128,6 +136,7 @@ impl Resource {
         match self {
             Self::Provider(provider) => provider.needs(),
             Self::Route(route) => route.needs(),
+            Self::Budget(_) => vec!["budget"],
             Self::Settings(_)
             | Self::Issuer(_)
             | Self::Namespace(_)
@@ -152,6 +161,7 @@ impl Resource {
             Self::Credential(body) => serde_json::to_vec(body),
             Self::Route(body) => serde_json::to_vec(body),
             Self::Access(body) => serde_json::to_vec(body),
+            Self::Budget(body) => serde_json::to_vec(body),
         }
     }
 
@@ -168,6 +178,7 @@ impl Resource {
             Kind::Credential => serde_json::from_slice(body).map(Self::Credential),
             Kind::Route => serde_json::from_slice(body).map(Self::Route),
             Kind::Access => serde_json::from_slice(body).map(Self::Access),
+            Kind::Budget => serde_json::from_slice(body).map(Self::Budget),
         };
         read.map_err(|e| format!("cannot be decoded: {:?} at column {}", e.classify(), e.column()))
     }

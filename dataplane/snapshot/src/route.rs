@@ -1,6 +1,6 @@
 //! How requests get there: routes, their targets, retries and time limits.
 
-use crate::Name;
+use crate::{Name, RateLimit};
 use serde::{Deserialize, Serialize};
 
 /// An LLMRoute, resolved.
@@ -27,6 +27,9 @@ pub struct Route {
     /// What becomes of a request that the target's dialect cannot carry whole.
     #[serde(default, skip_serializing_if = "OnLoss::is_default")]
     pub on_loss: OnLoss,
+    /// Rates that its requests keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimit>,
 }
 
 impl Route {
@@ -42,6 +45,9 @@ impl Route {
         }
         if !self.on_loss.is_default() {
             needs.push("on-loss");
+        }
+        if !self.rate_limits.is_empty() {
+            needs.push("rate-limits");
         }
         needs
     }

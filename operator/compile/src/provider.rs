@@ -9,7 +9,7 @@ use crate::verdict::{CredentialVerdict, Verdict};
 use crate::{reference, spec, url};
 use std::collections::BTreeMap;
 use weir_crds::{Endpoint, ModelPolicy, NamespacesFrom, ProviderSpec, ProviderType};
-use weir_snapshot::{Consent, CredentialRef, Headers, Model, Name, Provider, Secret, Upstream};
+use weir_snapshot::{Consent, CredentialRef, Headers, Model, Name, Provider, ProviderLimits, Secret, Upstream};
 
 const OPENAI_URL: &str = "https://api.openai.com/v1";
 const ANTHROPIC_URL: &str = "https://api.anthropic.com";
@@ -53,6 +53,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
         headers: object.spec.headers.as_ref().map(headers).unwrap_or_default(),
         timeouts,
         health,
+        limits: ProviderLimits::default(),
     });
     Built { data, consent: consent(&object.spec, &name, index), secrets, verdict }
 }

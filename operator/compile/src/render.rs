@@ -20,6 +20,7 @@ pub fn render(snapshot: &Snapshot) -> String {
             Resource::Consent(body) => json!(body),
             Resource::Route(body) => json!(body),
             Resource::Access(body) => json!(body),
+            Resource::Budget(body) => json!(body),
         };
         let of_kind = kinds.entry(id.kind.as_str()).or_insert_with(|| json!({}));
         if let Value::Object(of_kind) = of_kind {

@@ -76,6 +76,7 @@ pub(crate) fn build(
         retry,
         timeouts,
         on_loss: spec::on_loss(object.spec.translation.as_ref()),
+        rate_limits: Vec::new(),
     };
     BuiltRoute { data, access, verdict }
 }

@@ -43,7 +43,9 @@ pub(crate) struct Kept {
 impl Kept {
     fn holds(&self, id: &ResourceId) -> bool {
         let by_namespace = match id.kind {
-            Kind::ApiKey | Kind::Credential | Kind::Access => self.namespaces.contains(&id.name.namespace),
+            Kind::ApiKey | Kind::Credential | Kind::Access | Kind::Budget => {
+                self.namespaces.contains(&id.name.namespace)
+            }
             Kind::Issuer => self.issuer,
             Kind::Settings | Kind::Namespace | Kind::ServiceAccount | Kind::Provider | Kind::Consent | Kind::Route => {
                 false

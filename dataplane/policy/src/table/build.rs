@@ -34,7 +34,11 @@ impl Table {
                 Resource::Consent(_) => {
                     table.consents.insert(id.name.clone(), Arc::clone(resource));
                 }
-                Resource::ApiKey(_) | Resource::Credential(_) | Resource::Route(_) | Resource::Access(_) => {}
+                Resource::ApiKey(_)
+                | Resource::Credential(_)
+                | Resource::Route(_)
+                | Resource::Access(_)
+                | Resource::Budget(_) => {}
             }
         }
         table.add_routes(resources, previous);

@@ -32,6 +32,7 @@ pub(super) fn provider(resources: &mut Resources, name: &str, credentials: &[&st
         headers: Headers::default(),
         timeouts: Timeouts::default(),
         health: Health::default(),
+        limits: weir_snapshot::ProviderLimits::default(),
     };
     put(resources, Kind::Provider, "shared", name, Resource::Provider(provider));
     put(resources, Kind::Consent, "shared", name, Resource::Consent(Consent { all: true, namespaces: vec![] }));
@@ -67,6 +68,7 @@ pub(super) fn route(resources: &mut Resources, namespace: &str, name: &str, patt
         retry: Retry::default(),
         timeouts: RouteTimeouts::default(),
         on_loss: OnLoss::default(),
+        rate_limits: Vec::new(),
     };
     put(resources, Kind::Route, namespace, name, Resource::Route(route));
     put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
