@@ -1,13 +1,14 @@
 //! What the operator pushes to the data plane: plain data that both ends agree on.
 //!
 //! It knows no Kubernetes and decides nothing; the bodies are JSON, the digests BLAKE3, the
-//! envelope is `proto/config.proto`.
+//! envelope is `proto/config.proto`, the ledger's messages are `proto/ledger.proto`.
 
 mod access;
 mod address;
 pub mod api_key;
 mod budget;
 pub mod envelope;
+pub mod ledger;
 mod money;
 mod name;
 mod provider;

@@ -1,0 +1,88 @@
+//! What the ledger shows: to status, to metrics, to explain.
+
+use super::{Leader, LimitState};
+use crate::{Now, Span};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// By the limit's name in the ledger.
+    pub limits: BTreeMap<Arc<str>, LimitView>,
+    /// What the leader can vouch for.
+    pub health: Health,
+}
+
+/// What the leader can vouch for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Health {
+    /// Every count is exact.
+    #[default]
+    Exact,
+    /// Starts of pods were not heard of yet; what they may hold counts as spent.
+    Recovering,
+    /// The store was empty and no pod knew what had been spent.
+    Reset,
+}
+
+/// A limit in the window that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitView {
+    /// What each of its pots holds, overrides included.
+    pub amount: u64,
+    /// Whether an override holds now.
+    pub overridden: bool,
+    /// The window.
+    pub span: Span,
+    /// By partition.
+    pub pots: BTreeMap<Arc<str>, PotView>,
+}
+
+/// A pot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PotView {
+    /// What was spent of it.
+    pub spent: u64,
+    /// What running requests have reserved.
+    pub reserved: u64,
+    /// What was taken by starts that are gone, and that nobody can tell the fate of.
+    pub unaccounted: u64,
+}
+
+impl Leader {
+    /// Everything, as it is now.
+    pub fn view(&mut self, now: Now) -> View {
+        let health = match (self.settled, self.reset) {
+            (false, _) => Health::Recovering,
+            (true, true) => Health::Reset,
+            (true, false) => Health::Exact,
+        };
+        let limits = self.limits.iter_mut().filter_map(|(id, state)| Some((Arc::clone(id), view(state, now)?)));
+        View { limits: limits.collect(), health }
+    }
+
+    /// What can still be granted of a pot in the window that is open; `None` for a limit that nobody set.
+    pub fn remaining(&mut self, limit: &str, partition: &str, now: Now) -> Option<u64> {
+        let state = self.limits.get_mut(limit)?;
+        let window = state.turn(now).id;
+        let amount = state.limit.as_ref()?.amount_at(now.unix);
+        let pot = state.pots.get(&(window, Arc::from(partition)));
+        Some(amount.saturating_sub(pot.map_or(0, super::Pot::committed)))
+    }
+}
+
+fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
+    let span = state.turn(now);
+    let limit = state.limit.as_ref()?;
+    let (amount, nature) = (limit.amount_at(now.unix), limit.nature);
+    let overridden = limit.overrides.iter().any(|change| now.unix < change.until.saturating_mul(1_000));
+    let open = state.pots.iter_mut().filter(|((window, _), _)| *window == span.id);
+    let pots = open.map(|((_, partition), pot)| {
+        pot.age(nature, now);
+        let unaccounted = pot.unaccounted;
+        (Arc::clone(partition), PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted })
+    });
+    let pots = pots.collect();
+    Some(LimitView { amount, overridden, span, pots })
+}

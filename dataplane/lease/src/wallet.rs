@@ -1,0 +1,411 @@
+//! A pod's end: it spends its leases without a round trip, asks for more, and gives the rest back.
+//!
+//! Every reservation is settled exactly once, since settling takes it.
+
+mod slot;
+
+use crate::{Counters, LEASE_MS, Millis};
+use slot::{Lease, Slot};
+use std::collections::HashMap;
+use std::sync::Arc;
+use weir_snapshot::FailureMode;
+use weir_snapshot::ledger::{
+    self, Answer, Ask, Held, Hello, Refused, Report, Round, State, ToPod, Total, Want, to_pod,
+};
+
+/// Totals of other pods that are kept for them.
+const TOTALS: usize = 20_000;
+/// How long a refusal of the leader is believed.
+const BELIEVED_MS: Millis = 500;
+
+/// What a request wants of one limit.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Name of the limit in the ledger.
+    pub limit: Arc<str>,
+    /// Which of its partitions; empty where it has none.
+    pub partition: Arc<str>,
+    /// How much is reserved, in the limit's smallest parts.
+    pub amount: u64,
+    /// What holds where there is no lease.
+    pub terms: Terms,
+}
+
+/// What holds where no lease covers a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terms {
+    /// No request beyond the lease, but for what the mode says while no leader answers.
+    Hard(FailureMode),
+    /// While no leader answers, this pod's share.
+    Rate {
+        /// How much comes back over all pods.
+        amount: u64,
+        /// In which time, in milliseconds.
+        per_ms: u64,
+        /// How much may be used at once over all pods.
+        burst: u64,
+    },
+    /// While no leader answers, this pod's share.
+    Gauge {
+        /// How much at once over all pods.
+        most: u64,
+    },
+    /// It is counted alone.
+    Soft,
+}
+
+/// What a request holds until it is settled.
+#[derive(Debug, Default)]
+#[must_use = "what is reserved must be settled"]
+pub struct Reservation {
+    parts: Vec<Part>,
+    /// Whether a limit was kept by this pod's share alone, since no leader answers.
+    pub local: bool,
+}
+
+#[derive(Debug)]
+struct Part {
+    slot: usize,
+    window: u64,
+    amount: u64,
+}
+
+/// The outcome of an attempt to reserve.
+#[derive(Debug)]
+pub enum Reserved {
+    /// All of it.
+    Held(Reservation),
+    /// Nothing; ask for this and try again.
+    Short(Vec<Want>),
+    /// Nothing, and asking is of no use now.
+    Refused(Refusal),
+}
+
+/// Why a claim is not met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The claim's place in the list; absent where the limit is none of this request.
+    pub claim: Option<usize>,
+    /// What the limit is at, in its smallest parts; zero where that is not known.
+    pub standing: Standing,
+    /// Whether the limit is used up; else it cannot be told.
+    pub exhausted: bool,
+    /// When asking again may help; absent = not by waiting.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What a pot is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// How much it holds.
+    pub limit: u64,
+    /// What was spent of it.
+    pub spent: u64,
+    /// What is left that nobody reserved, leases of other pods counted as reserved.
+    pub remaining: u64,
+    /// Milliseconds to the end of its window, or until it is full again; absent = never.
+    pub resets_in_ms: Option<u64>,
+}
+
+/// What a message of the leader changed.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The ask that is answered, and why it got nothing.
+    pub answered: Option<(u64, Option<Refused>)>,
+    /// Whether a report is due at once.
+    pub report: bool,
+    /// Whether this start was given up by the leader.
+    pub closed: bool,
+}
+
+/// What one start of a pod's process may spend.
+#[derive(Debug)]
+pub struct Wallet {
+    incarnation: String,
+    by_limit: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
+    slots: Vec<Slot>,
+    totals: HashMap<ledger::Pot, Total>,
+    epoch: u64,
+    /// Leases admit requests until then.
+    valid_until: Millis,
+    /// Whether a leader is being spoken to.
+    connected: bool,
+    pods: u64,
+    asks: u64,
+    rounds: u64,
+    reported_at: Millis,
+}
+
+impl Wallet {
+    /// Of a process that starts under that name.
+    pub fn new(incarnation: impl Into<String>) -> Self {
+        Self {
+            incarnation: incarnation.into(),
+            by_limit: HashMap::new(),
+            slots: Vec::new(),
+            totals: HashMap::new(),
+            epoch: 0,
+            valid_until: 0,
+            connected: false,
+            pods: 1,
+            asks: 0,
+            rounds: 0,
+            reported_at: 0,
+        }
+    }
+
+    /// The highest epoch that a leader spoke with.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether a leader is being spoken to.
+    pub const fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// A stream to a leader begins or has ended.
+    pub fn set_connected(&mut self, connected: bool) {
+        self.connected = connected;
+        if !connected {
+            self.slots.iter_mut().for_each(|slot| slot.asking = false);
+        }
+    }
+
+    /// Reserves all claims or none.
+    pub fn reserve(&mut self, claims: &[Claim], now: Millis) -> Reserved {
+        let mut wants = Vec::new();
+        for (place, claim) in claims.iter().enumerate() {
+            let slot = self.slot(&claim.limit, &claim.partition);
+            match self.lacks(slot, claim, now) {
+                Lack::Nothing => {}
+                Lack::Room(need) => wants.push(self.want(slot, need)),
+                Lack::Refused(refusal) => {
+                    return Reserved::Refused(Refusal { claim: Some(place), ..refusal });
+                }
+            }
+        }
+        if !wants.is_empty() {
+            return Reserved::Short(wants);
+        }
+        let mut reservation = Reservation { parts: Vec::with_capacity(claims.len()), local: false };
+        for claim in claims {
+            let index = self.slot(&claim.limit, &claim.partition);
+            let leader_away = !self.connected;
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let amount = if claim.terms == Terms::Soft { 0 } else { claim.amount };
+            if leader_away && matches!(claim.terms, Terms::Rate { .. } | Terms::Gauge { .. }) {
+                reservation.local = true;
+                slot.local.take(amount);
+            }
+            let lease = slot.current(now);
+            lease.counters.reserve(amount);
+            (lease.used_at, lease.changed) = (now, true);
+            reservation.parts.push(Part { slot: index, window: lease.window, amount });
+        }
+        Reserved::Held(reservation)
+    }
+
+    /// Settles what each claim came to, in the order of the claims, and frees the rest.
+    pub fn settle(&mut self, reservation: Reservation, spent: &[u64], now: Millis) {
+        for (part, spent) in reservation.parts.into_iter().zip(spent) {
+            let Some(slot) = self.slots.get_mut(part.slot) else { continue };
+            let lease = slot.of_window(part.window, now);
+            lease.counters.settle(part.amount, *spent);
+            (lease.used_at, lease.changed) = (now, true);
+            slot.local.give_back(part.amount.saturating_sub(*spent));
+            slot.demand.add(*spent);
+        }
+    }
+
+    /// What a pot is at, as far as this pod knows.
+    pub fn standing(&self, limit: &str, partition: &str, now: Millis) -> Option<Standing> {
+        let index = *self.by_limit.get(limit)?.get(partition)?;
+        self.slots.get(index)?.standing(now)
+    }
+
+    /// An ask for these wants; its id comes back in the answer.
+    pub fn ask(&mut self, wants: Vec<Want>) -> Ask {
+        self.asks += 1;
+        Ask { id: self.asks, wants }
+    }
+
+    /// An ask for leases that run low, before a request has to wait for it.
+    pub fn ask_ahead(&mut self, now: Millis) -> Option<Ask> {
+        let wants: Vec<Want> = self.slots.iter_mut().filter_map(|slot| slot.refill(now)).collect();
+        (self.connected && !wants.is_empty()).then(|| self.ask(wants))
+    }
+
+    /// The first message of a stream, but for the pod's token.
+    pub fn hello(&mut self) -> Hello {
+        let mut totals: Vec<Total> = self.totals.values().cloned().collect();
+        totals.extend(self.slots.iter().flat_map(Slot::totals));
+        let held = self.slots.iter_mut().flat_map(Slot::all).collect();
+        Hello {
+            token: String::new(),
+            incarnation: self.incarnation.clone(),
+            highest_epoch: self.epoch,
+            held,
+            ended: Vec::new(),
+            totals,
+        }
+    }
+
+    /// What changed since the last report. It renews the leases, so that there is one every while even if nothing did.
+    pub fn report(&mut self, now: Millis) -> Option<Report> {
+        for slot in &mut self.slots {
+            slot.demand.tick(now);
+            slot.give_back_idle(now, now >= self.valid_until);
+        }
+        self.rounds += 1;
+        let round = self.rounds;
+        let held: Vec<Held> = self.slots.iter_mut().flat_map(|slot| slot.changed(round)).collect();
+        if held.is_empty() && now.saturating_sub(self.reported_at) < LEASE_MS / 4 {
+            return None;
+        }
+        self.reported_at = now;
+        Some(Report { round, held, last: false })
+    }
+
+    /// Gives everything back that no request holds: the process ends.
+    pub fn last_report(&mut self) -> Report {
+        self.rounds += 1;
+        self.slots.iter_mut().for_each(Slot::give_back);
+        let held: Vec<Held> = self.slots.iter_mut().flat_map(Slot::all).collect();
+        let last = held.iter().all(|held| held.outstanding == 0);
+        Report { round: self.rounds, held, last }
+    }
+
+    /// Takes a message of a leader. One of an older leader is not taken.
+    pub fn take(&mut self, message: ToPod, now: Millis) -> Taken {
+        match message.kind {
+            Some(to_pod::Kind::Round(round)) => {
+                if self.follows(round.epoch, now) {
+                    self.round(round, now);
+                }
+                Taken::default()
+            }
+            Some(to_pod::Kind::Answer(answer)) if self.follows(answer.epoch, now) => self.answer(answer, now),
+            Some(to_pod::Kind::Recall(recall)) => {
+                for pot in recall.pots {
+                    let slot = self.slot(&pot.limit.into(), &pot.partition.into());
+                    self.slots.get_mut(slot).into_iter().for_each(Slot::give_back);
+                }
+                Taken { report: true, ..Taken::default() }
+            }
+            Some(to_pod::Kind::Closed(_)) => Taken { closed: true, ..Taken::default() },
+            Some(to_pod::Kind::Answer(_) | to_pod::Kind::NotLeader(_)) | None => Taken::default(),
+        }
+    }
+
+    fn follows(&mut self, epoch: u64, now: Millis) -> bool {
+        if epoch < self.epoch {
+            return false;
+        }
+        (self.epoch, self.valid_until) = (epoch, now + LEASE_MS);
+        true
+    }
+
+    fn round(&mut self, round: Round, now: Millis) {
+        self.pods = u64::from(round.pods.max(1));
+        round.states.iter().for_each(|state| self.state(state, now));
+        for total in round.totals {
+            let Some(pot) = total.pot.clone() else { continue };
+            let newer =
+                self.totals.get(&pot).is_none_or(|held| (held.epoch, held.sequence) < (total.epoch, total.sequence));
+            if newer && (self.totals.len() < TOTALS || self.totals.contains_key(&pot)) {
+                self.totals.insert(pot, total);
+            }
+        }
+        self.slots.iter_mut().for_each(|slot| slot.acknowledged(round.round, now));
+    }
+
+    fn answer(&mut self, answer: Answer, now: Millis) -> Taken {
+        for state in answer.states {
+            self.state(&state, now);
+        }
+        if let Some(refused) = &answer.refused {
+            let slot = self.slot(&refused.limit.as_str().into(), &refused.partition.as_str().into());
+            if let Some(slot) = self.slots.get_mut(slot) {
+                let wait = refused.retry_after_ms.unwrap_or(BELIEVED_MS).min(BELIEVED_MS);
+                slot.refused = Some((now + wait, refused.clone()));
+                slot.asking = false;
+            }
+        }
+        Taken { answered: Some((answer.id, answer.refused)), ..Taken::default() }
+    }
+
+    fn state(&mut self, state: &State, now: Millis) {
+        let Some(pot) = &state.pot else { return };
+        let slot = self.slot(&pot.limit.as_str().into(), &pot.partition.as_str().into());
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.take(state, now);
+        }
+    }
+
+    fn want(&self, slot: usize, need: u64) -> Want {
+        self.slots.get(slot).map_or_else(Want::default, |slot| slot.want(need))
+    }
+
+    fn slot(&mut self, limit: &Arc<str>, partition: &Arc<str>) -> usize {
+        if let Some(index) = self.by_limit.get(limit).and_then(|held| held.get(partition)) {
+            return *index;
+        }
+        let index = self.slots.len();
+        self.slots.push(Slot::new(Arc::clone(limit), Arc::clone(partition)));
+        self.by_limit.entry(Arc::clone(limit)).or_default().insert(Arc::clone(partition), index);
+        index
+    }
+
+    /// What a claim lacks.
+    fn lacks(&mut self, index: usize, claim: &Claim, now: Millis) -> Lack {
+        let (valid, connected, pods) = (now < self.valid_until, self.connected, self.pods);
+        let Some(slot) = self.slots.get_mut(index) else { return Lack::Nothing };
+        let away = match claim.terms {
+            Terms::Soft => {
+                return Lack::Nothing;
+            }
+            Terms::Hard(FailureMode::Open) if !connected => return Lack::Nothing,
+            Terms::Hard(FailureMode::Closed) if !connected => true,
+            Terms::Hard(_) => !connected,
+            Terms::Rate { amount, per_ms, burst } if !connected => {
+                slot.local.share(burst.div_ceil(pods), amount.div_ceil(pods), per_ms, now);
+                return slot.local.lacks(claim.amount);
+            }
+            Terms::Gauge { most } if !connected => {
+                slot.local.share(most.div_ceil(pods), 0, 1, now);
+                return slot.local.lacks(claim.amount);
+            }
+            Terms::Rate { .. } | Terms::Gauge { .. } => false,
+        };
+        let closed = away && claim.terms == Terms::Hard(FailureMode::Closed);
+        let free = slot.lease(now).filter(|_| valid && !closed).map_or(0, |lease| lease.counters.free());
+        if free >= claim.amount {
+            return Lack::Nothing;
+        }
+        let standing = slot.standing(now).unwrap_or_default();
+        if away {
+            return Lack::Refused(Refusal { claim: None, standing, exhausted: false, retry_after_ms: Some(1_000) });
+        }
+        if let Some(refusal) = slot.believed(now) {
+            return Lack::Refused(refusal);
+        }
+        Lack::Room(claim.amount - free)
+    }
+
+    /// Every lease, for tests and for what a restarted process replays.
+    pub fn counters(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u64, Counters)> {
+        self.slots.iter().flat_map(|slot| {
+            let of = |lease: &'_ Lease| (&slot.limit, &slot.partition, lease.window, lease.counters);
+            slot.leases.iter().map(of).collect::<Vec<_>>()
+        })
+    }
+}
+
+/// What a claim lacks.
+enum Lack {
+    Nothing,
+    /// So much of a lease.
+    Room(u64),
+    Refused(Refusal),
+}

@@ -1,0 +1,312 @@
+//! What a pod has of one partition of a limit: a lease a window, and what it knows of the pot.
+
+use super::{Lack, Refusal, Standing};
+use crate::{Counters, LEASE_MS, Millis};
+use std::sync::Arc;
+use weir_snapshot::ledger::{Held, Pot, Refused, State, Total, Want, refused::Why};
+
+/// The window of a lease before the leader has named one.
+const UNNAMED: u64 = u64::MAX;
+/// A lease that nothing was taken from for so long goes back.
+const IDLE_MS: Millis = LEASE_MS / 2;
+/// So long ahead of need is asked for.
+const AHEAD_S: u64 = 30;
+
+/// One partition of a limit.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) limit: Arc<str>,
+    pub(super) partition: Arc<str>,
+    pub(super) leases: Vec<Lease>,
+    /// The leader's last refusal, believed until then.
+    pub(super) refused: Option<(Millis, Refused)>,
+    /// Whether an ask ahead of need is under way.
+    pub(super) asking: bool,
+    pub(super) local: Local,
+    pub(super) demand: Demand,
+}
+
+/// What a pod has of one pot.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) window: u64,
+    from: Millis,
+    until: Millis,
+    pub(super) counters: Counters,
+    pub(super) used_at: Millis,
+    /// Since the last report.
+    pub(super) changed: bool,
+    reported: u64,
+    acknowledged: bool,
+    /// As the leader told it last.
+    told: State,
+    /// When that was, and what was settled here by then.
+    told_at: (Millis, u64),
+    /// Epoch, sequence and amount of the newest word on what was granted to all.
+    total: (u64, u64, u64),
+}
+
+impl Lease {
+    fn new(window: u64) -> Self {
+        Self {
+            window,
+            from: 0,
+            until: Millis::MAX,
+            counters: Counters::default(),
+            used_at: 0,
+            changed: false,
+            reported: 0,
+            acknowledged: false,
+            told: State::default(),
+            told_at: (0, 0),
+            total: (0, 0, 0),
+        }
+    }
+
+    fn is_open(&self, now: Millis) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+impl Slot {
+    pub(super) fn new(limit: Arc<str>, partition: Arc<str>) -> Self {
+        Self {
+            limit,
+            partition,
+            leases: Vec::new(),
+            refused: None,
+            asking: false,
+            local: Local::default(),
+            demand: Demand::default(),
+        }
+    }
+
+    /// The lease of the window that is open.
+    pub(super) fn lease(&self, now: Millis) -> Option<&Lease> {
+        self.leases.iter().find(|lease| lease.window != UNNAMED && lease.is_open(now))
+    }
+
+    /// The same to spend from, or one whose window the leader will name.
+    pub(super) fn current(&mut self, now: Millis) -> &mut Lease {
+        let window = self.lease(now).map_or(UNNAMED, |lease| lease.window);
+        self.named(window)
+    }
+
+    /// The lease of a reservation. What was reserved before the window had a name is in the one that got it.
+    pub(super) fn of_window(&mut self, window: u64, now: Millis) -> &mut Lease {
+        let window = match self.leases.iter().find(|lease| lease.window == window) {
+            Some(lease) => lease.window,
+            None => self.lease(now).map_or(UNNAMED, |lease| lease.window),
+        };
+        self.named(window)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the index is that of the lease that was found or pushed")]
+    fn named(&mut self, window: u64) -> &mut Lease {
+        let index = self.leases.iter().position(|lease| lease.window == window).unwrap_or_else(|| {
+            self.leases.push(Lease::new(window));
+            self.leases.len() - 1
+        });
+        &mut self.leases[index]
+    }
+
+    /// Takes what the leader says of one of its pots.
+    pub(super) fn take(&mut self, state: &State, now: Millis) {
+        let window = state.pot.as_ref().map_or(0, |pot| pot.window);
+        let unnamed = self.leases.iter().position(|lease| lease.window == UNNAMED);
+        let unnamed = unnamed.map(|index| self.leases.swap_remove(index).counters);
+        let lease = self.named(window);
+        if let Some(Counters { settled, overrun, outstanding, .. }) = unnamed {
+            lease.counters.settled += settled;
+            lease.counters.overrun += overrun;
+            lease.counters.outstanding += outstanding;
+            lease.changed = true;
+        }
+        lease.counters.granted = lease.counters.granted.max(state.granted);
+        lease.from = now + state.begins_in_ms;
+        lease.until = state.ends_in_ms.map_or(Millis::MAX, |ms| now + ms);
+        (lease.told, lease.told_at) = (state.clone(), (now, lease.counters.settled));
+        // A leader that has not heard everybody yet sends no sequence: its total is none.
+        if state.sequence > 0 {
+            lease.total = lease.total.max((state.epoch, state.sequence, state.total));
+        }
+        self.asking = false;
+        self.refused = None;
+    }
+
+    /// What the pot is at: what the leader said, and what was spent here since.
+    pub(super) fn standing(&self, now: Millis) -> Option<Standing> {
+        let lease = self.lease(now)?;
+        let spent = lease.told.spent + lease.counters.settled.saturating_sub(lease.told_at.1);
+        let remaining = lease.told.limit.saturating_sub(lease.told.committed) + lease.counters.free();
+        let ends = lease.told.ends_in_ms.map(|ms| (lease.told_at.0 + ms).saturating_sub(now));
+        Some(Standing { limit: lease.told.limit, spent, remaining, resets_in_ms: ends })
+    }
+
+    /// The leader's last refusal, as long as it is believed.
+    pub(super) fn believed(&self, now: Millis) -> Option<Refusal> {
+        let (until, refused) = self.refused.as_ref().filter(|(until, _)| now < *until)?;
+        let standing = self.standing(now).unwrap_or(Standing {
+            limit: refused.amount,
+            spent: refused.spent,
+            remaining: refused.amount.saturating_sub(refused.spent),
+            resets_in_ms: refused.retry_after_ms,
+        });
+        let exhausted = refused.why() == Why::Exhausted;
+        let passed = LEASE_MS.min(until.saturating_sub(now));
+        let retry_after_ms = refused.retry_after_ms.map(|ms| ms.max(passed));
+        Some(Refusal { claim: None, standing, exhausted, retry_after_ms })
+    }
+
+    /// A want of at least `need`.
+    pub(super) fn want(&self, need: u64) -> Want {
+        Want {
+            limit: self.limit.to_string(),
+            partition: self.partition.to_string(),
+            need,
+            ahead: self.demand.per_second.saturating_mul(AHEAD_S),
+        }
+    }
+
+    /// What is to be asked for ahead of need.
+    pub(super) fn refill(&mut self, now: Millis) -> Option<Want> {
+        let ahead = self.demand.per_second.saturating_mul(AHEAD_S);
+        let unnamed = self.leases.iter().any(|lease| lease.window == UNNAMED);
+        let low = self.lease(now).is_some_and(|lease| lease.counters.granted > 0 && lease.counters.free() < ahead / 4);
+        if self.asking || self.believed(now).is_some() || !(low || unnamed) {
+            return None;
+        }
+        self.asking = true;
+        Some(self.want(0))
+    }
+
+    /// Gives back what nobody took for long, what outlived its window, and all when the lease is `over`.
+    pub(super) fn give_back_idle(&mut self, now: Millis, over: bool) {
+        for lease in &mut self.leases {
+            let idle = now.saturating_sub(lease.used_at) >= IDLE_MS;
+            if (over || idle || now >= lease.until) && lease.counters.give_back() > 0 {
+                lease.changed = true;
+            }
+        }
+    }
+
+    /// Gives back what no request has reserved.
+    pub(super) fn give_back(&mut self) {
+        for lease in &mut self.leases {
+            lease.changed |= lease.counters.give_back() > 0;
+        }
+    }
+
+    /// What changed since the last report.
+    pub(super) fn changed(&mut self, round: u64) -> Vec<Held> {
+        let pot = |window| Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window };
+        let mut held = Vec::new();
+        for lease in self.leases.iter_mut().filter(|lease| lease.changed && lease.window != UNNAMED) {
+            (lease.changed, lease.reported, lease.acknowledged) = (false, round, false);
+            held.push(lease.held(pot(lease.window)));
+        }
+        held
+    }
+
+    /// All that is held.
+    pub(super) fn all(&mut self) -> Vec<Held> {
+        self.leases.iter_mut().for_each(|lease| lease.changed = true);
+        self.changed(0)
+    }
+
+    /// The leader has the report of that round: what is over and told can be forgotten.
+    pub(super) fn acknowledged(&mut self, round: u64, now: Millis) {
+        for lease in self.leases.iter_mut().filter(|lease| lease.reported == round && !lease.changed) {
+            lease.acknowledged = true;
+        }
+        let done = |lease: &Lease| {
+            let told = lease.acknowledged && !lease.changed;
+            now >= lease.until && told && lease.counters.outstanding == 0 && lease.counters.free() == 0
+        };
+        self.leases.retain(|lease| !done(lease));
+    }
+
+    /// What the leader said was granted of its pots to all.
+    pub(super) fn totals(&self) -> impl Iterator<Item = Total> {
+        let pot = |window| Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window };
+        self.leases.iter().filter(|lease| lease.total.0 > 0).map(move |lease| {
+            let (epoch, sequence, granted) = lease.total;
+            Total { pot: Some(pot(lease.window)), epoch, sequence, granted }
+        })
+    }
+}
+
+impl Lease {
+    const fn held(&self, pot: Pot) -> Held {
+        let Counters { granted, settled, returned, overrun, outstanding } = self.counters;
+        Held { pot: Some(pot), granted, settled, returned, overrun, outstanding }
+    }
+}
+
+/// How fast a partition is spent from.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    since: Millis,
+    spent: u64,
+    per_second: u64,
+}
+
+impl Demand {
+    pub(super) const fn add(&mut self, spent: u64) {
+        self.spent = self.spent.saturating_add(spent);
+    }
+
+    /// Smooths over about five seconds.
+    pub(super) fn tick(&mut self, now: Millis) {
+        let passed = now.saturating_sub(self.since);
+        if passed < 1_000 {
+            return;
+        }
+        let fresh = self.spent.saturating_mul(1_000) / passed;
+        self.per_second = (self.per_second / 5 * 4).saturating_add(fresh / 5);
+        (self.since, self.spent) = (now, 0);
+    }
+}
+
+/// This pod's share of a limit, kept while no leader answers.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    most: u64,
+    level: u64,
+    at: Millis,
+    /// Numerator of what came back but was no whole part.
+    rest: u64,
+}
+
+impl Local {
+    /// The share now: so much at once, so much in each `per_ms`.
+    pub(super) fn share(&mut self, most: u64, amount: u64, per_ms: u64, now: Millis) {
+        if self.most == 0 {
+            (self.level, self.at) = (most, now);
+        }
+        self.most = most;
+        let passed = now.saturating_sub(self.at);
+        let came = u128::from(passed) * u128::from(amount) + u128::from(self.rest);
+        let per = u128::from(per_ms.max(1));
+        self.rest = u64::try_from(came % per).unwrap_or(0);
+        self.level = self.level.saturating_add(u64::try_from(came / per).unwrap_or(u64::MAX)).min(most);
+        self.at = now;
+    }
+
+    pub(super) fn lacks(&self, amount: u64) -> Lack {
+        if self.level >= amount {
+            return Lack::Nothing;
+        }
+        let standing =
+            Standing { limit: self.most, spent: self.most - self.level, remaining: self.level, resets_in_ms: None };
+        Lack::Refused(Refusal { claim: None, standing, exhausted: true, retry_after_ms: Some(1_000) })
+    }
+
+    pub(super) const fn take(&mut self, amount: u64) {
+        self.level = self.level.saturating_sub(amount);
+    }
+
+    pub(super) fn give_back(&mut self, amount: u64) {
+        self.level = self.level.saturating_add(amount).min(self.most);
+    }
+}

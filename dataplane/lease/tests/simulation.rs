@@ -1,0 +1,56 @@
+//! Pods, leaders and a store on virtual time, with everything that breaks, against a plain sum of what was spent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod world;
+
+use world::{Plan, World};
+
+/// Seeds of a run of `tests/run`; `WEIR_SIMULATION_RUNS` sets another number.
+const RUNS: u64 = 10_000;
+
+fn runs() -> u64 {
+    std::env::var("WEIR_SIMULATION_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS)
+}
+
+/// Runs `plan` for every seed; a failing one is named. `WEIR_SIMULATION_SEED` runs one and prints what happens.
+fn every_seed(runs: u64, plan: impl Fn(&mut fastrand::Rng) -> Plan) {
+    let one = std::env::var("WEIR_SIMULATION_SEED").ok().and_then(|text| text.parse().ok());
+    for seed in one.map_or(0..runs, |seed| seed..seed + 1) {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut chance = fastrand::Rng::with_seed(seed);
+            let plan = plan(&mut chance);
+            World::new(plan, chance, one.is_some()).run();
+        }));
+        assert!(outcome.is_ok(), "seed {seed} fails");
+    }
+}
+
+#[test]
+fn no_sequence_of_failures_spends_more_than_the_limit_or_loses_what_was_spent() {
+    every_seed(runs(), |chance| Plan { pods: chance.usize(1..=8), ..Plan::anything() });
+}
+
+#[test]
+fn without_failures_every_unit_can_be_spent_and_the_count_is_exact() {
+    every_seed(runs() / 10, |chance| Plan { pods: chance.usize(1..=8), ..Plan::calm() });
+}
+
+#[test]
+fn fifty_pods_that_race_for_the_last_dollar_never_pass_the_line_f55() {
+    every_seed(runs() / 100, |_| Plan { pods: 50, ..Plan::calm() });
+}
+
+#[test]
+fn rolling_windows_and_turning_calendars_keep_their_limits_over_failures() {
+    every_seed(runs() / 5, |chance| Plan { pods: chance.usize(1..=5), windows: true, ..Plan::anything() });
+}
+
+#[test]
+fn wall_clocks_that_jump_change_nothing_that_was_spent_f56() {
+    every_seed(runs() / 10, |chance| Plan {
+        pods: chance.usize(1..=5),
+        windows: true,
+        jumps: true,
+        ..Plan::anything()
+    });
+}

@@ -1,0 +1,615 @@
+//! The simulated parts: pods with requests, leaders that come and go, a store that fails in every way.
+
+use fastrand::Rng;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use weir_lease::{
+    Claim, Health, Leader, Left, Limit, Now, Outcome, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget,
+};
+use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
+use weir_snapshot::{Budget, BudgetSelector, FailureMode, Name, Period, Unit, Window};
+
+/// What may happen in a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) pods: usize,
+    /// Whether anything breaks.
+    pub(crate) failures: bool,
+    /// Whether requests may cost more than they reserved.
+    pub(crate) overruns: bool,
+    /// Whether windows roll and turn, instead of one for ever.
+    pub(crate) windows: bool,
+    /// Whether the wall clocks of leaders jump.
+    pub(crate) jumps: bool,
+}
+
+impl Plan {
+    pub(crate) const fn anything() -> Self {
+        Self { pods: 3, failures: true, overruns: true, windows: false, jumps: false }
+    }
+
+    pub(crate) const fn calm() -> Self {
+        Self { pods: 3, failures: false, overruns: false, windows: false, jumps: false }
+    }
+}
+
+struct Request {
+    reservation: Reservation,
+    reserved: u64,
+    spends: u64,
+    ends: u64,
+}
+
+struct Pod {
+    uid: String,
+    starts: u64,
+    name: String,
+    wallet: Wallet,
+    /// The leader that it speaks to.
+    leader: Option<usize>,
+    redial_at: u64,
+    report_at: u64,
+    running: Vec<Request>,
+    /// Amounts that wait for an answer, by the ask.
+    waiting: HashMap<u64, u64>,
+    inbox: Vec<(u64, usize, ToPod)>,
+}
+
+struct Office {
+    leader: Leader,
+    skew: i64,
+    paused: bool,
+    dead: bool,
+    inbox: Vec<(u64, String, String, FromPod)>,
+    writes: Vec<(u64, usize, Shard)>,
+    /// The version of each part that it read or wrote last.
+    versions: BTreeMap<usize, u64>,
+}
+
+pub(crate) struct World {
+    plan: Plan,
+    chance: Rng,
+    mono: u64,
+    epoch: u64,
+    pods: Vec<Pod>,
+    offices: Vec<Office>,
+    store: BTreeMap<usize, (u64, Shard)>,
+    version: u64,
+    copies: Vec<BTreeMap<usize, (u64, Shard)>>,
+    budget: Budget,
+    limit: u64,
+    /// What was spent, when.
+    spent: Vec<(u64, u64)>,
+    overruns: u64,
+    /// Whether something was lost that nobody can know: the store and every pod that knew it.
+    forgotten: bool,
+    /// Since the store was broken, pods alone know what was spent: until that is stored again none is killed.
+    frail_until: Option<u64>,
+    lost_starts: u64,
+    /// Whether nothing ever broke.
+    calm: bool,
+    /// Whether what happens is printed.
+    told: bool,
+}
+
+const LIMIT: &str = "Budget/a/b/Tokens";
+/// An ordinary Friday.
+const UNIX: i64 = 1_795_784_400_000;
+
+impl World {
+    pub(crate) fn new(plan: Plan, mut chance: Rng, told: bool) -> Self {
+        let limit = chance.u64(50..20_000);
+        let window = match (plan.windows, chance.u8(..3)) {
+            (true, 0) => Window::Rolling { duration_ms: chance.u64(60_000..600_000) },
+            (true, _) => Window::Calendar { every: Period::Day, time_zone: "UTC".into() },
+            (false, _) => Window::Total,
+        };
+        let budget = Budget {
+            limits: vec![weir_snapshot::Limit { unit: Unit::Tokens, amount: limit }],
+            window,
+            selector: BudgetSelector::default(),
+            partition_by: vec![],
+            ancestors: vec![],
+            mode: weir_snapshot::BudgetMode::Enforce,
+            on_exceeded: weir_snapshot::OnExceeded::Reject,
+            degrade_at: None,
+            reservation: weir_snapshot::Reservation::UpperBound,
+            failure_mode: FailureMode::LeasedOnly,
+            on_unpriced: weir_snapshot::OnUnpriced::Refuse,
+            overrides: vec![],
+        };
+        let mut world = Self {
+            plan,
+            mono: 1_000,
+            epoch: 0,
+            pods: Vec::new(),
+            offices: Vec::new(),
+            store: BTreeMap::new(),
+            version: 0,
+            copies: Vec::new(),
+            budget,
+            limit,
+            spent: Vec::new(),
+            overruns: 0,
+            forgotten: false,
+            frail_until: None,
+            lost_starts: 0,
+            calm: !plan.failures,
+            told,
+            chance,
+        };
+        for n in 0..plan.pods {
+            world.pods.push(Pod {
+                uid: format!("uid-{n}"),
+                starts: 1,
+                name: format!("{n}-1"),
+                wallet: Wallet::new(format!("{n}-1")),
+                leader: None,
+                redial_at: 0,
+                report_at: 0,
+                running: Vec::new(),
+                waiting: HashMap::new(),
+                inbox: Vec::new(),
+            });
+        }
+        world.elect();
+        world
+    }
+
+    pub(crate) fn run(mut self) {
+        let steps = self.chance.usize(50..250);
+        for _ in 0..steps {
+            self.step();
+            if self.plan.failures && self.chance.u8(..12) == 0 {
+                self.break_something();
+            }
+            self.check();
+        }
+        self.heal();
+    }
+
+    fn limits(&self) -> Vec<(Arc<str>, Limit)> {
+        limits_of_budget(&Name::new("a", "b"), &self.budget)
+    }
+
+    fn now(&self, office: usize) -> Now {
+        let mono = self.mono;
+        Now { mono, unix: UNIX + i64::try_from(mono).unwrap() + self.offices[office].skew }
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.told {
+            println!("{:>8} {}", self.mono, what());
+        }
+    }
+
+    /// A new leader, from what is stored.
+    fn elect(&mut self) {
+        self.epoch += 1;
+        let settings =
+            Settings { epoch: self.epoch, nonce: self.chance.u64(..), shards: 4, shard_bytes: 1 << 17, spaced: true };
+        let running: BTreeSet<String> = self.pods.iter().map(|pod| pod.uid.clone()).collect();
+        let skew = if self.plan.jumps { self.chance.i64(-3_600_000..3_600_000) } else { self.chance.i64(-500..500) };
+        let now = Now { mono: self.mono, unix: UNIX + i64::try_from(self.mono).unwrap() + skew };
+        let stored = self.store.values().map(|(_, body)| body.clone()).collect();
+        let versions = self.store.iter().map(|(part, (version, _))| (*part, *version)).collect();
+        let mut leader = Leader::new(settings, stored, &running, now);
+        leader.set_limits(self.limits());
+        self.tell(|| format!("leader {} of {:?}", self.epoch, self.store));
+        self.offices.push(Office { leader, skew, paused: false, dead: false, inbox: vec![], writes: vec![], versions });
+    }
+
+    fn step(&mut self) {
+        let most = if self.chance.u8(..40) == 0 { 20_000 } else { 120 };
+        self.mono += self.chance.u64(1..most);
+        (0..self.pods.len()).for_each(|pod| self.step_pod(pod));
+        (0..self.offices.len()).for_each(|office| self.step_office(office));
+        (0..self.pods.len()).for_each(|pod| self.receive(pod));
+    }
+
+    fn delay(&mut self) -> u64 {
+        self.mono + if self.plan.failures && self.chance.u8(..20) == 0 { self.chance.u64(..2_000) } else { 1 }
+    }
+
+    fn step_pod(&mut self, index: usize) {
+        let mono = self.mono;
+        let newest = self.offices.len() - 1;
+        let reachable = !self.offices[newest].dead;
+        let pod = &mut self.pods[index];
+        if pod.leader.is_none() && mono >= pod.redial_at && reachable {
+            pod.leader = Some(newest);
+            pod.inbox.clear();
+            let hello = pod.wallet.hello();
+            pod.wallet.set_connected(true);
+            self.send(index, from_pod::Kind::Hello(hello));
+        }
+        let mut running = std::mem::take(&mut self.pods[index].running);
+        running.retain_mut(|request| {
+            if mono < request.ends {
+                return true;
+            }
+            self.spent.push((mono, request.spends));
+            self.overruns += request.spends.saturating_sub(request.reserved);
+            let reservation = std::mem::take(&mut request.reservation);
+            self.pods[index].wallet.settle(reservation, &[request.spends], mono);
+            false
+        });
+        self.pods[index].running = running;
+        for _ in 0..self.chance.usize(..3) {
+            let amount = self.chance.u64(1..=(self.limit / 20).clamp(1, 200));
+            self.attempt(index, amount);
+        }
+        let pod = &mut self.pods[index];
+        if pod.leader.is_some() && mono >= pod.report_at {
+            pod.report_at = mono + weir_lease::ROUND_MS;
+            if let Some(report) = pod.wallet.report(mono) {
+                self.send(index, from_pod::Kind::Report(report));
+            }
+            if let Some(ask) = self.pods[index].wallet.ask_ahead(mono) {
+                self.send(index, from_pod::Kind::Ask(ask));
+            }
+        }
+    }
+
+    /// A request of that size: sent, asked for, or refused.
+    fn attempt(&mut self, index: usize, amount: u64) {
+        let mono = self.mono;
+        let claim =
+            Claim { limit: LIMIT.into(), partition: "".into(), amount, terms: Terms::Hard(FailureMode::LeasedOnly) };
+        let pod = &mut self.pods[index];
+        match pod.wallet.reserve(&[claim], mono) {
+            Reserved::Held(reservation) => {
+                let over = self.plan.overruns && self.chance.u8(..10) == 0;
+                let spends = self.chance.u64(0..=if over { amount * 2 } else { amount });
+                let ends = mono + self.chance.u64(1..5_000);
+                self.pods[index].running.push(Request { reservation, reserved: amount, spends, ends });
+            }
+            Reserved::Short(wants) => {
+                if pod.leader.is_some() {
+                    let ask = pod.wallet.ask(wants);
+                    pod.waiting.insert(ask.id, amount);
+                    self.send(index, from_pod::Kind::Ask(ask));
+                }
+            }
+            Reserved::Refused(_) => {}
+        }
+    }
+
+    fn send(&mut self, index: usize, kind: from_pod::Kind) {
+        let at = self.delay();
+        let pod = &self.pods[index];
+        let Some(office) = pod.leader else { return };
+        self.tell(|| format!("{} says {kind:?}", pod.name));
+        let message = FromPod { kind: Some(kind) };
+        let (name, uid) = (pod.name.clone(), pod.uid.clone());
+        // One stream keeps its order.
+        let last = self.offices[office].inbox.iter().filter(|(_, held, _, _)| *held == name).map(|(at, ..)| *at).max();
+        self.offices[office].inbox.push((at.max(last.unwrap_or(0)), name, uid, message));
+    }
+
+    fn step_office(&mut self, index: usize) {
+        if self.offices[index].dead || self.offices[index].paused {
+            return;
+        }
+        let (mono, now) = (self.mono, self.now(index));
+        let due: Vec<_> = {
+            let office = &mut self.offices[index];
+            let (due, later) = std::mem::take(&mut office.inbox).into_iter().partition(|(at, ..)| *at <= mono);
+            office.inbox = later;
+            due
+        };
+        for (_, name, uid, message) in due {
+            let spoken_to = self.pods.iter().any(|pod| pod.name == name && pod.leader == Some(index));
+            if spoken_to {
+                self.offices[index].leader.take(&name, &uid, message, now);
+            }
+        }
+        self.finish_writes(index, now);
+        self.offices[index].leader.tick(now);
+        for write in self.offices[index].leader.writes(now) {
+            let slow = self.plan.failures && self.chance.u8(..6) == 0;
+            let at = mono + if slow { self.chance.u64(..3_000) } else { 5 };
+            self.offices[index].writes.push((at, write.shard, write.body));
+        }
+        for (name, message) in self.offices[index].leader.outgoing() {
+            let at = self.delay();
+            let Some(pod) = self.pods.iter_mut().find(|pod| *pod.name == *name && pod.leader == Some(index)) else {
+                continue;
+            };
+            let last = pod.inbox.iter().map(|(at, ..)| *at).max().unwrap_or(0);
+            pod.inbox.push((at.max(last), index, message));
+        }
+    }
+
+    /// Writes land, get lost, or land without the leader hearing of it.
+    fn finish_writes(&mut self, index: usize, now: Now) {
+        let mono = self.mono;
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.offices[index].writes).into_iter().partition(|(at, ..)| *at <= mono);
+        self.offices[index].writes = later;
+        for (_, shard, body) in due {
+            let (lost, unheard) = match self.chance.u8(..20) {
+                0 if self.plan.failures => (true, false),
+                1 if self.plan.failures => (false, true),
+                _ => (false, false),
+            };
+            let held = self.store.get(&shard).map(|(version, _)| *version);
+            let (sequence, fits) = (body.sequence, held == self.offices[index].versions.get(&shard).copied());
+            let outcome = match &self.store.get(&shard) {
+                _ if lost => Outcome::Failed,
+                Some((version, body)) if !fits => {
+                    self.offices[index].versions.insert(shard, *version);
+                    Outcome::Conflict(body.clone())
+                }
+                _ if !fits => {
+                    self.offices[index].versions.remove(&shard);
+                    Outcome::Failed
+                }
+                _ => {
+                    self.version += 1;
+                    self.store.insert(shard, (self.version, body));
+                    if unheard {
+                        Outcome::Failed
+                    } else {
+                        self.offices[index].versions.insert(shard, self.version);
+                        Outcome::Stored
+                    }
+                }
+            };
+            self.tell(|| format!("write of part {shard} by {}: {outcome:?}", index + 1));
+            if !self.offices[index].leader.written(shard, sequence, outcome, now) {
+                self.offices[index].dead = true;
+            }
+        }
+    }
+
+    fn receive(&mut self, index: usize) {
+        let mono = self.mono;
+        let pod = &mut self.pods[index];
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut pod.inbox)
+            .into_iter()
+            .partition(|(at, office, _)| *at <= mono && pod.leader == Some(*office));
+        pod.inbox = later.into_iter().filter(|(_, office, _)| pod.leader == Some(*office)).collect();
+        for (_, from, message) in due {
+            self.tell(|| format!("{} hears of {} {message:?}", self.pods[index].name, from + 1));
+            let taken = self.pods[index].wallet.take(message, mono);
+            if taken.closed {
+                self.restart(index);
+                return;
+            }
+            if taken.report
+                && let Some(report) = self.pods[index].wallet.report(mono)
+            {
+                self.send(index, from_pod::Kind::Report(report));
+            }
+            if let Some((id, None)) = taken.answered
+                && let Some(amount) = self.pods[index].waiting.remove(&id)
+            {
+                self.attempt(index, amount);
+            }
+        }
+    }
+
+    /// The process of a pod is killed and starts again; what runs is spent, and nobody reports it.
+    fn restart(&mut self, index: usize) {
+        let mono = self.mono;
+        let pod = &mut self.pods[index];
+        for request in std::mem::take(&mut pod.running) {
+            self.spent.push((mono, request.spends));
+            self.overruns += request.spends.saturating_sub(request.reserved);
+        }
+        // An overrun that was not reported dies with the process, as spending above every grant.
+        self.overruns += pod.wallet.counters().map(|(_, _, _, counters)| counters.overrun).sum::<u64>();
+        self.lost_starts += 1;
+        pod.starts += 1;
+        pod.name = format!("{}-{}", &pod.uid[4..], pod.starts);
+        pod.wallet = Wallet::new(pod.name.clone());
+        (pod.leader, pod.redial_at) = (None, mono + 100);
+        pod.waiting.clear();
+        pod.inbox.clear();
+    }
+
+    fn disconnect(&mut self, index: usize, redial_at: u64) {
+        let pod = &mut self.pods[index];
+        pod.wallet.set_connected(false);
+        pod.waiting.clear();
+        pod.inbox.clear();
+        let (name, leader) = (pod.name.clone(), pod.leader.take());
+        pod.redial_at = redial_at;
+        if let Some(office) = leader {
+            self.offices[office].inbox.retain(|(_, held, _, _)| *held != name);
+            let now = self.now(office);
+            if !self.offices[office].paused && !self.offices[office].dead {
+                self.offices[office].leader.left(&name, Left::Disconnected, now);
+            }
+        }
+    }
+
+    fn break_something(&mut self) {
+        let pod = self.chance.usize(..self.pods.len());
+        let newest = self.offices.len() - 1;
+        let what = self.chance.u8(..9);
+        self.tell(|| format!("breakage {what} at {}", self.pods[pod].name));
+        match what {
+            0 | 1 if self.is_frail() => {}
+            0 | 1 => self.restart(pod),
+            2 | 3 => {
+                let redial_at = self.mono + self.chance.u64(1..4_000);
+                self.disconnect(pod, redial_at);
+            }
+            // The leader dies; another follows, whose pods come one by one.
+            4 => {
+                self.offices[newest].dead = true;
+                self.follow();
+            }
+            // The leader pauses, is replaced, and goes on as if nothing were.
+            5 => {
+                self.offices[newest].paused = true;
+                self.follow();
+            }
+            6 => {
+                for office in &mut self.offices {
+                    office.paused = false;
+                }
+            }
+            7 => self.copies.push(self.store.clone()),
+            _ => self.break_store(),
+        }
+    }
+
+    fn is_frail(&mut self) -> bool {
+        let newest = self.offices.len() - 1;
+        let now = self.now(newest);
+        let mono = self.mono;
+        let heals = self.offices[newest].leader.view(now).health != Health::Recovering;
+        match self.frail_until {
+            None => false,
+            Some(u64::MAX) if heals => {
+                self.frail_until = Some(mono + 20_000);
+                true
+            }
+            Some(until) => mono < until,
+        }
+    }
+
+    fn follow(&mut self) {
+        self.elect();
+        for pod in 0..self.pods.len() {
+            let redial_at = self.mono + self.chance.u64(1..3_000);
+            if self.chance.u8(..5) > 0 {
+                self.disconnect(pod, redial_at);
+            }
+        }
+    }
+
+    /// The store comes back empty or from an old copy, and with it a new leader.
+    fn break_store(&mut self) {
+        // Without a pod that still runs since then, nobody could know what was spent.
+        if self.lost_starts > 0 {
+            return;
+        }
+        self.store = if self.copies.is_empty() {
+            BTreeMap::new()
+        } else {
+            let copy = self.chance.usize(..self.copies.len());
+            self.copies.swap_remove(copy)
+        };
+        self.frail_until = Some(u64::MAX);
+        let newest = self.offices.len() - 1;
+        self.offices[newest].dead = true;
+        self.elect();
+        for pod in 0..self.pods.len() {
+            let redial_at = self.mono + self.chance.u64(1..1_500);
+            self.disconnect(pod, redial_at);
+        }
+    }
+
+    /// What counts of what was spent, in the window that is open by that clock.
+    fn counted(&self, since: u64) -> u64 {
+        self.spent.iter().filter(|(at, _)| *at >= since).map(|(_, spent)| spent).sum()
+    }
+
+    fn check(&self) {
+        for pod in &self.pods {
+            for (_, _, _, held) in pod.wallet.counters() {
+                assert!(held.settled + held.outstanding <= held.granted + held.overrun - held.returned, "{held:?}");
+            }
+        }
+        let running: u64 = self.pods.iter().flat_map(|pod| &pod.running).map(|request| request.reserved).sum();
+        let since = match self.budget.window {
+            Window::Rolling { duration_ms } => self.mono.saturating_sub(duration_ms - 1_000),
+            // A run is shorter than a day; clocks that jump may see midnight.
+            Window::Calendar { .. } | Window::Total => 0,
+        };
+        if self.plan.jumps {
+            return;
+        }
+        let used = self.counted(since) + running;
+        assert!(used <= self.limit + self.overruns, "{used} of {} and {} overrun", self.limit, self.overruns);
+    }
+
+    /// Everything works again: what is left can be spent to the last unit, and the sums agree.
+    fn heal(mut self) {
+        self.plan.failures = false;
+        self.plan.overruns = false;
+        let newest = self.offices.len() - 1;
+        for office in &mut self.offices[..newest] {
+            office.dead = true;
+        }
+        self.offices[newest].paused = false;
+        if self.offices[newest].dead {
+            self.elect();
+        }
+        let newest = self.offices.len() - 1;
+        for pod in 0..self.pods.len() {
+            if self.pods[pod].leader != Some(newest) {
+                let at = self.mono;
+                self.disconnect(pod, at);
+            }
+        }
+        for _ in 0..400 {
+            self.step();
+            self.check();
+        }
+        for pod in &mut self.pods {
+            let longest = pod.running.iter().map(|request| request.ends).max().unwrap_or(0);
+            self.mono = self.mono.max(longest);
+        }
+        // Requests end, and a minute without any gives every lease back.
+        let quiet = self.chance.clone();
+        for _ in 0..200 {
+            self.mono += 500;
+            (0..self.pods.len()).for_each(|pod| self.settle_down(pod));
+            (0..self.offices.len()).for_each(|office| self.step_office(office));
+            (0..self.pods.len()).for_each(|pod| self.receive(pod));
+        }
+        self.chance = quiet;
+        self.compare();
+    }
+
+    fn settle_down(&mut self, index: usize) {
+        let mono = self.mono;
+        for request in std::mem::take(&mut self.pods[index].running) {
+            self.spent.push((mono, request.spends));
+            self.pods[index].wallet.settle(request.reservation, &[request.spends], mono);
+        }
+        self.pods[index].waiting.clear();
+        let newest = self.offices.len() - 1;
+        if self.pods[index].leader.is_none() {
+            self.pods[index].leader = Some(newest);
+            let hello = self.pods[index].wallet.hello();
+            self.pods[index].wallet.set_connected(true);
+            self.send(index, from_pod::Kind::Hello(hello));
+        }
+        if let Some(report) = self.pods[index].wallet.report(mono) {
+            self.send(index, from_pod::Kind::Report(report));
+        }
+    }
+
+    fn compare(&mut self) {
+        if self.plan.windows || self.forgotten {
+            return;
+        }
+        let newest = self.offices.len() - 1;
+        let now = self.now(newest);
+        let view = self.offices[newest].leader.view(now);
+        let limit = &view.limits[LIMIT];
+        let pot = limit.pots.values().next().copied().unwrap_or_default();
+        let spent = self.counted(0);
+        assert_eq!(pot.reserved, 0, "nothing runs any more");
+        assert!(pot.spent + pot.unaccounted + self.overruns >= spent, "{pot:?} forgets some of {spent}");
+        if self.lost_starts == 0 {
+            assert!(pot.spent <= spent, "{pot:?} counts more than {spent}");
+        }
+        if self.lost_starts == 0 && pot.unaccounted == 0 {
+            assert_eq!(pot.spent, spent, "the sums agree");
+        }
+        if self.calm {
+            assert_eq!((pot.spent, pot.unaccounted), (spent, 0));
+        }
+        // What is left is not stuck anywhere.
+        let left = self.limit.saturating_sub(pot.spent + pot.unaccounted);
+        let free = self.offices[newest].leader.remaining(LIMIT, "", now);
+        assert_eq!(free, Some(left), "{pot:?} of {}", self.limit);
+    }
+}
