@@ -22,7 +22,7 @@ pub use llm_route::{
 pub use params::{Caps, ParamName, ParamSets, Params, ReasoningEffort};
 pub use provider::{
     Credential, CredentialState, CredentialStatus, Endpoint, Health, Mock, Model, ModelPolicy, Pricing, Provider,
-    ProviderSpec, ProviderStatus, ProviderType, Service, Timeouts, Tls,
+    ProviderSpec, ProviderStatus, ProviderType, Rates, Service, Tier, Timeouts, Tls,
 };
 pub use reference::{
     AllowedNamespaces, ConfigMapKeyRef, NamespacesFrom, ProviderRef, Requirement, SecretKeyRef, Selector,

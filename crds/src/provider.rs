@@ -174,10 +174,11 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^\S+$"))]
     pub upstream_name: Option<String>,
-    /// What it costs; absent = unpriced, which status shows.
+    /// What it costs; absent = as the operator's prices and its catalogue say, and unpriced where they say nothing,
+    /// which status shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
-    /// Tokens of input and output together.
+    /// Tokens of input and output together; absent = as the catalogue says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub context_window: Option<i64>,
@@ -194,6 +195,25 @@ pub struct Pricing {
     /// ISO 4217 code.
     #[schemars(length(max = 3), regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
+    /// Of a request that is in no tier.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// Other rates for requests with much input; they are those of all its tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 4),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["aboveInputTokens"])
+    )]
+    pub tiers: Vec<Tier>,
+    /// One request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Decimal>,
+}
+
+/// What each class of token costs, per million.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rates {
     /// Input tokens that were neither read from a cache nor written to one.
     pub input: Decimal,
     /// Output tokens.
@@ -210,9 +230,18 @@ pub struct Pricing {
     /// Reasoning tokens; as `output` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Decimal>,
-    /// One request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_request: Option<Decimal>,
+}
+
+/// What each class of token costs in a request with more input than that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tier {
+    /// Input tokens of all classes together that a request of this tier has more than.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub above_input_tokens: i64,
+    /// Its rates.
+    #[serde(flatten)]
+    pub rates: Rates,
 }
 
 /// Which models may be targeted.
@@ -320,7 +349,7 @@ pub struct ProviderStatus {
     /// Models listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_total: Option<i64>,
-    /// Models without a price, the first 64.
+    /// Models that are listed and have no price, the first 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 128)), extend("x-kubernetes-list-type" = "atomic"))]
     pub unpriced_models: Vec<String>,

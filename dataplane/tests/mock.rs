@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_dataplane::{Config, Gateway};
 use weir_snapshot::{
-    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, Pricing, Provider, ProviderType, Resource,
-    ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
+    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, Pricing, Provider, ProviderType, Rates,
+    Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
 };
 
 fn gateway() -> Arc<Gateway> {
@@ -29,12 +29,12 @@ fn gateway() -> Arc<Gateway> {
 fn snapshot(mock: Mock) -> Snapshot {
     let pricing = Pricing {
         currency: "USD".into(),
-        input: Price::per_million("1").unwrap(),
-        output: Price::per_million("2").unwrap(),
-        cache_read: None,
-        cache_write_5m: None,
-        cache_write_1h: None,
-        reasoning: None,
+        rates: Rates {
+            input: Price::per_million("1").unwrap(),
+            output: Price::per_million("2").unwrap(),
+            ..Rates::default()
+        },
+        tiers: vec![],
         per_request: None,
     };
     let provider = Provider {

@@ -210,6 +210,7 @@ impl RunArgs {
                 platform_namespace: self.platform_namespace.clone().unwrap_or_else(|| self.namespace.clone()),
                 allow_upstream_cidrs: self.allow_upstream_cidrs.iter().map(ToString::to_string).collect(),
                 forbidden_addresses: self.api_server.into_iter().filter(|address| !address.is_loopback()).collect(),
+                ..Settings::default()
             },
             allow_plaintext_namespaces: self.allow_plaintext_namespaces.iter().cloned().collect(),
             secret_namespaces: self.secret_namespaces.iter().cloned().collect(),

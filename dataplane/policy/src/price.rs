@@ -1,10 +1,13 @@
 //! What an answer cost, and estimates where nobody counted.
 
+use std::collections::BTreeMap;
 use weir_dialect::Usage;
-use weir_snapshot::{Price, Pricing};
+use weir_snapshot::{Price, Pricing, Rates};
 
 /// Bytes of JSON per token of input: what current tokenizers give for English prose with its JSON around it.
 const BYTES_PER_TOKEN: usize = 4;
+/// A rate of exchange counts in millionths.
+const MICRO: u128 = 1_000_000;
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +24,30 @@ impl Cost {
     pub fn units(&self) -> f64 {
         self.pico as f64 / 1e12
     }
+
+    /// 10⁻⁹ of its unit, in which ledgers count; rounded up, so that no part of it is spent for nothing.
+    pub fn nano(&self) -> u64 {
+        u64::try_from(self.pico.div_ceil(1_000)).unwrap_or(u64::MAX)
+    }
+
+    /// The same in another currency, rounded up; `None` where the table has no rate for it. The rates are millionths
+    /// of the second currency for a unit of the first, by both, such as `USD/EUR`.
+    pub fn in_currency(&self, currency: &str, rates: &BTreeMap<String, u64>) -> Option<Self> {
+        if currency == self.currency {
+            return Some(self.clone());
+        }
+        let rate = u128::from(*rates.get(&format!("{}/{currency}", self.currency))?);
+        // Whole millions and the rest apart: the product of all of it might not fit.
+        let (millions, rest) = (self.pico / MICRO, self.pico % MICRO);
+        let pico = millions.saturating_mul(rate).saturating_add((rest * rate).div_ceil(MICRO));
+        Some(Self { currency: currency.to_owned(), pico })
+    }
 }
 
 /// The cost of one answered attempt.
 pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
-    let Pricing { currency, input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, per_request } =
-        pricing;
+    let Rates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning } =
+        *pricing.rates_for(usage.input_total());
     let Usage {
         input: fresh,
         cache_read: cached,
@@ -35,15 +56,35 @@ pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
         output: visible,
         reasoning: hidden,
     } = *usage;
-    let times = |tokens: u64, price: Price| u128::from(tokens) * u128::from(price.0);
-    let pico = times(fresh, *input)
-        + times(cached, cache_read.unwrap_or(*input))
-        + times(brief, cache_write_5m.unwrap_or(*input))
-        + times(hour, cache_write_1h.unwrap_or(*input))
-        + times(visible, *output)
-        + times(hidden, reasoning.unwrap_or(*output))
-        + times(1, per_request.unwrap_or(Price(0)));
-    Cost { currency: currency.clone(), pico }
+    let parts = [
+        times(fresh, input),
+        times(cached, cache_read.unwrap_or(input)),
+        times(brief, cache_write_5m.unwrap_or(input)),
+        times(hour, cache_write_1h.unwrap_or(input)),
+        times(visible, output),
+        times(hidden, reasoning.unwrap_or(output)),
+        times(1, pricing.per_request.unwrap_or_default()),
+    ];
+    Cost { currency: pricing.currency.clone(), pico: parts.into_iter().fold(0, u128::saturating_add) }
+}
+
+/// What a request of at most so many input and output tokens can cost at most, whichever classes they turn out
+/// to be of.
+pub fn dearest(pricing: &Pricing, input: u64, output: u64) -> Cost {
+    let of = |rates: &Rates| {
+        let Rates { input: fresh, output: visible, cache_read, cache_write_5m, cache_write_1h, reasoning } = *rates;
+        let most = |price: Price, others: &[Option<Price>]| others.iter().flatten().fold(price, |a, b| a.max(*b));
+        let input = times(input, most(fresh, &[cache_read, cache_write_5m, cache_write_1h]));
+        input.saturating_add(times(output, most(visible, &[reasoning])))
+    };
+    let reached = pricing.tiers.iter().filter(|tier| input > tier.above_input_tokens).map(|tier| of(&tier.rates));
+    let tokens = reached.fold(of(&pricing.rates), u128::max);
+    let pico = tokens.saturating_add(times(1, pricing.per_request.unwrap_or_default()));
+    Cost { currency: pricing.currency.clone(), pico }
+}
+
+fn times(tokens: u64, price: Price) -> u128 {
+    u128::from(tokens) * u128::from(price.0)
 }
 
 /// Input tokens of a prompt of that many bytes, roughly.
@@ -61,6 +102,32 @@ pub const fn estimate_output(events: u64, text_bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use weir_snapshot::Tier;
+
+    fn price(text: &str) -> Price {
+        Price::per_million(text).expect("a price")
+    }
+
+    fn pricing() -> Pricing {
+        Pricing {
+            currency: "USD".into(),
+            rates: Rates {
+                input: price("2.50"),
+                output: price("10"),
+                cache_read: Some(price("1.25")),
+                cache_write_5m: Some(price("3.125")),
+                cache_write_1h: Some(price("5")),
+                reasoning: None,
+            },
+            tiers: Vec::new(),
+            per_request: Some(Price::per_unit("0.001").expect("a price")),
+        }
+    }
+
+    fn rates(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        pairs.iter().map(|&(pair, rate)| (pair.to_owned(), rate)).collect()
+    }
 
     #[test]
     fn each_class_of_token_is_charged_once_at_its_own_rate() {
@@ -72,20 +139,74 @@ mod tests {
             output: 100,
             reasoning: 400,
         };
-        let price = |text| Price::per_million(text).expect("a price");
-        let mut pricing = Pricing {
-            currency: "USD".into(),
-            input: price("2.50"),
-            output: price("10"),
-            cache_read: Some(price("1.25")),
-            cache_write_5m: Some(price("3.125")),
-            cache_write_1h: Some(price("5")),
-            reasoning: None,
-            per_request: Some(Price::per_unit("0.001").expect("a price")),
-        };
+        let mut pricing = pricing();
         // 0.0025 + 0.01125 + 0.000625 + 0.0005 + 0.005 + 0.001
         assert_eq!(cost(&usage, &pricing).pico, 20_875_000_000);
-        (pricing.cache_read, pricing.cache_write_5m, pricing.cache_write_1h) = (None, None, None);
+        let rates = &mut pricing.rates;
+        (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h) = (None, None, None);
         assert_eq!(cost(&usage, &pricing).pico, 31_750_000_000);
+    }
+
+    #[test]
+    fn a_tier_charges_every_token_and_cached_input_counts_towards_it() {
+        let above = Rates { input: price("5"), output: price("15"), ..Rates::default() };
+        let tiers = vec![Tier { above_input_tokens: 200_000, rates: above }];
+        let pricing = Pricing { tiers, per_request: None, ..pricing() };
+        let of = |cache_read| cost(&Usage { input: 1_000, cache_read, output: 10, ..Usage::default() }, &pricing).pico;
+        assert_eq!(of(199_000), 1_000 * 2_500_000 + 199_000 * 1_250_000 + 10 * 10_000_000);
+        assert_eq!(of(199_001), 200_001 * 5_000_000 + 10 * 15_000_000);
+    }
+
+    #[test]
+    fn a_ledger_counts_nanos_and_no_part_of_one_is_free() {
+        let nano = |pico| Cost { currency: "USD".into(), pico }.nano();
+        assert_eq!([0, 1, 1_000, 1_001].map(nano), [0, 1, 1, 2]);
+        assert_eq!(nano(u128::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn currencies_are_converted_by_the_given_table_alone() {
+        let usd = Cost { currency: "USD".into(), pico: 1_500_000_000_001 };
+        let table = rates(&[("USD/EUR", 920_000)]);
+        assert_eq!(usd.in_currency("USD", &table), Some(usd.clone()));
+        assert_eq!(
+            usd.in_currency("EUR", &table).map(|eur| (eur.pico, eur.currency)),
+            Some((1_380_000_000_001, "EUR".into()))
+        );
+        assert_eq!(usd.in_currency("GBP", &table), None);
+        let eur = Cost { currency: "EUR".into(), pico: 1 };
+        assert_eq!(eur.in_currency("USD", &table), None, "the way back is another rate");
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_costs_more_than_the_dearest_of_its_size(
+            tokens in proptest::array::uniform6(0u64..400_000),
+            prices in proptest::array::uniform6(proptest::option::of(0u64..100_000_000)),
+            above in proptest::array::uniform6(proptest::option::of(0u64..100_000_000)),
+            from in 0u64..500_000,
+        ) {
+            let rates = |[input, output, cache_read, cache_write_5m, cache_write_1h, reasoning]: [Option<u64>; 6]| Rates {
+                input: Price(input.unwrap_or(1)),
+                output: Price(output.unwrap_or(1)),
+                cache_read: cache_read.map(Price),
+                cache_write_5m: cache_write_5m.map(Price),
+                cache_write_1h: cache_write_1h.map(Price),
+                reasoning: reasoning.map(Price),
+            };
+            let tiers = vec![Tier { above_input_tokens: from, rates: rates(above) }];
+            let pricing = Pricing { rates: rates(prices), tiers, ..pricing() };
+            let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = tokens;
+            let usage = Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning };
+            let bound = dearest(&pricing, usage.input_total(), usage.output_total());
+            prop_assert!(cost(&usage, &pricing).pico <= bound.pico);
+        }
+
+        #[test]
+        fn conversion_is_exact_but_for_the_last_pico_upwards(pico in 0u128..1 << 90, rate in 1u64..9_000_000_000) {
+            let cost = Cost { currency: "USD".into(), pico };
+            let converted = cost.in_currency("EUR", &rates(&[("USD/EUR", rate)])).expect("a rate").pico;
+            prop_assert_eq!(converted, (pico * u128::from(rate)).div_ceil(MICRO));
+        }
     }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_snapshot::{
-    Access, ApiKey, Issuer, Name, Namespace, Pricing, ProviderType, Resource, ResourceId, ServiceAccount, Settings,
+    Access, ApiKey, Issuer, ModelPrice, Name, Namespace, Pricing, ProviderType, Resource, ResourceId, ServiceAccount,
+    Settings,
 };
 
 /// Everything that a request is decided by.
@@ -80,6 +81,8 @@ pub struct Provider {
     pub data: weir_snapshot::Provider,
     /// Its credentials that have a secret.
     pub credentials: Vec<Credential>,
+    /// Of one that passes on any model: what is known of those that it does not list.
+    prices: Option<Arc<Resource>>,
     made_of: Arc<Resource>,
 }
 
@@ -184,21 +187,31 @@ impl Target {
         params::tunes(&self.data)
     }
 
-    /// What the model costs.
+    /// What the model costs; `None` = unpriced.
     pub fn pricing(&self, named: &str) -> Option<&Pricing> {
-        self.listed(named)?.pricing.as_ref()
+        match self.listed(named) {
+            Some(listed) => listed.pricing.as_ref(),
+            None => self.unlisted(named)?.pricing.as_ref(),
+        }
     }
 
     /// The model's limits.
     pub fn limits_for(&self, named: &str) -> Limits {
-        self.listed(named).map_or(Limits::default(), |model| Limits {
-            context_window: model.context_window,
-            max_output: model.max_output,
-        })
+        let (context_window, max_output) = match self.listed(named) {
+            Some(listed) => (listed.context_window, listed.max_output),
+            None => self.unlisted(named).map_or((None, None), |known| (known.context_window, known.max_output)),
+        };
+        Limits { context_window, max_output }
     }
 
     fn listed(&self, named: &str) -> Option<&weir_snapshot::Model> {
         self.provider.data.models.get(self.data.model.as_deref().unwrap_or(named))
+    }
+
+    /// What is known of a model that its provider does not list.
+    fn unlisted(&self, named: &str) -> Option<&ModelPrice> {
+        let Resource::Prices(prices) = &**self.provider.prices.as_ref()? else { return None };
+        prices.find(self.data.model.as_deref().unwrap_or(named))
     }
 }
 

@@ -299,6 +299,32 @@ fn what_no_target_can_hold_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn what_a_provider_does_not_list_is_looked_up_where_it_passes_on_any_model() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &[]);
+    route(&mut resources, "a", "r", "*", vec![Target { model: None, ..target("p", 0) }]);
+    let prices = br#"[{"names": ["gpt-*"], "context_window": 9,
+        "pricing": {"currency": "USD", "input": 3, "output": 4}}]"#;
+    put(&mut resources, Kind::Prices, "", "OpenAI", Resource::parse(Kind::Prices, prices).unwrap());
+    let input = |table: &Table, named: &str| {
+        let target = &table.routes().next().unwrap().targets[0];
+        (target.pricing(named).map(|pricing| pricing.rates.input.0), target.limits_for(named).context_window)
+    };
+    let listed_only = table(&resources);
+    assert_eq!(input(&listed_only, "gpt-5"), (None, None));
+    let id = ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(mut data) = (*resources[&id]).clone() else { panic!("a provider") };
+    data.any_model = true;
+    resources.insert(id, Arc::new(Resource::Provider(data)));
+    let (any, _) = Table::build(&resources, &listed_only);
+    assert_eq!(input(&any, "gpt-5"), (Some(3), Some(9)));
+    assert_eq!(input(&any, "m"), (None, Some(1_000)), "what is listed is as it is stated");
+    assert_eq!(input(&any, "o3"), (None, None), "unpriced, not free");
+    resources.remove(&ResourceId::new(Kind::Prices, "", "OpenAI"));
+    assert_eq!(input(&Table::build(&resources, &any).0, "gpt-5"), (None, None));
+}
+
+#[test]
 fn an_alias_is_the_model_that_it_stands_for_at_a_target_that_names_none() {
     let mut resources = Resources::new();
     provider(&mut resources, "p", &[]);

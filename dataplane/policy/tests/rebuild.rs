@@ -44,6 +44,11 @@ fn candidates() -> Vec<(ResourceId, [&'static str; 2])> {
         (id(Kind::Credential, "a", "p/c"), [r#"{"secret": "one"}"#, r#"{"secret": "two"}"#]),
         (id(Kind::Settings, "", ""), [r#"{"platform_namespace": "a"}"#, r#"{"platform_namespace": "b"}"#]),
     ];
+    let prices = [
+        r#"[{"names": ["x", "m*"], "pricing": {"currency": "USD", "input": 1, "output": 1}}]"#,
+        r#"[{"names": ["m"], "max_output": 9}]"#,
+    ];
+    all.push((id(Kind::Prices, "", "OpenAI"), prices));
     all.extend(["p", "q"].map(|name| (id(Kind::Provider, "a", name), provider)));
     all.extend(["p", "q"].map(|name| (id(Kind::Consent, "a", name), consent)));
     for (namespace, name) in [("a", "r"), ("a", "s"), ("b", "r")] {
@@ -61,7 +66,8 @@ fn shown(table: &Table) -> String {
             let target = |target: &weir_policy::Target| {
                 let secrets: Vec<_> =
                     target.provider.credentials.iter().map(|c| c.secret.expose().to_owned()).collect();
-                format!("{:?} {:?} {secrets:?}", target.data, target.provider.data)
+                let known = ["m", "mm"].map(|named| (target.pricing(named), target.limits_for(named)));
+                format!("{:?} {:?} {secrets:?} {known:?}", target.data, target.provider.data)
             };
             let targets: Vec<_> = route.targets.iter().map(target).collect();
             format!("{:?} {:?} {:?} {targets:?}", route.id, route.data, route.access)

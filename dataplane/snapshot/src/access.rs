@@ -15,6 +15,16 @@ pub struct Settings {
     /// Addresses that are never dialled: those of the cluster's API server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forbidden_addresses: Vec<IpAddr>,
+    /// Millionths of the second currency for one unit of the first, by both, such as `USD/EUR`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exchange_rates: BTreeMap<String, u64>,
+}
+
+impl Settings {
+    /// The features without which a pod must not apply them.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        if self.exchange_rates.is_empty() { Vec::new() } else { vec!["exchange-rates"] }
+    }
 }
 
 /// Who signs ServiceAccount tokens, and by which keys.

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod ledger;
 mod money;
 mod name;
+mod pricing;
 mod provider;
 mod resource;
 mod route;
@@ -23,8 +24,9 @@ pub use budget::{
 };
 pub use money::{Price, PriceError};
 pub use name::Name;
+pub use pricing::{ModelPrice, Prices, Pricing, Rates, Tier};
 pub use provider::{
-    Credential, CredentialRef, Headers, Health, Mock, Model, Pricing, Provider, ProviderType, Timeouts, Upstream,
+    Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };
 pub use resource::{Digest, Kind, Resource, ResourceId, Sealed, Snapshot};
 pub use route::{Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
@@ -37,6 +39,9 @@ pub const FEATURES: &[&str] = &[
     "provider.mock",
     "provider.headers",
     "pricing.cache-write",
+    "pricing.tiers",
+    "prices",
+    "exchange-rates",
     "params.caps",
     "params.remove",
     "on-loss",

@@ -41,8 +41,8 @@ impl Price {
         Self::micros(text)?.checked_mul(Self::PICO / 1_000_000).map(Self).ok_or(PriceError::TooLarge)
     }
 
-    /// Millionths of a unit.
-    fn micros(text: &str) -> Result<u64, PriceError> {
+    /// Reads a decimal string as millionths of a unit.
+    pub fn micros(text: &str) -> Result<u64, PriceError> {
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(part) {

@@ -1,6 +1,6 @@
 //! Where requests go: providers, their models and prices, and the credentials for them.
 
-use crate::{Price, ProviderLimits, Secret};
+use crate::{Pricing, ProviderLimits, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,8 +49,11 @@ impl Provider {
         if !self.headers.is_empty() {
             needs.push("provider.headers");
         }
-        if pricings().any(|pricing| pricing.cache_write_5m.is_some() || pricing.cache_write_1h.is_some()) {
+        if pricings().any(|pricing| pricing.rates.cache_write_5m.is_some() || pricing.rates.cache_write_1h.is_some()) {
             needs.push("pricing.cache-write");
+        }
+        if pricings().any(|pricing| !pricing.tiers.is_empty()) {
+            needs.push("pricing.tiers");
         }
         if !self.limits.is_empty() {
             needs.push("provider.limits");
@@ -60,13 +63,25 @@ impl Provider {
 }
 
 /// The provider types of `Provider.spec.type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as in the API")]
 pub enum ProviderType {
     OpenAI,
     OpenAICompatible,
     Anthropic,
     Mock,
+}
+
+impl ProviderType {
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAI => "OpenAI",
+            Self::OpenAICompatible => "OpenAICompatible",
+            Self::Anthropic => "Anthropic",
+            Self::Mock => "Mock",
+        }
+    }
 }
 
 /// Where a provider is.
@@ -128,32 +143,6 @@ pub struct Model {
     /// Tokens of output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u64>,
-}
-
-/// What a model costs, per token unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pricing {
-    /// ISO 4217 code.
-    pub currency: String,
-    /// An input token that was neither read from a cache nor written to one.
-    pub input: Price,
-    /// An output token.
-    pub output: Price,
-    /// An input token read from the provider's cache; absent = `input`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Price>,
-    /// An input token written to the provider's cache for five minutes; absent = `input`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_5m: Option<Price>,
-    /// An input token written to the provider's cache for an hour; absent = `input`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<Price>,
-    /// A reasoning token; absent = `output`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<Price>,
-    /// One request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_request: Option<Price>,
 }
 
 /// Time limits of one attempt, in milliseconds; absent = the built-in default.

@@ -1,7 +1,8 @@
 //! The unit of config: one resource with its id and digest, and the snapshot that holds them all.
 
 use crate::{
-    Access, ApiKey, Budget, Consent, Credential, Issuer, Name, Namespace, Provider, Route, ServiceAccount, Settings,
+    Access, ApiKey, Budget, Consent, Credential, Issuer, Name, Namespace, Prices, Provider, Route, ServiceAccount,
+    Settings,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub enum Kind {
     ServiceAccount,
     /// One API key. Named after its Secret.
     ApiKey,
+    /// Prices of the models of a provider type, for those that a Provider does not list. Named after the type.
+    Prices,
     /// A Provider object.
     Provider,
     /// Which namespaces may use the Provider of the same name.
@@ -37,12 +40,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are written.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Settings,
         Self::Issuer,
         Self::Namespace,
         Self::ServiceAccount,
         Self::ApiKey,
+        Self::Prices,
         Self::Provider,
         Self::Consent,
         Self::Credential,
@@ -59,6 +63,7 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::ServiceAccount => "ServiceAccount",
             Self::ApiKey => "ApiKey",
+            Self::Prices => "Prices",
             Self::Provider => "Provider",
             Self::Consent => "Consent",
             Self::Credential => "Credential",
@@ -105,6 +110,7 @@ pub enum Resource {
     Namespace(Namespace),
     ServiceAccount(ServiceAccount),
     ApiKey(ApiKey),
+    Prices(Prices),
     Provider(Provider),
     Consent(Consent),
     Credential(Credential),
@@ -122,6 +128,7 @@ impl Resource {
             Self::Namespace(_) => Kind::Namespace,
             Self::ServiceAccount(_) => Kind::ServiceAccount,
             Self::ApiKey(_) => Kind::ApiKey,
+            Self::Prices(_) => Kind::Prices,
             Self::Provider(_) => Kind::Provider,
             Self::Consent(_) => Kind::Consent,
             Self::Credential(_) => Kind::Credential,
@@ -136,9 +143,10 @@ impl Resource {
         match self {
             Self::Provider(provider) => provider.needs(),
             Self::Route(route) => route.needs(),
+            Self::Settings(settings) => settings.needs(),
+            Self::Prices(_) => vec!["prices"],
             Self::Budget(_) => vec!["budget"],
-            Self::Settings(_)
-            | Self::Issuer(_)
+            Self::Issuer(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
             | Self::ApiKey(_)
@@ -156,6 +164,7 @@ impl Resource {
             Self::Namespace(body) => serde_json::to_vec(body),
             Self::ServiceAccount(body) => serde_json::to_vec(body),
             Self::ApiKey(body) => serde_json::to_vec(body),
+            Self::Prices(body) => serde_json::to_vec(body),
             Self::Provider(body) => serde_json::to_vec(body),
             Self::Consent(body) => serde_json::to_vec(body),
             Self::Credential(body) => serde_json::to_vec(body),
@@ -173,6 +182,7 @@ impl Resource {
             Kind::Namespace => serde_json::from_slice(body).map(Self::Namespace),
             Kind::ServiceAccount => serde_json::from_slice(body).map(Self::ServiceAccount),
             Kind::ApiKey => serde_json::from_slice(body).map(Self::ApiKey),
+            Kind::Prices => serde_json::from_slice(body).map(Self::Prices),
             Kind::Provider => serde_json::from_slice(body).map(Self::Provider),
             Kind::Consent => serde_json::from_slice(body).map(Self::Consent),
             Kind::Credential => serde_json::from_slice(body).map(Self::Credential),

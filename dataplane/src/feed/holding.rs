@@ -116,7 +116,10 @@ impl Holding {
                 Ok(())
             }
             Err(reason) => {
-                if !matches!(kind, Kind::Settings | Kind::Issuer | Kind::Provider | Kind::Route | Kind::Namespace) {
+                if !matches!(
+                    kind,
+                    Kind::Settings | Kind::Issuer | Kind::Prices | Kind::Provider | Kind::Route | Kind::Namespace
+                ) {
                     self.held.remove(&id);
                 }
                 Err(reason)

@@ -14,7 +14,7 @@ use crate::verdict::{Compiled, Condition, ObjectId, ObjectKind, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_crds::{LLMRoute, Provider};
-use weir_snapshot::{Access, Consent, Credential, Kind, Name, Resource, ResourceId, Sealed};
+use weir_snapshot::{Access, Consent, Credential, Kind, Name, Resource, ResourceId, Sealed, Settings};
 
 /// Compiles the objects. Every object of our kinds has a verdict, and equal objects in any order give equal bytes.
 pub fn compile(objects: &Objects) -> Compiled {
@@ -58,7 +58,7 @@ impl Compiler {
     pub fn compile(&mut self, objects: &Objects) -> Compiled {
         let anew = !self.index.objects.has_surroundings_of(objects);
         if anew {
-            self.index = Index::of(objects);
+            self.index = Index::of(objects, &self.index);
         }
         self.build_providers(objects, anew);
         self.build_routes(objects, anew);
@@ -72,7 +72,9 @@ impl Compiler {
         for (name, kept) in &self.providers {
             let routes = targeted.get(name).copied().unwrap_or_default();
             let used = kept.resources.iter().filter(|(id, _)| routes > 0 || id.kind != Kind::Credential);
-            let used: Resources = used.cloned().collect();
+            let prices = kept.built.data.as_ref().filter(|data| data.any_model);
+            let prices = prices.and_then(|data| self.index.prices.resource(data.provider_type));
+            let used: Resources = used.cloned().chain(prices).collect();
             let ids = used.iter().map(|(id, _)| id.clone()).collect();
             let verdict = Verdict { resources: ids, routes, ..kept.built.verdict.clone() };
             verdicts.insert(ObjectId { kind: ObjectKind::Provider, name: name.clone() }, Arc::new(verdict));
@@ -197,7 +199,9 @@ fn provider_resources(name: &Name, built: &Built) -> Resources {
 }
 
 fn cluster(objects: &Objects) -> Resources {
-    let settings = Sealed::new(Resource::Settings(objects.settings.clone()));
+    let exchange_rates = objects.overlay.as_ref().map(|overlay| overlay.exchange_rates.clone()).unwrap_or_default();
+    let settings = Settings { exchange_rates, ..objects.settings.clone() };
+    let settings = Sealed::new(Resource::Settings(settings));
     let mut resources = vec![(ResourceId::new(Kind::Settings, "", ""), Arc::new(settings))];
     resources.extend(objects.issuer.as_ref().map(|issuer| {
         let issuer = Sealed::new(Resource::Issuer(issuer.clone()));

@@ -79,6 +79,12 @@ impl Findings {
         self.0.into_iter().map(|finding| (finding.path, finding.message)).collect()
     }
 
+    /// All of them in one text, if there are any.
+    pub(crate) fn summary(&self) -> Option<String> {
+        let all = [Gravity::Invalid, Gravity::Unresolved, Gravity::Partial];
+        (!self.0.is_empty()).then(|| self.message(&all))
+    }
+
     fn message(&self, gravities: &[Gravity]) -> String {
         let named = self.0.iter().filter(|finding| gravities.contains(&finding.gravity));
         let all: Vec<_> = named.map(|finding| format!("{}: {}", finding.path, finding.message)).collect();

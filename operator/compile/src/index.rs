@@ -4,6 +4,7 @@
 
 use crate::api_key::{self, Key};
 use crate::objects::Objects;
+use crate::prices::PriceLists;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,6 +25,8 @@ pub(crate) struct Index {
     pub(crate) accounts: BTreeMap<Name, Arc<ServiceAccount>>,
     /// By Service, each in the order of their names.
     pub(crate) slices: BTreeMap<Name, BTreeMap<String, Arc<EndpointSlice>>>,
+    /// What models cost that Providers do not price.
+    pub(crate) prices: Arc<PriceLists>,
     /// API keys that can be used, by their Secret.
     pub(crate) keys: BTreeMap<Name, Key>,
     /// Secrets that are meant as API keys and cannot be used, with the mend.
@@ -31,8 +34,8 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Indexes the objects.
-    pub(crate) fn of(objects: &Objects) -> Self {
+    /// Indexes the objects; `before` is the index of the objects before.
+    pub(crate) fn of(objects: &Objects, before: &Self) -> Self {
         let objects = Objects { providers: Vec::new(), routes: Vec::new(), undecodable: Vec::new(), ..objects.clone() };
         let secrets: BTreeMap<_, _> = objects.secrets.iter().map(|s| (name(&s.metadata), Arc::clone(s))).collect();
         let mut slices: BTreeMap<Name, BTreeMap<String, Arc<EndpointSlice>>> = BTreeMap::new();
@@ -54,6 +57,7 @@ impl Index {
             accounts: accounts.collect(),
             secrets,
             slices,
+            prices: before.prices.followed_by(objects.overlay.as_ref()),
             keys,
             refused_keys,
             objects,

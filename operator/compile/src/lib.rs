@@ -13,6 +13,8 @@ mod findings;
 mod index;
 mod objects;
 mod params;
+mod prices;
+mod pricing;
 mod provider;
 mod reference;
 mod render;
@@ -24,6 +26,7 @@ mod verdict;
 
 pub use compile::{Compiler, compile};
 pub use objects::{Objects, Undecodable};
+pub use prices::{Catalogue, Entry, Overlay};
 pub use reference::secret_variable;
 pub use render::render;
 pub use verdict::{Compiled, Condition, CredentialVerdict, ObjectId, ObjectKind, Verdict};

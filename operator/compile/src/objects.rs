@@ -1,5 +1,6 @@
 //! What compile reads: every object that was seen, and what could not be.
 
+use crate::prices::Overlay;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ pub struct Objects {
     pub in_cluster: bool,
     /// Who signs ServiceAccount tokens, once that is known.
     pub issuer: Option<Issuer>,
+    /// Prices that come before those of the catalogue.
+    pub overlay: Option<Arc<Overlay>>,
     /// Every Provider that decodes.
     pub providers: Vec<Arc<Provider>>,
     /// Every LLMRoute that decodes.
@@ -49,6 +52,7 @@ impl Objects {
             allow_plaintext_namespaces,
             in_cluster,
             issuer: _,
+            overlay,
             providers: _,
             routes: _,
             undecodable: _,
@@ -63,6 +67,7 @@ impl Objects {
         *settings == other.settings
             && *allow_plaintext_namespaces == other.allow_plaintext_namespaces
             && *in_cluster == other.in_cluster
+            && *overlay == other.overlay
             && *secrets_forbidden == other.secrets_forbidden
             && *operator_account == other.operator_account
             && same(secrets, &other.secrets)

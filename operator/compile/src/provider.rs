@@ -6,7 +6,7 @@ use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
 use crate::verdict::{CredentialVerdict, Verdict};
-use crate::{reference, spec, url};
+use crate::{pricing, reference, spec, url};
 use std::collections::BTreeMap;
 use weir_crds::{Endpoint, ModelPolicy, NamespacesFrom, ProviderSpec, ProviderType};
 use weir_snapshot::{Consent, CredentialRef, Headers, Model, Name, Provider, ProviderLimits, Secret, Upstream};
@@ -24,7 +24,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
         found.map_err(|e| findings.add(Gravity::Unresolved, e.reason, "spec.tls.caConfigMapRef", e.message)).ok()
     });
     let (credentials, secrets, shown) = credentials(&object.spec, &name.namespace, index, &mut findings);
-    let models = models(&object.spec, &mut findings);
+    let models = models(&object.spec, index, &mut findings);
     let unpriced: Vec<_> = models.iter().filter(|(_, model)| model.pricing.is_none()).map(|(n, _)| n.clone()).collect();
     let timeouts = spec::timeouts(object.spec.timeouts.as_ref(), &mut findings);
     let health = spec::health(object.spec.health.as_ref(), &mut findings);
@@ -39,12 +39,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
         ..Verdict::default()
     };
     let data = upstream.filter(|_| usable).map(|upstream| Provider {
-        provider_type: match object.spec.type_ {
-            ProviderType::OpenAI => weir_snapshot::ProviderType::OpenAI,
-            ProviderType::OpenAICompatible => weir_snapshot::ProviderType::OpenAICompatible,
-            ProviderType::Anthropic => weir_snapshot::ProviderType::Anthropic,
-            ProviderType::Mock => weir_snapshot::ProviderType::Mock,
-        },
+        provider_type: provider_type(object.spec.type_),
         upstream,
         ca_pem,
         credentials,
@@ -122,19 +117,33 @@ fn credentials(spec: &ProviderSpec, namespace: &str, index: &Index, findings: &m
     (refs, secrets, shown)
 }
 
-fn models(spec: &ProviderSpec, findings: &mut Findings) -> BTreeMap<String, Model> {
+/// What a model does not state of itself is looked up by the provider's name for it.
+fn models(spec: &ProviderSpec, index: &Index, findings: &mut Findings) -> BTreeMap<String, Model> {
     let models = spec.models.iter().enumerate().map(|(at, model)| {
-        let pricing = model.pricing.as_ref().and_then(|pricing| spec::pricing(pricing, at, findings));
-        let limit = |tokens: Option<i64>| tokens.and_then(|tokens| tokens.try_into().ok());
+        let upstream = model.upstream_name.as_ref().unwrap_or(&model.name);
+        let known = index.prices.find(provider_type(spec.type_), upstream);
+        let stated = |tokens: Option<i64>| tokens.and_then(|tokens| tokens.try_into().ok());
         let data = Model {
             upstream_name: model.upstream_name.clone(),
-            pricing,
-            context_window: limit(model.context_window),
-            max_output: limit(model.max_output),
+            pricing: match &model.pricing {
+                Some(pricing) => pricing::read(pricing, &format!("spec.models[{at}].pricing"), findings),
+                None => known.and_then(|known| known.pricing.clone()),
+            },
+            context_window: stated(model.context_window).or(known.and_then(|known| known.context_window)),
+            max_output: stated(model.max_output).or(known.and_then(|known| known.max_output)),
         };
         (model.name.clone(), data)
     });
     models.collect()
+}
+
+const fn provider_type(spec: ProviderType) -> weir_snapshot::ProviderType {
+    match spec {
+        ProviderType::OpenAI => weir_snapshot::ProviderType::OpenAI,
+        ProviderType::OpenAICompatible => weir_snapshot::ProviderType::OpenAICompatible,
+        ProviderType::Anthropic => weir_snapshot::ProviderType::Anthropic,
+        ProviderType::Mock => weir_snapshot::ProviderType::Mock,
+    }
 }
 
 fn headers(spec: &weir_crds::Headers) -> Headers {

@@ -16,6 +16,7 @@ pub fn render(snapshot: &Snapshot) -> String {
             Resource::Namespace(body) => json!(body),
             Resource::ServiceAccount(body) => json!(body),
             Resource::ApiKey(body) => json!(body),
+            Resource::Prices(body) => json!(body),
             Resource::Provider(body) => json!(body),
             Resource::Consent(body) => json!(body),
             Resource::Route(body) => json!(body),

@@ -4,7 +4,7 @@
 
 use crate::findings::{Findings, Gravity};
 use weir_crds::{Decimal, GoDuration};
-use weir_snapshot::{Health, Mock, OnLoss, Price, PriceError, Pricing, Retry, RetryOn, RouteTimeouts, Timeouts};
+use weir_snapshot::{Health, Mock, OnLoss, Retry, RetryOn, RouteTimeouts, Timeouts};
 
 const MOCK_TEXT: &str = "This is the answer of a Mock provider.";
 const MOCK_ERROR_STATUS: u16 = 500;
@@ -69,40 +69,6 @@ pub(crate) fn mock(spec: Option<&weir_crds::Mock>, findings: &mut Findings) -> M
         error_status: number(*error_status).unwrap_or(MOCK_ERROR_STATUS),
         cut_after_tokens: number(*cut_after_tokens),
     }
-}
-
-/// The price of the model at that place; `None` where some part of it is no price.
-pub(crate) fn pricing(spec: &weir_crds::Pricing, at: usize, findings: &mut Findings) -> Option<Pricing> {
-    let weir_crds::Pricing {
-        currency,
-        input,
-        output,
-        cache_read,
-        cache_write_5m,
-        cache_write_1h,
-        reasoning,
-        per_request,
-    } = spec;
-    let mut read = |member: &str, text: Option<&Decimal>, parse: fn(&str) -> Result<Price, PriceError>| {
-        let text = text?;
-        let refused = |e: PriceError| {
-            let path = format!("spec.models[{at}].pricing.{member}");
-            findings.add(Gravity::Invalid, "InvalidPrice", path, format!("the price {:?} {e}", text.0));
-        };
-        parse(&text.0).map_err(refused).ok()
-    };
-    let (input, output) =
-        (read("input", Some(input), Price::per_million), read("output", Some(output), Price::per_million));
-    Some(Pricing {
-        currency: currency.clone(),
-        cache_read: read("cacheRead", cache_read.as_ref(), Price::per_million),
-        cache_write_5m: read("cacheWrite5m", cache_write_5m.as_ref(), Price::per_million),
-        cache_write_1h: read("cacheWrite1h", cache_write_1h.as_ref(), Price::per_million),
-        reasoning: read("reasoning", reasoning.as_ref(), Price::per_million),
-        per_request: read("perRequest", per_request.as_ref(), Price::per_unit),
-        input: input?,
-        output: output?,
-    })
 }
 
 /// When an attempt is repeated.

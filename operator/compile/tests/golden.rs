@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, Undecodable, compile, render};
+use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, Overlay, Undecodable, compile, render};
 use weir_snapshot::{FEATURES, Issuer, Name, ResourceId, Settings, Snapshot};
 
 /// An input file: the operator's flags, and the objects.
@@ -25,6 +25,8 @@ struct Input {
     in_laptop: bool,
     #[serde(default)]
     secrets_forbidden: BTreeSet<String>,
+    /// The overlay, as its ConfigMap holds it.
+    prices: Option<String>,
     objects: Vec<Value>,
 }
 
@@ -35,17 +37,25 @@ impl Input {
                 platform_namespace: "platform".into(),
                 allow_upstream_cidrs: self.allow_upstream_cidrs.clone(),
                 forbidden_addresses: vec!["10.0.0.1".parse().expect("an address")],
+                ..Settings::default()
             },
             allow_plaintext_namespaces: self.allow_plaintext_namespaces.clone(),
             in_cluster: !self.in_laptop,
             secrets_forbidden: self.secrets_forbidden.clone(),
             operator_account: "weir-system:weir-operator".into(),
+            overlay: self.prices.as_ref().map(overlay),
             issuer: Some(Issuer { issuer: "https://issuer.example".into(), jwks: "{}".into() }),
             ..Objects::default()
         };
         self.objects.iter().for_each(|object| add(object, &mut objects));
         objects
     }
+}
+
+fn overlay(text: &String) -> Arc<Overlay> {
+    let map = json!({"data": {"prices.yaml": text}});
+    let map = serde_json::from_value(map).expect("a ConfigMap");
+    Arc::new(Overlay::read(&map).expect("an overlay"))
 }
 
 fn add(object: &Value, objects: &mut Objects) {
@@ -103,7 +113,12 @@ fn objects_become_what_is_expected() {
 }
 
 fn shown(compiled: &Compiled) -> Value {
-    let snapshot: Value = serde_json::from_str(&render(&compiled.snapshot)).expect("render gives JSON");
+    let mut snapshot: Value = serde_json::from_str(&render(&compiled.snapshot)).expect("render gives JSON");
+    // The catalogue is no matter of a case, and long.
+    let lists = snapshot.get_mut("Prices").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+    for list in lists.filter(|list| list.as_array().is_some_and(|entries| entries.len() > 20)) {
+        *list = json!("the catalogue");
+    }
     let verdicts: Map<_, _> = compiled
         .verdicts
         .iter()
@@ -212,6 +227,10 @@ fn change(pieces: &mut [Piece], surroundings: &mut Objects, (which, other, what)
         2 => {}
         3 if !surroundings.secrets_forbidden.remove("a") => drop(surroundings.secrets_forbidden.insert("a".into())),
         3 => {}
+        4 => {
+            let text = format!("{{exchangeRates: {{USD/EUR: \"0.{}\"}}}}", other % 2 + 1);
+            surroundings.overlay = surroundings.overlay.is_none().then(|| overlay(&text));
+        }
         _ => surroundings.in_cluster = !surroundings.in_cluster,
     }
 }
@@ -220,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn what_is_kept_between_compilations_changes_nothing(
-        steps in prop::collection::vec((any::<usize>(), any::<usize>(), 0..5_u8), 1..200),
+        steps in prop::collection::vec((any::<usize>(), any::<usize>(), 0..6_u8), 1..200),
     ) {
         let (mut pieces, mut surroundings, mut compiler) = (pieces(), Objects::default(), Compiler::default());
         for step in steps {
@@ -268,6 +287,7 @@ proptest! {
             allow_upstream_cidrs: Vec::new(),
             in_laptop: false,
             secrets_forbidden: BTreeSet::new(),
+            prices: None,
             objects: hostile.as_array().cloned().unwrap_or_default(),
         };
         let compiled = compile(&input.objects());

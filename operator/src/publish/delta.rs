@@ -47,9 +47,13 @@ impl Kept {
                 self.namespaces.contains(&id.name.namespace)
             }
             Kind::Issuer => self.issuer,
-            Kind::Settings | Kind::Namespace | Kind::ServiceAccount | Kind::Provider | Kind::Consent | Kind::Route => {
-                false
-            }
+            Kind::Settings
+            | Kind::Namespace
+            | Kind::ServiceAccount
+            | Kind::Prices
+            | Kind::Provider
+            | Kind::Consent
+            | Kind::Route => false,
         };
         by_namespace || self.resources.contains(id)
     }

@@ -157,6 +157,7 @@ impl Cluster {
             operator_account: self.given.operator_account.clone(),
             in_cluster: true,
             issuer: self.issuer.borrow().clone(),
+            overlay: None,
             providers,
             routes,
             undecodable,

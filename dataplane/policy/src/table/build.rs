@@ -35,6 +35,7 @@ impl Table {
                     table.consents.insert(id.name.clone(), Arc::clone(resource));
                 }
                 Resource::ApiKey(_)
+                | Resource::Prices(_)
                 | Resource::Credential(_)
                 | Resource::Route(_)
                 | Resource::Access(_)
@@ -144,16 +145,19 @@ fn provider(
 ) -> Arc<Provider> {
     let held = previous.providers.get(name);
     let credentials = credentials(name, data, resources, held);
+    let prices = || resources.get(&ResourceId::new(Kind::Prices, "", data.provider_type.as_str())).cloned();
+    let prices = data.any_model.then(prices).flatten();
     let unchanged = |held: &&Arc<Provider>| {
         let pairs = || held.credentials.iter().zip(&credentials);
         Arc::ptr_eq(&held.made_of, resource)
+            && held.prices.as_ref().map(Arc::as_ptr) == prices.as_ref().map(Arc::as_ptr)
             && held.credentials.len() == credentials.len()
             && pairs().all(|(before, now)| Arc::ptr_eq(&before.health, &now.health))
     };
     if let Some(held) = held.filter(unchanged) {
         return Arc::clone(held);
     }
-    Arc::new(Provider { id: name.clone(), data: data.clone(), credentials, made_of: Arc::clone(resource) })
+    Arc::new(Provider { id: name.clone(), data: data.clone(), credentials, prices, made_of: Arc::clone(resource) })
 }
 
 /// A credential without its secret is left out; the operator's status says which. Health is kept with the secret.
