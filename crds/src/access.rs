@@ -2,6 +2,7 @@
 //!
 //! Nobody is anonymous by accident: that must be written, and alone.
 
+use crate::headers::{self, own};
 use crate::reference::Selector;
 use crate::scalar::{LABEL, LABEL_LENGTH, NAME_LENGTH};
 use kube::KubeSchema;
@@ -66,4 +67,35 @@ pub struct ApiKeys {
 pub struct KeyNamespaces {
     /// Labels of the namespaces; an empty selector matches all.
     pub selector: Selector,
+}
+
+/// Headers by which callers that are trusted with it say whom their requests are for. They fill in whom a request
+/// is accounted to, in the place of what the caller's own identity says, and never open anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.user) || has(self.team) || has(self.project) || has(self.costCenter)")
+        .message("trustedHeaders names no header: name one for user, team, project or costCenter, or remove it"),
+    validation = Rule::new(format!("![has(self.user) ? self.user : '', has(self.team) ? self.team : '', \
+        has(self.project) ? self.project : '', has(self.costCenter) ? self.costCenter : '']\
+        .exists(name, name in {})", own()))
+        .message("trustedHeaders names a header that carries a credential or frames the message: name another")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedHeaders {
+    /// The header, in lower case, that names the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub user: Option<String>,
+    /// The header that names the team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub team: Option<String>,
+    /// The header that names the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub project: Option<String>,
+    /// The header that names the cost centre.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub cost_center: Option<String>,
 }

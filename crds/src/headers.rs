@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A header's name in lower case (RFC 9110), so that each has one spelling.
-const NAME: &str = "^[-a-z0-9!#$%&'*+.^_`|~]+$";
-const NAME_LENGTH: usize = 64;
+pub(crate) const NAME: &str = "^[-a-z0-9!#$%&'*+.^_`|~]+$";
+pub(crate) const NAME_LENGTH: usize = 64;
 
 /// Changes to the headers of every request to a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, KubeSchema)]
@@ -76,6 +76,6 @@ const OWN: [&str; 22] = [
     "x-goog-api-key",
 ];
 
-fn own() -> String {
+pub(crate) fn own() -> String {
     format!("['{}']", OWN.join("', '"))
 }

@@ -2,7 +2,7 @@
 //!
 //! It grants nothing that a Provider's owner has not allowed; defaults are applied where it is compiled.
 
-use crate::access::Access;
+use crate::access::{Access, TrustedHeaders};
 use crate::condition::conditions;
 use crate::params::ParamSets;
 use crate::reference::ProviderRef;
@@ -52,6 +52,9 @@ pub struct LLMRouteSpec {
     /// Who may use it; the ServiceAccounts and API keys of its own namespace when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// Headers of the caller that say whom its requests are for; without this no header of a caller counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_headers: Option<TrustedHeaders>,
     /// Where requests go. This version takes one rule.
     #[x_kube(validation = Rule::new("self.size() == 1")
         .message("this version takes exactly one rule: put every target into it and use priority for failover"))]

@@ -88,6 +88,8 @@ impl Account {
             key_id: caller.key_id.clone(),
             user: caller.user.clone(),
             team: caller.team.clone(),
+            project: caller.project.clone(),
+            cost_center: caller.cost_center.clone(),
         });
     }
 

@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_snapshot::Resource;
+use weir_snapshot::{ApiKey, Resource};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -86,7 +86,9 @@ fn dump(gateway: &Gateway) -> String {
             let value = if let Resource::Credential(credential) = &**resource {
                 serde_json::json!({"fingerprint": credential.secret.fingerprint()})
             } else if let Resource::ApiKey(key) = &**resource {
-                serde_json::json!({"id": key.id, "team": key.team, "user": key.user, "expires_at": key.expires_at})
+                let ApiKey { id, team, project, cost_center, user, expires_at, .. } = key;
+                serde_json::json!({"id": id, "team": team, "project": project, "cost_center": cost_center,
+                    "user": user, "expires_at": expires_at})
             } else {
                 resource.body().ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default()
             };

@@ -78,7 +78,7 @@ async fn work(
     let outcome = async {
         let headers = &head.headers;
         let live = gateway.live.load_full();
-        let caller = authenticate(headers, &live.table, &live.verifier, unix_s())?;
+        let mut caller = authenticate(headers, &live.table, &live.verifier, unix_s())?;
         account.called_by(&caller);
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
         let call = Call::read(surface.dialect(), &body)?;
@@ -87,11 +87,22 @@ async fn work(
         let hostname = head.uri.host().map(str::to_owned).or_else(|| hostname(headers));
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
         let route = matching(&live, &facts, headers)?;
+        if !route.data.trusted_headers.is_empty() {
+            caller.take_headers(&route.data.trusted_headers, |name| header(headers, name));
+            account.called_by(&caller);
+        }
         account.routed(route, &call.model);
         Attempts::new(&gateway, &live, route, surface, &call, &body, headers).run(&mut account).await
     }
     .await;
     (account, outcome)
+}
+
+/// The one value of a header; several say nothing, since they may have been added on the way.
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then(|| value.to_owned())
 }
 
 /// A caller without a credential is told to bring one, unless there are models for such callers too.

@@ -64,6 +64,10 @@ pub(crate) struct CallerRecord {
     pub(crate) user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) team: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) project: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost_center: Option<String>,
 }
 
 /// An attempt that gave no answer.

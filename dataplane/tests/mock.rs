@@ -70,6 +70,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         timeouts: weir_snapshot::RouteTimeouts::default(),
         on_loss: weir_snapshot::OnLoss::default(),
         rate_limits: Vec::new(),
+        trusted_headers: weir_snapshot::TrustedHeaders::default(),
     };
     let resources = [
         (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),

@@ -1,6 +1,9 @@
 //! Who calls, and what that alone decides.
 
-use weir_snapshot::Access;
+use weir_snapshot::{Access, Namespace, TrustedHeaders};
+
+/// Longest fact about a caller that is kept, in characters: it stands in every log line.
+const FACT_CHARS: usize = 256;
 
 /// How a caller proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +38,14 @@ pub struct Caller {
     pub uid: Option<String>,
     /// Id of the API key.
     pub key_id: Option<String>,
-    /// Whom the key's Secret names as its user.
+    /// Whom it asks for: from the key's Secret, or a header that the route trusts.
     pub user: Option<String>,
-    /// From the key's Secret, else from the namespace's label.
+    /// From a header that the route trusts, else from the key's Secret, else from the namespace's label.
     pub team: Option<String>,
+    /// In the same way.
+    pub project: Option<String>,
+    /// In the same way.
+    pub cost_center: Option<String>,
     /// Models that the key may name; empty = all.
     pub models: Vec<String>,
 }
@@ -54,7 +61,39 @@ impl Caller {
             key_id: None,
             user: None,
             team: None,
+            project: None,
+            cost_center: None,
             models: Vec::new(),
+        }
+    }
+
+    /// Fills in what its namespace says where nothing nearer to it did.
+    pub(crate) fn fill_from(&mut self, namespace: Option<&Namespace>) {
+        let Some(Namespace { team, project, cost_center, accept_routes_from: _ }) = namespace else { return };
+        for (held, said) in [(&mut self.team, team), (&mut self.project, project), (&mut self.cost_center, cost_center)]
+        {
+            if held.is_none() {
+                held.clone_from(said);
+            }
+        }
+    }
+
+    /// Takes over what headers say that the route trusts; `header` gives the value of one. Access is no matter of it.
+    pub fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
+        let TrustedHeaders { user, team, project, cost_center } = trusted;
+        let said = |name: &Option<String>| {
+            let text: String = header(name.as_deref()?)?.trim().chars().take(FACT_CHARS).collect();
+            (!text.is_empty()).then_some(text)
+        };
+        for (held, name) in [
+            (&mut self.user, user),
+            (&mut self.team, team),
+            (&mut self.project, project),
+            (&mut self.cost_center, cost_center),
+        ] {
+            if let Some(text) = said(name) {
+                *held = Some(text);
+            }
         }
     }
 

@@ -57,16 +57,20 @@ impl Caller {
         if data.expires_at.is_some_and(|end| unix_s >= end) {
             return Err(unauthenticated());
         }
-        Ok(Self {
+        let mut caller = Self {
             kind: CallerKind::ApiKey,
             namespace: key.secret.namespace.clone(),
             name: key.secret.name.clone(),
             uid: None,
             key_id: Some(data.id.clone()),
             user: data.user.clone(),
-            team: data.team.clone().or_else(|| table.team(&key.secret.namespace)),
+            team: data.team.clone(),
+            project: data.project.clone(),
+            cost_center: data.cost_center.clone(),
             models: data.models.clone(),
-        })
+        };
+        caller.fill_from(table.namespace(&key.secret.namespace));
+        Ok(caller)
     }
 
     /// The caller of a ServiceAccount token whose signature is good, at this Unix time.
@@ -81,16 +85,15 @@ impl Caller {
         if !(issuer && audience && time && account) {
             return Err(unauthenticated());
         }
-        Ok(Self {
+        let mut caller = Self {
             kind: CallerKind::ServiceAccount,
             namespace: namespace.clone(),
             name: serviceaccount.name.clone(),
             uid: Some(serviceaccount.uid.clone()),
-            key_id: None,
-            user: None,
-            team: table.team(namespace),
-            models: Vec::new(),
-        })
+            ..Self::anonymous()
+        };
+        caller.fill_from(table.namespace(namespace));
+        Ok(caller)
     }
 }
 

@@ -292,8 +292,8 @@ impl Table {
         self.accounts.get(&Name::new(namespace, name))
     }
 
-    pub(crate) fn team(&self, namespace: &str) -> Option<String> {
-        self.namespaces.get(namespace)?.team.clone()
+    pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
     }
 }
 

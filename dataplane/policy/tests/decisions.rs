@@ -47,7 +47,7 @@ fn a_tenants_more_exact_route_captures_nobody_elses_traffic() {
         Kind::Namespace,
         "",
         "trusting",
-        Resource::Namespace(Namespace { accept_routes_from: vec!["tenant".into()], team: None }),
+        Resource::Namespace(Namespace { accept_routes_from: vec!["tenant".into()], ..Namespace::default() }),
     );
     route(&mut resources, "platform", "all", "gpt-*", vec![]);
     route(&mut resources, "tenant", "exact", "gpt-4o", vec![]);

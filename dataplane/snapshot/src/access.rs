@@ -45,6 +45,12 @@ pub struct Namespace {
     /// Label `weir.dev/team`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Label `weir.dev/project`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Label `weir.dev/cost-center`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_center: Option<String>,
 }
 
 /// A ServiceAccount that exists now.
@@ -67,6 +73,12 @@ pub struct ApiKey {
     /// Annotation `weir.dev/team`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Annotation `weir.dev/project`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Annotation `weir.dev/cost-center`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_center: Option<String>,
     /// Annotation `weir.dev/user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

@@ -29,7 +29,9 @@ pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };
 pub use resource::{Digest, Kind, Resource, ResourceId, Sealed, Snapshot};
-pub use route::{Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target};
+pub use route::{
+    Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target, TrustedHeaders,
+};
 pub use secret::Secret;
 
 /// What this build of the data plane understands, sent in its hello.
@@ -48,6 +50,7 @@ pub const FEATURES: &[&str] = &[
     "budget",
     "rate-limits",
     "provider.limits",
+    "trusted-headers",
 ];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.

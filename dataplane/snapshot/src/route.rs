@@ -30,6 +30,9 @@ pub struct Route {
     /// Rates that its requests keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
+    /// Headers of the caller that say whom its requests are for.
+    #[serde(default, skip_serializing_if = "TrustedHeaders::is_empty")]
+    pub trusted_headers: TrustedHeaders,
 }
 
 impl Route {
@@ -49,6 +52,9 @@ impl Route {
         if !self.rate_limits.is_empty() {
             needs.push("rate-limits");
         }
+        if !self.trusted_headers.is_empty() {
+            needs.push("trusted-headers");
+        }
         needs
     }
 }
@@ -67,6 +73,30 @@ pub enum OnLoss {
 
 impl OnLoss {
     fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Names of headers, in lower case, by which a caller says whom its requests are for; they never open anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrustedHeaders {
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// The project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The cost centre.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_center: Option<String>,
+}
+
+impl TrustedHeaders {
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::index::Index;
 use crate::reference;
 use std::collections::BTreeSet;
 use weir_crds::{ApiKeys, LLMRouteSpec, ServiceAccountRef};
-use weir_snapshot::{Access, AccountRef, Name};
+use weir_snapshot::{Access, AccountRef, Name, TrustedHeaders};
 
 const API_KEYS: &str = "spec.access.apiKeys";
 
@@ -30,6 +30,19 @@ pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index, findings: &
         admit_keys(keys, own, index, &mut access, findings);
     }
     access
+}
+
+/// Headers that say whom a request is for.
+pub(crate) fn trusted_headers(spec: Option<&weir_crds::TrustedHeaders>) -> TrustedHeaders {
+    let Some(weir_crds::TrustedHeaders { user, team, project, cost_center }) = spec else {
+        return TrustedHeaders::default();
+    };
+    TrustedHeaders {
+        user: user.clone(),
+        team: team.clone(),
+        project: project.clone(),
+        cost_center: cost_center.clone(),
+    }
 }
 
 fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index, findings: &mut Findings) -> Vec<AccountRef> {

@@ -74,6 +74,8 @@ fn read_one(secret: &Secret) -> Result<ApiKey, String> {
         hashes: hashes(secret, id)?,
         owner: annotation("owner"),
         team: annotation("team"),
+        project: annotation("project"),
+        cost_center: annotation("cost-center"),
         user: annotation("user"),
         expires_at: expires_at.transpose()?,
         models: models.collect(),

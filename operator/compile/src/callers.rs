@@ -83,8 +83,13 @@ impl Admitted {
         }
         for namespace in namespaces {
             let labels = index.namespaces.get(namespace).and_then(|held| held.metadata.labels.as_ref());
-            let team = labels.and_then(|labels| labels.get("weir.dev/team")).cloned();
-            let data = Namespace { accept_routes_from: index.accepted_by(namespace), team };
+            let label = |name: &str| labels?.get(&format!("weir.dev/{name}")).filter(|text| !text.is_empty()).cloned();
+            let data = Namespace {
+                accept_routes_from: index.accepted_by(namespace),
+                team: label("team"),
+                project: label("project"),
+                cost_center: label("cost-center"),
+            };
             let sealed = Arc::new(Sealed::new(Resource::Namespace(data)));
             resources.push((ResourceId::new(Kind::Namespace, "", namespace), sealed));
         }

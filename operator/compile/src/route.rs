@@ -77,6 +77,7 @@ pub(crate) fn build(
         timeouts,
         on_loss: spec::on_loss(object.spec.translation.as_ref()),
         rate_limits: Vec::new(),
+        trusted_headers: access::trusted_headers(object.spec.trusted_headers.as_ref()),
     };
     BuiltRoute { data, access, verdict }
 }

@@ -6,7 +6,7 @@ use weir_policy::Table;
 use weir_snapshot::{
     Access, Caps, Consent, Credential, CredentialRef, Headers, Health, Kind, Model, ModelName, Name, OnLoss, Params,
     Provider, ProviderType, Resource, ResourceId, Retry, Route, RouteTimeouts, Rule, Secret, Target, Timeouts,
-    Upstream,
+    TrustedHeaders, Upstream,
 };
 
 /// What a table is built of.
@@ -69,6 +69,7 @@ pub(super) fn route(resources: &mut Resources, namespace: &str, name: &str, patt
         timeouts: RouteTimeouts::default(),
         on_loss: OnLoss::default(),
         rate_limits: Vec::new(),
+        trusted_headers: TrustedHeaders::default(),
     };
     put(resources, Kind::Route, namespace, name, Resource::Route(route));
     put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
