@@ -28,13 +28,30 @@ pub struct Access {
         length(min = 1, max = 64),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace", "name"])
     )]
-    pub service_accounts: Vec<ServiceAccountRef>,
+    pub service_accounts: Vec<AdmittedAccount>,
     /// These API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_keys: Option<ApiKeys>,
     /// `true` = everybody, without any credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<bool>,
+}
+
+/// ServiceAccounts that are admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmittedAccount {
+    /// Which.
+    #[serde(flatten)]
+    pub account: ServiceAccountRef,
+    /// Models of the route that they may name, with their aliases; all when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[^*\s]*\*?$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub models: Vec<String>,
 }
 
 /// A ServiceAccount.
@@ -59,6 +76,14 @@ pub struct ApiKeys {
     /// Namespaces of the Secrets; the route's own when absent. For routes of the platform namespace only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<KeyNamespaces>,
+    /// Models of the route that they may name, with their aliases; all when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[^*\s]*\*?$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub models: Vec<String>,
 }
 
 /// Namespaces, by their labels.

@@ -13,7 +13,7 @@ mod provider;
 mod reference;
 mod scalar;
 
-pub use access::{Access, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders};
+pub use access::{Access, AdmittedAccount, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders};
 pub use headers::{Header, Headers};
 pub use llm_route::{
     Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, OnLoss, Retry, RetryOn, RouteRule,

@@ -1,6 +1,6 @@
 //! Who calls, and what that alone decides.
 
-use weir_snapshot::{Access, Namespace, TrustedHeaders};
+use weir_snapshot::{Access, AdmittedAccount, Namespace, TrustedHeaders};
 
 /// Longest fact about a caller that is kept, in characters: it stands in every log line.
 const FACT_CHARS: usize = 256;
@@ -102,24 +102,42 @@ impl Caller {
         self.models.is_empty() || self.models.iter().any(|held| held == model)
     }
 
+    /// Whether a route lets the caller in.
     pub(crate) fn is_admitted_by(&self, access: &Access) -> bool {
+        self.has_grant(access, |_| true)
+    }
+
+    /// Whether a route lets the caller name that model. What admits it in several ways lets it name all that any does.
+    pub(crate) fn may_use(&self, access: &Access, model: &str) -> bool {
+        self.has_grant(access, |models| {
+            models.is_empty()
+                || models.iter().any(|held| match held.strip_suffix('*') {
+                    Some(prefix) => model.starts_with(prefix),
+                    None => held == model,
+                })
+        })
+    }
+
+    /// Whether one of the ways in which a route admits the caller fits; each is the models that it may name by it,
+    /// empty = all.
+    fn has_grant(&self, access: &Access, fits: impl Fn(&[String]) -> bool) -> bool {
+        if access.anonymous {
+            return fits(&[]);
+        }
         match self.kind {
-            CallerKind::Anonymous => access.anonymous,
+            CallerKind::Anonymous => false,
             CallerKind::ApiKey => {
-                access.anonymous
-                    || access.api_key_namespaces.contains(&self.namespace)
-                    || access
-                        .api_keys
-                        .get(&self.namespace)
-                        .is_some_and(|ids| self.key_id.as_ref().is_some_and(|id| ids.contains(id)))
+                let by_id = || {
+                    let ids = access.api_keys.get(&self.namespace);
+                    ids.is_some_and(|ids| self.key_id.as_ref().is_some_and(|id| ids.contains(id)))
+                };
+                (access.api_key_namespaces.contains(&self.namespace) || by_id()) && fits(&access.api_key_models)
             }
-            CallerKind::ServiceAccount => {
-                access.anonymous
-                    || access
-                        .service_accounts
-                        .iter()
-                        .any(|held| held.namespace == self.namespace && (held.name == "*" || held.name == self.name))
-            }
+            CallerKind::ServiceAccount => access.service_accounts.iter().any(|AdmittedAccount { account, models }| {
+                account.namespace == self.namespace
+                    && (account.name == "*" || account.name == self.name)
+                    && fits(models)
+            }),
         }
     }
 }

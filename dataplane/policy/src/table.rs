@@ -237,7 +237,8 @@ impl Table {
             }
         }
         let (_, route) = best.ok_or_else(|| unknown_model(facts.model))?;
-        if facts.caller.may_name(facts.model) { Ok(route) } else { Err(not_for_this_key(facts.model)) }
+        let may = facts.caller.may_name(facts.model) && facts.caller.may_use(&route.access, facts.model);
+        if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
     }
 
     /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
@@ -297,9 +298,12 @@ impl Table {
     }
 }
 
-/// The route serves the model to others; the annotation on the key's own Secret leaves it out.
-fn not_for_this_key(model: &str) -> Refusal {
-    let message = format!("this API key is limited to certain models, and {:?} is not one of them", shown(model));
+/// The route serves the model to others; its access, or the annotation on the key's own Secret, leaves it out.
+fn not_for_this_caller(model: &str) -> Refusal {
+    let message = format!(
+        "this credential is limited to certain models, and {:?} is not one of them; GET /v1/models lists them",
+        shown(model)
+    );
     Refusal { param: Some("model".into()), ..Refusal::new(403, ErrorType::Permission, "model_not_allowed", message) }
 }
 

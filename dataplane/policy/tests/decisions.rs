@@ -14,8 +14,8 @@ use std::sync::Arc;
 use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
-    Access, AccountRef, ApiKey, Consent, Health, Issuer, Kind, ModelName, Name, Namespace, Resource, ResourceId, Route,
-    ServiceAccount, Settings, Target, api_key,
+    Access, AccountRef, AdmittedAccount, ApiKey, Consent, Health, Issuer, Kind, ModelName, Name, Namespace, Resource,
+    ResourceId, Route, ServiceAccount, Settings, Target, api_key,
 };
 
 mod objects;
@@ -169,7 +169,10 @@ fn access_admits_named_accounts_whole_namespaces_and_keys() {
     let mut resources = Resources::new();
     route(&mut resources, "a", "r", "m", vec![]);
     let access = Access {
-        service_accounts: vec![AccountRef { namespace: "a".into(), name: "app".into() }],
+        service_accounts: vec![AdmittedAccount {
+            account: AccountRef { namespace: "a".into(), name: "app".into() },
+            models: vec![],
+        }],
         api_keys: BTreeMap::from([("a".into(), vec!["k1".into()])]),
         ..Access::default()
     };

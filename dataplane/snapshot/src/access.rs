@@ -109,13 +109,36 @@ pub struct Access {
     pub anonymous: bool,
     /// These ServiceAccounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub service_accounts: Vec<AccountRef>,
+    pub service_accounts: Vec<AdmittedAccount>,
     /// Every API key of these namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_key_namespaces: Vec<String>,
     /// These API keys: namespace to ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub api_keys: BTreeMap<String, Vec<String>>,
+    /// Models that these keys may name; empty = all of the route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_key_models: Vec<String>,
+}
+
+impl Access {
+    /// The features without which a pod must not apply it.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let narrows = |models: &[String]| !models.is_empty();
+        let narrowed = narrows(&self.api_key_models) || self.service_accounts.iter().any(|held| narrows(&held.models));
+        if narrowed { vec!["access.models"] } else { Vec::new() }
+    }
+}
+
+/// ServiceAccounts that are admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmittedAccount {
+    /// Which.
+    #[serde(flatten)]
+    pub account: AccountRef,
+    /// Models that they may name; empty = all of the route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 /// A ServiceAccount, or with the name `*` all of a namespace.

@@ -17,7 +17,7 @@ mod resource;
 mod route;
 mod secret;
 
-pub use access::{Access, AccountRef, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
+pub use access::{Access, AccountRef, AdmittedAccount, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
 pub use budget::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,
     ProviderLimits, Queue, RateLimit, Reservation, Unit, Window,
@@ -51,6 +51,7 @@ pub const FEATURES: &[&str] = &[
     "rate-limits",
     "provider.limits",
     "trusted-headers",
+    "access.models",
 ];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.

@@ -146,13 +146,13 @@ impl Resource {
             Self::Settings(settings) => settings.needs(),
             Self::Prices(_) => vec!["prices"],
             Self::Budget(_) => vec!["budget"],
+            Self::Access(access) => access.needs(),
             Self::Issuer(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
             | Self::ApiKey(_)
             | Self::Consent(_)
-            | Self::Credential(_)
-            | Self::Access(_) => Vec::new(),
+            | Self::Credential(_) => Vec::new(),
         }
     }
 

@@ -4,29 +4,40 @@
 
 use crate::findings::{Findings, Gravity};
 use crate::index::Index;
+use crate::models::Served;
 use crate::reference;
-use std::collections::BTreeSet;
-use weir_crds::{ApiKeys, LLMRouteSpec, ServiceAccountRef};
-use weir_snapshot::{Access, AccountRef, Name, TrustedHeaders};
+use std::collections::{BTreeMap, BTreeSet};
+use weir_crds::{ApiKeys, LLMRouteSpec};
+use weir_snapshot::{Access, AccountRef, AdmittedAccount, Name, TrustedHeaders};
 
 const API_KEYS: &str = "spec.access.apiKeys";
 
 /// The access of a route; without any said, for the ServiceAccounts and keys of its own namespace.
-pub(crate) fn build(spec: &LLMRouteSpec, name: &Name, index: &Index, findings: &mut Findings) -> Access {
+pub(crate) fn build(
+    spec: &LLMRouteSpec,
+    name: &Name,
+    served: Served<'_>,
+    index: &Index,
+    findings: &mut Findings,
+) -> Access {
     let own = &name.namespace;
     let Some(spec) = &spec.access else {
         return Access {
-            service_accounts: vec![AccountRef { namespace: own.clone(), name: "*".into() }],
+            service_accounts: vec![AdmittedAccount {
+                account: AccountRef { namespace: own.clone(), name: "*".into() },
+                models: Vec::new(),
+            }],
             api_key_namespaces: vec![own.clone()],
             ..Access::default()
         };
     };
     let mut access = Access {
         anonymous: spec.anonymous.unwrap_or(false),
-        service_accounts: accounts(&spec.service_accounts, own, index, findings),
+        service_accounts: accounts(&spec.service_accounts, own, served, index, findings),
         ..Access::default()
     };
     if let Some(keys) = &spec.api_keys {
+        access.api_key_models = served.rights(&keys.models, &format!("{API_KEYS}.models"), findings);
         admit_keys(keys, own, index, &mut access, findings);
     }
     access
@@ -45,23 +56,30 @@ pub(crate) fn trusted_headers(spec: Option<&weir_crds::TrustedHeaders>) -> Trust
     }
 }
 
-fn accounts(spec: &[ServiceAccountRef], own: &str, index: &Index, findings: &mut Findings) -> Vec<AccountRef> {
-    let mut accounts = BTreeSet::new();
-    for (at, account) in spec.iter().enumerate() {
+fn accounts(
+    spec: &[weir_crds::AdmittedAccount],
+    own: &str,
+    served: Served<'_>,
+    index: &Index,
+    findings: &mut Findings,
+) -> Vec<AdmittedAccount> {
+    let mut accounts = BTreeMap::new();
+    for (at, weir_crds::AdmittedAccount { account, models }) in spec.iter().enumerate() {
+        let path = format!("spec.access.serviceAccounts[{at}]");
+        let models = served.rights(models, &format!("{path}.models"), findings);
         match reference::callers(index, own, &account.namespace) {
-            Ok(()) => {
-                accounts.insert((&account.namespace, &account.name));
-            }
+            Ok(()) => drop(accounts.insert((&account.namespace, &account.name), models)),
             Err(unresolved) => {
-                let path = format!("spec.access.serviceAccounts[{at}].namespace");
+                let path = format!("{path}.namespace");
                 findings.add(Gravity::Unresolved, unresolved.reason, path, unresolved.message);
             }
         }
     }
-    accounts
-        .into_iter()
-        .map(|(namespace, name)| AccountRef { namespace: namespace.clone(), name: name.clone() })
-        .collect()
+    let admitted = |((namespace, name), models): ((&String, &String), _)| AdmittedAccount {
+        account: AccountRef { namespace: namespace.clone(), name: name.clone() },
+        models,
+    };
+    accounts.into_iter().map(admitted).collect()
 }
 
 fn admit_keys(spec: &ApiKeys, own: &str, index: &Index, access: &mut Access, findings: &mut Findings) {

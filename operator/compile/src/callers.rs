@@ -5,7 +5,7 @@
 use crate::index::Index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_snapshot::{Access, Kind, Name, Namespace, Resource, ResourceId, Sealed, ServiceAccount};
+use weir_snapshot::{Access, AdmittedAccount, Kind, Name, Namespace, Resource, ResourceId, Sealed, ServiceAccount};
 
 /// Whom routes admit, and what pods are told of them.
 #[derive(Default)]
@@ -44,8 +44,8 @@ impl Callers {
 impl Admitted {
     fn by<'a>(accesses: impl Iterator<Item = &'a Access>) -> Self {
         let mut all = Self::default();
-        for Access { anonymous: _, service_accounts, api_key_namespaces, api_keys } in accesses {
-            for account in service_accounts {
+        for Access { anonymous: _, service_accounts, api_key_namespaces, api_keys, api_key_models: _ } in accesses {
+            for AdmittedAccount { account, models: _ } in service_accounts {
                 add(&mut all.accounts, &account.namespace, &account.name);
             }
             for namespace in api_key_namespaces {

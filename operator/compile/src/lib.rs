@@ -11,6 +11,7 @@ mod compile;
 mod conflict;
 mod findings;
 mod index;
+mod models;
 mod objects;
 mod params;
 mod prices;

@@ -5,11 +5,12 @@
 use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
+use crate::models::{self, Served};
 use crate::verdict::{Condition, Verdict};
 use crate::{access, age, conflict, spec, target};
 use std::collections::{BTreeMap, BTreeSet};
-use weir_crds::{LLMRoute, LLMRouteSpec};
-use weir_snapshot::{Access, ModelName, Name, Route};
+use weir_crds::LLMRoute;
+use weir_snapshot::{Access, Name, Route};
 
 /// A route, compiled.
 pub(crate) struct BuiltRoute {
@@ -38,7 +39,7 @@ pub(crate) fn build(
 ) -> BuiltRoute {
     let name = index::name(&object.metadata);
     let mut findings = Findings::default();
-    let models = models(&object.spec, &mut findings);
+    let models = models::names(&object.spec, &mut findings);
     let rules: Vec<_> = object
         .spec
         .rules
@@ -46,7 +47,7 @@ pub(crate) fn build(
         .enumerate()
         .map(|rule| target::build(rule, (&name.namespace, &models), providers, &mut findings))
         .collect();
-    let access = access::build(&object.spec, &name, index, &mut findings);
+    let access = access::build(&object.spec, &name, Served(&models), index, &mut findings);
     let mut hostnames = object.spec.hostnames.clone();
     hostnames.sort();
     let retry = spec::retry(object.spec.retry.as_ref(), &mut findings);
@@ -80,26 +81,4 @@ pub(crate) fn build(
         trusted_headers: access::trusted_headers(object.spec.trusted_headers.as_ref()),
     };
     BuiltRoute { data, access, verdict }
-}
-
-/// All names that callers may use, in order; each stands once.
-fn models(spec: &LLMRouteSpec, findings: &mut Findings) -> Vec<ModelName> {
-    let mut names: BTreeMap<String, ModelName> = BTreeMap::new();
-    for (at, model) in spec.models.iter().enumerate() {
-        let listed = model.listed.unwrap_or(true) && !model.name.ends_with('*');
-        let own = ModelName { pattern: model.name.clone(), alias_of: None, listed };
-        let aliases = model.aliases.iter().map(|alias| ModelName {
-            pattern: alias.clone(),
-            alias_of: Some(model.name.clone()),
-            listed: false,
-        });
-        for name in std::iter::once(own).chain(aliases) {
-            if names.contains_key(&name.pattern) {
-                let message = format!("the name {} stands twice in this route; remove one", name.pattern);
-                findings.add(Gravity::Invalid, "DuplicateModel", format!("spec.models[{at}]"), message);
-            }
-            names.insert(name.pattern.clone(), name);
-        }
-    }
-    names.into_values().collect()
 }
