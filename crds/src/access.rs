@@ -3,6 +3,7 @@
 //! Nobody is anonymous by accident: that must be written, and alone.
 
 use crate::headers::{self, own};
+use crate::jwt::TokenIssuer;
 use crate::reference::Selector;
 use crate::scalar::{LABEL, LABEL_LENGTH, NAME_LENGTH};
 use kube::KubeSchema;
@@ -14,10 +15,10 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("!has(self.anonymous) || self.anonymous")
         .message("anonymous can only be true: without it nobody is anonymous, so remove the line"),
-    validation = Rule::new("!has(self.anonymous) || !(has(self.apiKeys) || has(self.serviceAccounts))")
-        .message("anonymous: true lets everybody in and stands alone: remove serviceAccounts and apiKeys, or anonymous"),
-    validation = Rule::new("has(self.anonymous) || has(self.apiKeys) || has(self.serviceAccounts)")
-        .message("access lets nobody in: name serviceAccounts or apiKeys, or remove access, which then means \
+    validation = Rule::new("!has(self.anonymous) || !(has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt))")
+        .message("anonymous: true lets everybody in and stands alone: remove the rest of access, or anonymous"),
+    validation = Rule::new("has(self.anonymous) || has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt)")
+        .message("access lets nobody in: name serviceAccounts, apiKeys or jwt, or remove access, which then means \
             the callers of the route's own namespace")
 )]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +33,13 @@ pub struct Access {
     /// These API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_keys: Option<ApiKeys>,
+    /// Holders of tokens of these issuers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"])
+    )]
+    pub jwt: Vec<TokenIssuer>,
     /// `true` = everybody, without any credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<bool>,

@@ -7,6 +7,7 @@
 mod access;
 mod condition;
 mod headers;
+mod jwt;
 mod llm_route;
 mod params;
 mod provider;
@@ -15,6 +16,7 @@ mod scalar;
 
 pub use access::{Access, AdmittedAccount, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders};
 pub use headers::{Header, Headers};
+pub use jwt::{AdmittedGroup, ClaimPaths, KeySetRef, TokenIssuer};
 pub use llm_route::{
     Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, OnLoss, Retry, RetryOn, RouteRule,
     RouteTimeouts, Target, Translation,

@@ -90,6 +90,7 @@ impl Account {
             team: caller.team.clone(),
             project: caller.project.clone(),
             cost_center: caller.cost_center.clone(),
+            groups: caller.groups.clone(),
         });
     }
 

@@ -27,9 +27,11 @@ mod start;
 mod surface;
 mod telemetry;
 mod upstream;
+mod verifier;
 
 pub use config::{Config, Limits, StartError};
 pub use drain::Drain;
 pub use gateway::Gateway;
 pub use live::Rejection;
 pub use telemetry::LogLine;
+pub use upstream::Fetcher;

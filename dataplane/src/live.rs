@@ -2,14 +2,14 @@
 //!
 //! Built apart, swapped whole; a request keeps the one that it began with.
 
-use crate::authenticate::Verifier;
 use crate::clock::Clock;
 use crate::upstream::{Origin, Trust};
+use crate::verifier::Verifier;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_policy::{Millis, Rejected, Table};
-use weir_snapshot::{Kind, Name, Resource, ResourceId};
+use weir_snapshot::{Name, Resource, ResourceId};
 
 /// A resource that was not applied, and why.
 pub type Rejection = Rejected;
@@ -68,14 +68,13 @@ impl Live {
             resources.remove(id);
         }
         rejected.extend(unusable);
-        let (verifier, complaint) = Verifier::of(table.issuer(), &last.verifier);
-        rejected
-            .extend(complaint.map(|reason| Rejected { id: ResourceId::new(Kind::Issuer, "", "kubernetes"), reason }));
+        let (verifier, unreadable) = Verifier::of(&resources, table.issuer(), &last.verifier);
+        rejected.extend(unreadable);
         (
             Self {
                 table,
                 origins,
-                verifier,
+                verifier: Arc::new(verifier),
                 trust: Arc::clone(&last.trust),
                 resources,
                 loaded: true,

@@ -87,8 +87,7 @@ async fn work(
         let hostname = head.uri.host().map(str::to_owned).or_else(|| hostname(headers));
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
         let route = matching(&live, &facts, headers)?;
-        if !route.data.trusted_headers.is_empty() {
-            caller.take_headers(&route.data.trusted_headers, |name| header(headers, name));
+        if caller.learn(route, |name| header(headers, name)) {
             account.called_by(&caller);
         }
         account.routed(route, &call.model);

@@ -68,6 +68,8 @@ pub(crate) struct CallerRecord {
     pub(crate) project: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cost_center: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// An attempt that gave no answer.

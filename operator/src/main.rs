@@ -7,6 +7,7 @@ mod brake;
 mod election;
 mod events;
 mod key;
+mod key_sets;
 mod proof;
 mod publish;
 mod reconcile;

@@ -3,6 +3,7 @@
 //! Level-triggered: it never asks what changed, only what is.
 
 use crate::election::Leadership;
+use crate::key_sets::KeySets;
 use crate::publish::{Desired, Kept};
 use crate::source::cluster::{Cluster, Names, View, api_server};
 use crate::telemetry::Metrics;
@@ -11,8 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects};
-use weir_snapshot::{Kind, Name, ResourceId};
+use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, mapped_key_sets};
+use weir_snapshot::{Kind, Name, ResourceId, Settings};
 
 /// The first change is compiled at once; further ones come together for that long, or for as long as it took.
 const GATHER: Duration = Duration::from_millis(5);
@@ -27,6 +28,7 @@ pub(crate) struct Reconcile {
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) desired: watch::Sender<Option<Arc<Desired>>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) key_sets: KeySets,
     pub(crate) compiler: Compiler,
 }
 
@@ -34,16 +36,19 @@ impl Reconcile {
     /// Reconciles until `stop` turns true.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let (mut changes, mut issuer) = (self.cluster.changes(), self.cluster.issuer());
+        let mut keys = self.key_sets.changes();
         let mut leads = false;
         loop {
             changes.mark_unchanged();
             issuer.mark_unchanged();
+            keys.mark_unchanged();
             let started = Instant::now();
             let led = std::mem::replace(&mut leads, self.leadership.borrow_and_update().leads());
             let complete = if leads { self.once(started).await } else { self.cluster.view(started).is_some() };
             if led && !leads {
                 self.desired.send_replace(None);
                 self.compiler = Compiler::default();
+                self.key_sets.follow(&BTreeSet::new(), &Settings::default());
             }
             let gather = if leads { GATHER.max(started.elapsed()) } else { STAND_BY };
             let _ = tokio::time::timeout(gather, self.leadership.wait_for(|now| now.leads() != leads)).await;
@@ -52,6 +57,7 @@ impl Reconcile {
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = issuer.changed() => if changed.is_err() { return },
+                changed = keys.changed() => if changed.is_err() { return },
                 changed = role => if changed.is_err() { return },
                 () = tokio::time::sleep(later) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -61,19 +67,25 @@ impl Reconcile {
 
     /// Compiles and publishes; false while something is not listed yet.
     async fn once(&mut self, now: Instant) -> bool {
-        let Some(View { objects, unknown }) = self.cluster.view(now) else { return false };
+        let Some(View { mut objects, unknown }) = self.cluster.view(now) else { return false };
+        objects.key_sets = self.key_sets.known();
+        let rules = objects.settings.clone();
         let timer = self.metrics.compile_seconds.start_timer();
         let mut compiler = std::mem::take(&mut self.compiler);
         let next = tokio::task::spawn_blocking(move || {
-            let (kept, undecided) = undecided(&objects, unknown);
-            let Compiled { snapshot, verdicts, refused_keys } = compiler.compile(&objects);
-            (compiler, Desired { revision: 0, snapshot, verdicts, refused_keys, kept, undecided })
+            let (mut kept, mut undecided) = undecided(&objects, unknown);
+            let compiled = compiler.compile(&objects);
+            let Compiled { snapshot, verdicts, refused_keys, key_sources, key_sets_missing } = compiled;
+            kept.resources.extend(key_sets_missing);
+            undecided.extend(verdicts.iter().filter(|(_, verdict)| verdict.pending).map(|(id, _)| id.clone()));
+            (compiler, Desired { revision: 0, snapshot, verdicts, refused_keys, kept, undecided }, key_sources)
         });
         let next = next.await;
         timer.observe_duration();
         match next {
-            Ok((compiler, next)) => {
+            Ok((compiler, next, key_sources)) => {
                 self.compiler = compiler;
+                self.key_sets.follow(&key_sources, &rules);
                 self.publish(next);
             }
             Err(error) => {
@@ -122,6 +134,12 @@ fn undecided(objects: &Objects, unknown: Names) -> (Kept, BTreeSet<ObjectId>) {
         .collect();
     for route in objects.routes.iter().filter(|_| !unknown.is_empty()) {
         let own = Name::new(route.namespace().unwrap_or_default(), route.name_any());
+        let key_sets = mapped_key_sets(route).into_iter().filter(|(_, map)| unknown.config_maps.contains(map));
+        let key_sets: Vec<_> = key_sets.map(|(id, _)| id).collect();
+        if !key_sets.is_empty() {
+            resources.extend(key_sets);
+            undecided.insert(ObjectId { kind: ObjectKind::LLMRoute, name: own.clone() });
+        }
         let named = |target: &weir_crds::Target| {
             let namespace = target.provider_ref.namespace.as_ref().unwrap_or(&own.namespace);
             providers.contains(&Name::new(namespace, &target.provider_ref.name))

@@ -7,6 +7,7 @@ use crate::authority::{Authority, Leaf};
 use crate::brake::{Brake, Scene};
 use crate::election::{Election, EpochFloor, Leadership};
 use crate::events::Events;
+use crate::key_sets::{self, KeySets};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::Reconcile;
@@ -66,6 +67,9 @@ pub(crate) struct RunArgs {
     /// Namespace whose Secrets are watched although no object there needs one; may be repeated
     #[arg(long = "secret-namespace", env = "WEIR_SECRET_NAMESPACE", value_delimiter = ',')]
     secret_namespaces: Vec<String>,
+    /// How often key sets of token issuers are read: so long a key that an issuer begins to sign by may be unknown
+    #[arg(long, env = "WEIR_KEY_SET_REFRESH", default_value = "5m", value_parser = key_sets::refresh)]
+    key_set_refresh: Duration,
     /// The operator's own Deployment, which owns its CA, and which is told of deletes that are held back
     #[arg(long, env = "WEIR_DEPLOYMENT")]
     deployment: Option<String>,
@@ -155,6 +159,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         leadership: leadership.clone(),
         desired: publish.clone(),
         metrics: Arc::clone(&metrics),
+        key_sets: KeySets::new(args.key_set_refresh, Some(Arc::clone(&metrics))),
         compiler: weir_compile::Compiler::default(),
     };
     parts.add("reconciler", reconcile.run(stopped.clone()));

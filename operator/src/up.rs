@@ -2,6 +2,7 @@
 //!
 //! A folder with mistakes changes nothing: they are printed, and the last good config stays.
 
+use crate::key_sets::{self, KeySets};
 use crate::source::files;
 use clap::Args;
 use notify::{RecursiveMode, Watcher as _};
@@ -19,25 +20,34 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub(crate) struct UpArgs {
     /// Folder of manifests
     folder: PathBuf,
+    /// How often key sets of token issuers are read
+    #[arg(long, env = "WEIR_KEY_SET_REFRESH", default_value = "5m", value_parser = key_sets::refresh)]
+    key_set_refresh: Duration,
     #[command(flatten)]
     config: Config,
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
-    let UpArgs { folder, config } = args;
+    let UpArgs { folder, key_set_refresh, config } = args;
+    let key_sets = KeySets::new(key_set_refresh, None);
+    let mut keys = key_sets.changes();
     let gateway = Gateway::new(config);
     let (_watcher, mut changes) = watch(&folder)?;
     let mut shown = String::new();
-    apply(&gateway, &folder, &mut shown);
+    apply(&gateway, &folder, &key_sets, &mut shown);
     let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
     tracing::info!("send requests to http://{listen}/v1/chat/completions");
     let following = tokio::spawn({
         let gateway = Arc::clone(&gateway);
         async move {
-            while changes.recv().await.is_some() {
+            loop {
+                tokio::select! {
+                    change = changes.recv() => if change.is_none() { return },
+                    change = keys.changed() => if change.is_err() { return },
+                }
                 while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                apply(&gateway, &folder, &mut shown);
+                apply(&gateway, &folder, &key_sets, &mut shown);
             }
         }
     });
@@ -67,12 +77,16 @@ fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver
 }
 
 /// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
-fn apply(gateway: &Arc<Gateway>, folder: &Path, shown: &mut String) {
-    let found = match files::read(folder, |name| std::env::var(name).ok()) {
+fn apply(gateway: &Arc<Gateway>, folder: &Path, key_sets: &KeySets, shown: &mut String) {
+    let mut found = match files::read(folder, |name| std::env::var(name).ok()) {
         Ok(found) => found,
         Err(e) => return tracing::error!("{}: {e}", folder.display()),
     };
+    // An issuer that does not answer is in the log and no mistake of the folder.
+    found.objects.key_sets = key_sets.known().into_iter().filter(|(_, read)| read.jwks.is_some()).collect();
+    found.objects.key_sets.values_mut().for_each(|read| read.trouble = None);
     let compiled = weir_compile::compile(&found.objects);
+    key_sets.follow(&compiled.key_sources, &found.objects.settings);
     let complaints: String = found.complaints_of(&compiled).iter().map(|complaint| format!("\n{complaint}")).collect();
     if *shown != complaints {
         shown.clone_from(&complaints);

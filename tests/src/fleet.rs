@@ -74,15 +74,20 @@ impl Fleet {
 
     /// The same, where providers may be in these ranges besides public ones.
     pub async fn start_with_upstreams(cidrs: &[&str]) -> Self {
-        Self::install_with_upstreams(cidrs).await.run().await
+        Self::start_with(&json!({"allowUpstreamCIDRs": cidrs})).await
+    }
+
+    /// The same with these values of the chart besides the usual.
+    pub async fn start_with(values: &Value) -> Self {
+        Self::install_with(values).await.run().await
     }
 
     /// Installs both charts and starts nothing.
     pub async fn install() -> Self {
-        Self::install_with_upstreams(&["127.0.0.0/8"]).await
+        Self::install_with(&json!({})).await
     }
 
-    async fn install_with_upstreams(cidrs: &[&str]) -> Self {
+    async fn install_with(more: &Value) -> Self {
         let api = ApiServer::start().await;
         for namespace in [NAMESPACE, TEAM, OTHER_TEAM] {
             api.namespace(namespace).await;
@@ -90,12 +95,13 @@ impl Fleet {
         kubectl::apply_objects(&api, &helm::render("weir-crds", &json!({})).expect("the chart renders"));
         kubectl::run(&api, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "")
             .expect("the kinds are established");
-        let values = json!({
+        let mut values = json!({
             "image": {"repository": "registry.example/weir"},
             "secretNamespaces": [TEAM, OTHER_TEAM],
             "allowPlaintextNamespaces": [TEAM, OTHER_TEAM],
-            "allowUpstreamCIDRs": cidrs,
+            "allowUpstreamCIDRs": ["127.0.0.0/8"],
         });
+        values.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let release = helm::render("weir", &values).expect("the chart renders");
         kubectl::apply_objects(&api, &release);
         Self { dataplanes: Vec::new(), operators: Vec::new(), api, front: None, release }

@@ -13,6 +13,7 @@ pub mod front;
 pub mod gateway;
 pub mod helm;
 pub mod isolated;
+pub mod issuer;
 pub mod kubectl;
 pub mod manifests;
 pub mod modules;

@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("weir-policy", &["weir-dialect", "weir-snapshot"]),
     ("weir-compile", &["weir-crds", "weir-snapshot"]),
     ("weir-dataplane", &["weir-dialect", "weir-policy", "weir-snapshot"]),
-    // The data plane's library for `up` alone.
+    // The data plane's library for `up`, and to read key sets.
     ("weir-operator", &["weir-compile", "weir-crds", "weir-dataplane", "weir-snapshot"]),
     ("weir-tests", &["weir-crds", "weir-snapshot"]),
     // Measures the binaries from outside.

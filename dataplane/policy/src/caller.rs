@@ -1,9 +1,13 @@
 //! Who calls, and what that alone decides.
 
-use weir_snapshot::{Access, AdmittedAccount, Namespace, TrustedHeaders};
+use crate::{Route, Token};
+use std::sync::Arc;
+use weir_snapshot::{AdmittedAccount, ClaimPaths, Namespace, TrustedHeaders};
 
 /// Longest fact about a caller that is kept, in characters: it stands in every log line.
 const FACT_CHARS: usize = 256;
+/// Groups that are kept, for the same reason; access looks at all of a token.
+const MOST_GROUPS: usize = 32;
 
 /// How a caller proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +16,7 @@ pub enum CallerKind {
     Anonymous,
     ApiKey,
     ServiceAccount,
+    Jwt,
 }
 
 impl CallerKind {
@@ -21,6 +26,7 @@ impl CallerKind {
             Self::Anonymous => "anonymous",
             Self::ApiKey => "api_key",
             Self::ServiceAccount => "service_account",
+            Self::Jwt => "jwt",
         }
     }
 }
@@ -30,24 +36,28 @@ impl CallerKind {
 pub struct Caller {
     /// How it proved itself.
     pub kind: CallerKind,
-    /// Its namespace; empty when anonymous.
+    /// Its namespace, for a token the one that its audience belongs to; empty when anonymous.
     pub namespace: String,
-    /// Name of the ServiceAccount, or of the key's Secret.
+    /// Name of the ServiceAccount, or of the key's Secret; the token's subject.
     pub name: String,
     /// UID of the ServiceAccount.
     pub uid: Option<String>,
     /// Id of the API key.
     pub key_id: Option<String>,
-    /// Whom it asks for: from the key's Secret, or a header that the route trusts.
+    /// Whom it asks for: from the key's Secret, a claim, or a header that the route trusts.
     pub user: Option<String>,
-    /// From a header that the route trusts, else from the key's Secret, else from the namespace's label.
+    /// From a header that the route trusts, else from the key's Secret or a claim, else from the namespace's label.
     pub team: Option<String>,
     /// In the same way.
     pub project: Option<String>,
     /// In the same way.
     pub cost_center: Option<String>,
+    /// Groups that its token names.
+    pub groups: Vec<String>,
     /// Models that the key may name; empty = all.
     pub models: Vec<String>,
+    /// The token of another issuer that it came with.
+    pub token: Option<Arc<Token>>,
 }
 
 impl Caller {
@@ -63,7 +73,9 @@ impl Caller {
             team: None,
             project: None,
             cost_center: None,
+            groups: Vec::new(),
             models: Vec::new(),
+            token: None,
         }
     }
 
@@ -78,11 +90,42 @@ impl Caller {
         }
     }
 
-    /// Takes over what headers say that the route trusts; `header` gives the value of one. Access is no matter of it.
-    pub fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
+    /// Learns whom it asks for from the route that serves it: by the claims that the route names, then by the headers
+    /// that it trusts, of which `header` gives the value. False where there is nothing to learn. Access is no matter
+    /// of it.
+    pub fn learn(&mut self, route: &Route, header: impl Fn(&str) -> Option<String>) -> bool {
+        let trusted = &route.data.trusted_headers;
+        if self.token.is_none() && trusted.is_empty() {
+            return false;
+        }
+        self.take_claims(route);
+        self.take_headers(trusted, header);
+        true
+    }
+
+    fn take_claims(&mut self, route: &Route) {
+        let Some(token) = &self.token else { return };
+        let is_of = |issuer: &&_| token.is_of(&route.id.namespace, issuer) && token.has_grant(issuer, &|_| true);
+        let Some(issuer) = route.access.jwt.iter().find(is_of) else { return };
+        let ClaimPaths { user, team, project, cost_center, groups } = &issuer.claims;
+        for (held, path) in [
+            (&mut self.user, user),
+            (&mut self.team, team),
+            (&mut self.project, project),
+            (&mut self.cost_center, cost_center),
+        ] {
+            if let Some(text) = path.as_deref().and_then(|path| token.claims.text(path)) {
+                *held = Some(cut(&text));
+            }
+        }
+        let groups = groups.iter().flat_map(|path| token.claims.texts(path));
+        self.groups = groups.take(MOST_GROUPS).map(cut).collect();
+    }
+
+    fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
         let TrustedHeaders { user, team, project, cost_center } = trusted;
         let said = |name: &Option<String>| {
-            let text: String = header(name.as_deref()?)?.trim().chars().take(FACT_CHARS).collect();
+            let text = cut(header(name.as_deref()?)?.trim());
             (!text.is_empty()).then_some(text)
         };
         for (held, name) in [
@@ -103,13 +146,13 @@ impl Caller {
     }
 
     /// Whether a route lets the caller in.
-    pub(crate) fn is_admitted_by(&self, access: &Access) -> bool {
-        self.has_grant(access, |_| true)
+    pub(crate) fn is_admitted_by(&self, route: &Route) -> bool {
+        self.has_grant(route, |_| true)
     }
 
     /// Whether a route lets the caller name that model. What admits it in several ways lets it name all that any does.
-    pub(crate) fn may_use(&self, access: &Access, model: &str) -> bool {
-        self.has_grant(access, |models| {
+    pub(crate) fn may_use(&self, route: &Route, model: &str) -> bool {
+        self.has_grant(route, |models| {
             models.is_empty()
                 || models.iter().any(|held| match held.strip_suffix('*') {
                     Some(prefix) => model.starts_with(prefix),
@@ -120,7 +163,8 @@ impl Caller {
 
     /// Whether one of the ways in which a route admits the caller fits; each is the models that it may name by it,
     /// empty = all.
-    fn has_grant(&self, access: &Access, fits: impl Fn(&[String]) -> bool) -> bool {
+    fn has_grant(&self, route: &Route, fits: impl Fn(&[String]) -> bool) -> bool {
+        let Route { id, access, .. } = route;
         if access.anonymous {
             return fits(&[]);
         }
@@ -138,6 +182,13 @@ impl Caller {
                     && (account.name == "*" || account.name == self.name)
                     && fits(models)
             }),
+            CallerKind::Jwt => self.token.as_ref().is_some_and(|token| {
+                access.jwt.iter().any(|issuer| token.is_of(&id.namespace, issuer) && token.has_grant(issuer, &fits))
+            }),
         }
     }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(FACT_CHARS).collect()
 }

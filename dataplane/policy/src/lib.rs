@@ -13,6 +13,7 @@ mod plan;
 mod price;
 mod proof;
 mod table;
+mod token;
 
 pub use caller::{Caller, CallerKind};
 pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
@@ -22,6 +23,7 @@ pub use plan::{Needs, Plan, Step};
 pub use price::{Cost, cost, dearest, estimate_input, estimate_output};
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
+pub use token::{Claims, Token};
 
 /// Milliseconds on a monotonic scale whose zero is the process's business.
 pub type Millis = u64;

@@ -11,7 +11,7 @@ use weir_snapshot::api_key::Presented;
 /// Longest life of a ServiceAccount token that is accepted, in seconds.
 const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
 /// Clock difference that is forgiven, in seconds.
-const LEEWAY_S: i64 = 60;
+pub(crate) const LEEWAY_S: i64 = 60;
 
 /// The claims of a ServiceAccount token whose signature was found good.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -61,13 +61,13 @@ impl Caller {
             kind: CallerKind::ApiKey,
             namespace: key.secret.namespace.clone(),
             name: key.secret.name.clone(),
-            uid: None,
             key_id: Some(data.id.clone()),
             user: data.user.clone(),
             team: data.team.clone(),
             project: data.project.clone(),
             cost_center: data.cost_center.clone(),
             models: data.models.clone(),
+            ..Self::anonymous()
         };
         caller.fill_from(table.namespace(&key.secret.namespace));
         Ok(caller)
@@ -98,8 +98,7 @@ impl Caller {
 }
 
 /// What a caller can do about a missing or wrong credential.
-pub const SEND_CREDENTIAL: &str =
-    "send a Weir API key, or a ServiceAccount token with audience \"weir\", as `Authorization: Bearer …`";
+pub const SEND_CREDENTIAL: &str = "send a Weir API key, or a token with the audience that is expected here (of a ServiceAccount \"weir\"), as `Authorization: Bearer …`";
 
 /// The one answer to every credential that is not good.
 pub fn unauthenticated() -> Refusal {

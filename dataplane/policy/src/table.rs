@@ -5,7 +5,7 @@
 mod build;
 
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
@@ -19,6 +19,8 @@ use weir_snapshot::{
 pub struct Table {
     settings: Settings,
     issuer: Option<Issuer>,
+    /// Key sets by issuer and audience.
+    key_sets: HashMap<String, HashMap<String, BTreeSet<Name>>>,
     namespaces: HashMap<String, Namespace>,
     accounts: HashMap<Name, ServiceAccount>,
     keys: Arc<Keys>,
@@ -237,13 +239,13 @@ impl Table {
             }
         }
         let (_, route) = best.ok_or_else(|| unknown_model(facts.model))?;
-        let may = facts.caller.may_name(facts.model) && facts.caller.may_use(&route.access, facts.model);
+        let may = facts.caller.may_name(facts.model) && facts.caller.may_use(route, facts.model);
         if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
     }
 
     /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
     fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
-        if !caller.is_admitted_by(&route.access) {
+        if !caller.is_admitted_by(route) {
             return None;
         }
         if caller.namespace == route.id.namespace {
@@ -268,6 +270,12 @@ impl Table {
     /// Who signs ServiceAccount tokens.
     pub const fn issuer(&self) -> Option<&Issuer> {
         self.issuer.as_ref()
+    }
+
+    /// The key sets of which one must have signed a token of that issuer for one of these audiences.
+    pub fn key_sets<'t>(&'t self, issuer: &str, audiences: &'t [String]) -> impl Iterator<Item = &'t Name> {
+        let of_issuer = self.key_sets.get(issuer);
+        audiences.iter().flat_map(move |audience| of_issuer.and_then(|held| held.get(audience))).flatten()
     }
 
     /// The health of every target, by identity.

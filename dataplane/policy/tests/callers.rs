@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use weir_policy::{Caller, CallerKind, Facts, Table};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use weir_policy::{Caller, CallerKind, Claims, Facts, Table, Token};
 use weir_snapshot::{
-    Access, AccountRef, AdmittedAccount, ApiKey, Kind, ModelName, Namespace, Resource, Route, TrustedHeaders, api_key,
+    Access, AccountRef, AdmittedAccount, AdmittedGroup, ApiKey, ClaimPaths, Kind, ModelName, Name, Namespace, Resource,
+    ResourceId, Route, TokenIssuer, TrustedHeaders, api_key,
 };
 
 #[expect(dead_code, reason = "other tests need the rest")]
@@ -25,7 +28,7 @@ fn by_key(table: &Table) -> Caller {
 /// Replaces the access of a route that serves two models and all that begins so.
 fn admit(resources: &mut Resources, access: Access) {
     route(resources, "a", "r", "m", vec![]);
-    let id = weir_snapshot::ResourceId::new(Kind::Route, "a", "r");
+    let id = ResourceId::new(Kind::Route, "a", "r");
     let Resource::Route(held) = &**resources.get(&id).unwrap() else { return };
     let models = ["m", "n", "wide-*"].map(|pattern| ModelName {
         pattern: pattern.into(),
@@ -74,19 +77,32 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         "x-project" => text(&"p".repeat(1_000)),
         _ => None,
     };
-    let known = Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() };
-    let mut caller = known.clone();
-    caller.take_headers(&TrustedHeaders::default(), sent);
-    assert_eq!(caller, known, "no header is trusted by itself");
+    let learnt = |trusted: TrustedHeaders| {
+        let mut resources = Resources::new();
+        admit(&mut resources, Access { anonymous: true, ..Access::default() });
+        let id = ResourceId::new(Kind::Route, "a", "r");
+        let Resource::Route(held) = &**resources.get(&id).unwrap() else { return None };
+        let trusting = Route { trusted_headers: trusted, ..held.clone() };
+        put(&mut resources, Kind::Route, "a", "r", Resource::Route(trusting));
+        let held = table(&resources);
+        let mut caller = Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() };
+        caller.learn(held.routes().next()?, sent).then_some(caller)
+    };
+    assert_eq!(learnt(TrustedHeaders::default()), None, "no header is trusted by itself");
     let trusted = TrustedHeaders {
         user: text("x-user"),
         team: text("x-team"),
         project: text("x-project"),
         cost_center: text("x-absent"),
     };
-    caller.take_headers(&trusted, sent);
-    let project = Some("p".repeat(256));
-    assert_eq!(caller, Caller { user: text("ann"), project, ..known }, "an empty header says nothing");
+    let expected = Caller {
+        user: text("ann"),
+        team: text("reds"),
+        project: Some("p".repeat(256)),
+        namespace: "a".into(),
+        ..Caller::anonymous()
+    };
+    assert_eq!(learnt(trusted), Some(expected), "an empty header says nothing");
 }
 
 #[test]
@@ -115,4 +131,82 @@ fn who_is_limited_to_models_may_name_those_and_sees_no_others() {
     assert_eq!(served(&held, &narrower), ([403, 403, 200, 403], vec![]), "the key's own list holds as well");
     let refusal = held.matching(&Facts { caller: &narrower, hostname: None, model: "n" }).err().unwrap();
     assert_eq!(refusal.code, "model_not_allowed");
+}
+
+/// A table whose route takes tokens of one issuer, and of its groups these.
+fn with_issuer(groups: Vec<AdmittedGroup>) -> Table {
+    let mut resources = Resources::new();
+    let issuer = TokenIssuer {
+        issuer: "https://id".into(),
+        audiences: vec!["weir".into()],
+        keys: "keys".into(),
+        claims: ClaimPaths {
+            user: text("email"),
+            team: text("org.team"),
+            groups: text("groups"),
+            ..ClaimPaths::default()
+        },
+        groups,
+    };
+    namespace(&mut resources, "a", Namespace { team: text("blues"), project: text("atlas"), ..Namespace::default() });
+    admit(&mut resources, Access { jwt: vec![issuer], ..Access::default() });
+    table(&resources)
+}
+
+/// The caller of a token with these claims besides the usual, which that namespace's key set signed, at 100 s.
+fn by_token(table: &Table, claims: &Value, signer: &str) -> Result<Caller, u16> {
+    let mut all = json!({"iss": "https://id", "aud": ["other", "weir"], "sub": "u-1", "exp": 1_000});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    let claims: Claims = serde_json::from_value(all).unwrap();
+    let token = Token::new(Arc::new(claims), vec![Name::new(signer, "keys")]);
+    Caller::of_issuer(table, token, 100).map_err(|refusal| refusal.status)
+}
+
+#[test]
+fn a_token_says_whom_it_is_for_by_the_claims_that_the_route_names() {
+    let held = with_issuer(vec![]);
+    let claims = json!({"email": "ann@id", "org": {"team": "reds"}, "groups": ["g", "h"], "project": "theirs"});
+    let mut caller = by_token(&held, &claims, "a").unwrap();
+    assert_eq!((caller.kind, &*caller.namespace, &*caller.name), (CallerKind::Jwt, "a", "u-1"));
+    assert_eq!(caller.user, text("u-1"), "until a route says which claim it is");
+    let route = Arc::clone(held.matching(&Facts { caller: &caller, hostname: None, model: "m" }).ok().unwrap());
+    assert!(caller.learn(&route, |_| None));
+    assert_eq!((&caller.user, &caller.team), (&text("ann@id"), &text("reds")));
+    assert_eq!(caller.project, text("atlas"), "a claim that the route does not name says nothing");
+    assert_eq!(caller.groups, ["g", "h"]);
+}
+
+#[test]
+fn a_token_is_good_in_its_time_for_its_audience_and_by_the_keys_of_the_route_that_it_is_for() {
+    let held = with_issuer(vec![]);
+    let status = |claims: &Value, signer: &str| by_token(&held, claims, signer).map(|caller| served(&held, &caller).0);
+    assert_eq!(status(&json!({}), "a"), Ok([200; 4]));
+    assert_eq!(status(&json!({"exp": 41, "nbf": 159.5}), "a"), Ok([200; 4]), "clocks differ by a minute");
+    for wrong in [json!({"exp": 40}), json!({"nbf": 161}), json!({"exp": null}), json!({"sub": ""})] {
+        assert_eq!(status(&wrong, "a"), Err(401), "{wrong}");
+    }
+    for wrong in [json!({"iss": "https://evil"}), json!({"aud": "other"}), json!({"aud": 7})] {
+        assert_eq!(status(&wrong, "a"), Ok([404; 4]), "{wrong}");
+    }
+    assert_eq!(status(&json!({}), "b"), Ok([404; 4]), "another namespace's keys open nothing here");
+    let audiences = |audience: &str| vec!["x".to_owned(), audience.to_owned()];
+    assert_eq!(held.key_sets("https://id", &audiences("weir")).collect::<Vec<_>>(), [&Name::new("a", "keys")]);
+    assert_eq!(held.key_sets("https://id", &audiences("other")).count(), 0);
+    assert_eq!(held.key_sets("https://evil", &audiences("weir")).count(), 0);
+}
+
+#[test]
+fn of_groups_each_may_name_its_models_and_who_is_in_none_is_not_let_in() {
+    let group = |name: &str, models: &[&str]| AdmittedGroup {
+        name: name.into(),
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+    };
+    let held = with_issuer(vec![group("staff", &["m"]), group("research", &["n", "wide-*"]), group("admins", &[])]);
+    let of = |groups: Value| served(&held, &by_token(&held, &json!({"groups": groups}), "a").unwrap());
+    assert_eq!(of(json!(["staff"])), ([200, 403, 403, 403], vec!["m".to_owned()]));
+    assert_eq!(of(json!(["staff", "research"])), ([200; 4], vec!["m".to_owned(), "n".to_owned()]));
+    assert_eq!(of(json!("admins")).0, [200; 4]);
+    assert_eq!(of(json!(["others"])), ([404; 4], vec![]));
+    assert_eq!(of(json!(null)), ([404; 4], vec![]));
+    assert_eq!(of(json!({"staff": true})), ([404; 4], vec![]));
 }

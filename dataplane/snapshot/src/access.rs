@@ -1,5 +1,6 @@
 //! Who calls, and who may: settings, token issuer, namespaces, accounts, keys, consent, access.
 
+use crate::TokenIssuer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -119,6 +120,9 @@ pub struct Access {
     /// Models that these keys may name; empty = all of the route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_key_models: Vec<String>,
+    /// Holders of tokens of these issuers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<TokenIssuer>,
 }
 
 impl Access {
@@ -126,7 +130,11 @@ impl Access {
     pub(crate) fn needs(&self) -> Vec<&'static str> {
         let narrows = |models: &[String]| !models.is_empty();
         let narrowed = narrows(&self.api_key_models) || self.service_accounts.iter().any(|held| narrows(&held.models));
-        if narrowed { vec!["access.models"] } else { Vec::new() }
+        let mut needs = if narrowed { vec!["access.models"] } else { Vec::new() };
+        if !self.jwt.is_empty() {
+            needs.push("access.jwt");
+        }
+        needs
     }
 }
 

@@ -16,6 +16,7 @@ mod provider;
 mod resource;
 mod route;
 mod secret;
+mod token;
 
 pub use access::{Access, AccountRef, AdmittedAccount, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
 pub use budget::{
@@ -33,6 +34,7 @@ pub use route::{
     Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target, TrustedHeaders,
 };
 pub use secret::Secret;
+pub use token::{AdmittedGroup, ClaimPaths, KeySet, TokenIssuer};
 
 /// What this build of the data plane understands, sent in its hello.
 pub const FEATURES: &[&str] = &[
@@ -52,6 +54,7 @@ pub const FEATURES: &[&str] = &[
     "provider.limits",
     "trusted-headers",
     "access.models",
+    "access.jwt",
 ];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.

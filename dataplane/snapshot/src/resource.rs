@@ -1,8 +1,8 @@
 //! The unit of config: one resource with its id and digest, and the snapshot that holds them all.
 
 use crate::{
-    Access, ApiKey, Budget, Consent, Credential, Issuer, Name, Namespace, Prices, Provider, Route, ServiceAccount,
-    Settings,
+    Access, ApiKey, Budget, Consent, Credential, Issuer, KeySet, Name, Namespace, Prices, Provider, Route,
+    ServiceAccount, Settings,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub enum Kind {
     Settings,
     /// Who signs ServiceAccount tokens. Named after the cluster, `kubernetes`.
     Issuer,
+    /// Keys of another issuer. Named after where they were read, in the namespace of the routes that trust it.
+    KeySet,
     /// What a caller's namespace says of itself. Name is the namespace, namespace is empty.
     Namespace,
     /// A ServiceAccount that some route admits.
@@ -40,9 +42,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are written.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Settings,
         Self::Issuer,
+        Self::KeySet,
         Self::Namespace,
         Self::ServiceAccount,
         Self::ApiKey,
@@ -60,6 +63,7 @@ impl Kind {
         match self {
             Self::Settings => "Settings",
             Self::Issuer => "Issuer",
+            Self::KeySet => "KeySet",
             Self::Namespace => "Namespace",
             Self::ServiceAccount => "ServiceAccount",
             Self::ApiKey => "ApiKey",
@@ -107,6 +111,7 @@ impl fmt::Display for ResourceId {
 pub enum Resource {
     Settings(Settings),
     Issuer(Issuer),
+    KeySet(KeySet),
     Namespace(Namespace),
     ServiceAccount(ServiceAccount),
     ApiKey(ApiKey),
@@ -125,6 +130,7 @@ impl Resource {
         match self {
             Self::Settings(_) => Kind::Settings,
             Self::Issuer(_) => Kind::Issuer,
+            Self::KeySet(_) => Kind::KeySet,
             Self::Namespace(_) => Kind::Namespace,
             Self::ServiceAccount(_) => Kind::ServiceAccount,
             Self::ApiKey(_) => Kind::ApiKey,
@@ -147,6 +153,7 @@ impl Resource {
             Self::Prices(_) => vec!["prices"],
             Self::Budget(_) => vec!["budget"],
             Self::Access(access) => access.needs(),
+            Self::KeySet(_) => vec!["access.jwt"],
             Self::Issuer(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
@@ -161,6 +168,7 @@ impl Resource {
         match self {
             Self::Settings(body) => serde_json::to_vec(body),
             Self::Issuer(body) => serde_json::to_vec(body),
+            Self::KeySet(body) => serde_json::to_vec(body),
             Self::Namespace(body) => serde_json::to_vec(body),
             Self::ServiceAccount(body) => serde_json::to_vec(body),
             Self::ApiKey(body) => serde_json::to_vec(body),
@@ -179,6 +187,7 @@ impl Resource {
         let read = match kind {
             Kind::Settings => serde_json::from_slice(body).map(Self::Settings),
             Kind::Issuer => serde_json::from_slice(body).map(Self::Issuer),
+            Kind::KeySet => serde_json::from_slice(body).map(Self::KeySet),
             Kind::Namespace => serde_json::from_slice(body).map(Self::Namespace),
             Kind::ServiceAccount => serde_json::from_slice(body).map(Self::ServiceAccount),
             Kind::ApiKey => serde_json::from_slice(body).map(Self::ApiKey),

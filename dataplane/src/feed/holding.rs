@@ -118,7 +118,13 @@ impl Holding {
             Err(reason) => {
                 if !matches!(
                     kind,
-                    Kind::Settings | Kind::Issuer | Kind::Prices | Kind::Provider | Kind::Route | Kind::Namespace
+                    Kind::Settings
+                        | Kind::Issuer
+                        | Kind::KeySet
+                        | Kind::Prices
+                        | Kind::Provider
+                        | Kind::Route
+                        | Kind::Namespace
                 ) {
                     self.held.remove(&id);
                 }

@@ -31,6 +31,11 @@ impl Network {
         })
     }
 
+    /// A new connection for one request alone.
+    pub(super) async fn dial(&self, rules: &Settings) -> Result<Lease, Failure> {
+        Ok(self.pool.lend(self.connect(rules, 0).await?))
+    }
+
     async fn connect(&self, rules: &Settings, draw: u64) -> Result<Sender, Failure> {
         let mut last = Failure::local(FailureKind::Connect, format!("{} has no address", self.authority));
         for address in self.addresses(rules, draw).await? {

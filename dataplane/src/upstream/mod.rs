@@ -5,6 +5,7 @@
 
 mod connection;
 mod dial;
+mod fetch;
 mod mock;
 mod origin;
 mod pieces;
@@ -12,6 +13,7 @@ mod pool;
 mod send;
 mod source;
 
+pub use fetch::Fetcher;
 #[cfg(test)]
 pub(crate) use mock::Answer as ScriptedAnswer;
 pub(crate) use origin::{Origin, Trust};

@@ -16,7 +16,7 @@ use weir_dialect::Dialect;
 use weir_policy::{Credential, Failure, FailureKind};
 use weir_snapshot::{Headers, Settings};
 
-const AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
 /// Headers of the caller that go upstream, the last to Anthropic alone: which betas the request is written for.
 const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
 const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");

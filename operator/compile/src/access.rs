@@ -4,43 +4,41 @@
 
 use crate::findings::{Findings, Gravity};
 use crate::index::Index;
-use crate::models::Served;
+use crate::jwt::{self, Keys, Scene};
 use crate::reference;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::{ApiKeys, LLMRouteSpec};
-use weir_snapshot::{Access, AccountRef, AdmittedAccount, Name, TrustedHeaders};
+use weir_snapshot::{Access, AccountRef, AdmittedAccount, TrustedHeaders};
 
 const API_KEYS: &str = "spec.access.apiKeys";
 
-/// The access of a route; without any said, for the ServiceAccounts and keys of its own namespace.
-pub(crate) fn build(
-    spec: &LLMRouteSpec,
-    name: &Name,
-    served: Served<'_>,
-    index: &Index,
-    findings: &mut Findings,
-) -> Access {
-    let own = &name.namespace;
+/// The access of a route, and the keys that the tokens of its callers are checked by; without any said, for the
+/// ServiceAccounts and keys of its own namespace.
+pub(crate) fn build(spec: &LLMRouteSpec, scene: &Scene<'_>, findings: &mut Findings) -> (Access, Keys) {
+    let Scene { namespace: own, index, served, .. } = *scene;
     let Some(spec) = &spec.access else {
-        return Access {
+        let access = Access {
             service_accounts: vec![AdmittedAccount {
-                account: AccountRef { namespace: own.clone(), name: "*".into() },
+                account: AccountRef { namespace: own.to_owned(), name: "*".into() },
                 models: Vec::new(),
             }],
-            api_key_namespaces: vec![own.clone()],
+            api_key_namespaces: vec![own.to_owned()],
             ..Access::default()
         };
+        return (access, Keys::default());
     };
+    let (jwt, token_keys) = jwt::build(&spec.jwt, scene, findings);
     let mut access = Access {
         anonymous: spec.anonymous.unwrap_or(false),
-        service_accounts: accounts(&spec.service_accounts, own, served, index, findings),
+        service_accounts: accounts(&spec.service_accounts, scene, findings),
+        jwt,
         ..Access::default()
     };
     if let Some(keys) = &spec.api_keys {
         access.api_key_models = served.rights(&keys.models, &format!("{API_KEYS}.models"), findings);
         admit_keys(keys, own, index, &mut access, findings);
     }
-    access
+    (access, token_keys)
 }
 
 /// Headers that say whom a request is for.
@@ -56,13 +54,8 @@ pub(crate) fn trusted_headers(spec: Option<&weir_crds::TrustedHeaders>) -> Trust
     }
 }
 
-fn accounts(
-    spec: &[weir_crds::AdmittedAccount],
-    own: &str,
-    served: Served<'_>,
-    index: &Index,
-    findings: &mut Findings,
-) -> Vec<AdmittedAccount> {
+fn accounts(spec: &[weir_crds::AdmittedAccount], scene: &Scene<'_>, findings: &mut Findings) -> Vec<AdmittedAccount> {
+    let Scene { namespace: own, index, served, .. } = *scene;
     let mut accounts = BTreeMap::new();
     for (at, weir_crds::AdmittedAccount { account, models }) in spec.iter().enumerate() {
         let path = format!("spec.access.serviceAccounts[{at}]");

@@ -23,11 +23,18 @@ struct Admitted {
     key_namespaces: BTreeSet<String>,
     /// Ids of API keys by namespace.
     keys: BTreeMap<String, BTreeSet<String>>,
+    /// Namespaces whose routes take tokens of other issuers, whose holders count as theirs.
+    token_namespaces: BTreeSet<String>,
 }
 
 impl Callers {
     /// Takes what the routes admit, of an index that may be another than the last time.
-    pub(crate) fn admit<'a>(&mut self, accesses: impl Iterator<Item = &'a Access>, index: &Index, anew: bool) {
+    pub(crate) fn admit<'a>(
+        &mut self,
+        accesses: impl Iterator<Item = (&'a Name, &'a Access)>,
+        index: &Index,
+        anew: bool,
+    ) {
         let admitted = Admitted::by(accesses);
         if anew || admitted != self.admitted {
             self.resources = admitted.resources(index);
@@ -42,9 +49,14 @@ impl Callers {
 }
 
 impl Admitted {
-    fn by<'a>(accesses: impl Iterator<Item = &'a Access>) -> Self {
+    fn by<'a>(accesses: impl Iterator<Item = (&'a Name, &'a Access)>) -> Self {
         let mut all = Self::default();
-        for Access { anonymous: _, service_accounts, api_key_namespaces, api_keys, api_key_models: _ } in accesses {
+        for (name, access) in accesses {
+            let Access { anonymous: _, service_accounts, api_key_namespaces, api_keys, api_key_models: _, jwt } =
+                access;
+            if !jwt.is_empty() {
+                all.token_namespaces.insert(name.namespace.clone());
+            }
             for AdmittedAccount { account, models: _ } in service_accounts {
                 add(&mut all.accounts, &account.namespace, &account.name);
             }
@@ -61,9 +73,9 @@ impl Admitted {
     }
 
     fn resources(&self, index: &Index) -> Vec<(ResourceId, Arc<Sealed>)> {
-        let Self { accounts, key_namespaces, keys } = self;
+        let Self { accounts, key_namespaces, keys, token_namespaces } = self;
         let mut resources = Vec::new();
-        let mut namespaces = BTreeSet::new();
+        let mut namespaces: BTreeSet<&str> = token_namespaces.iter().map(String::as_str).collect();
         let has_account = |name: &Name| {
             accounts.get(&name.namespace).is_some_and(|names| names.contains("*") || names.contains(&name.name))
         };

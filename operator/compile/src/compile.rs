@@ -5,16 +5,18 @@
 
 use crate::built::Built;
 use crate::callers::Callers;
+use crate::claimed::{self, Credential};
 use crate::conflict;
 use crate::index::{self, Index};
+use crate::jwt::Keys;
 use crate::objects::{Objects, Undecodable};
 use crate::provider;
 use crate::route::{self, BuiltRoute};
 use crate::verdict::{Compiled, Condition, ObjectId, ObjectKind, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_crds::{LLMRoute, Provider};
-use weir_snapshot::{Access, Consent, Credential, Kind, Name, Resource, ResourceId, Sealed, Settings};
+use weir_snapshot::{Access, Consent, KeySet, Kind, Name, Resource, ResourceId, Sealed, Settings};
 
 /// Compiles the objects. Every object of our kinds has a verdict, and equal objects in any order give equal bytes.
 pub fn compile(objects: &Objects) -> Compiled {
@@ -44,11 +46,14 @@ struct KeptProvider {
 struct KeptRoute {
     object: Arc<LLMRoute>,
     conflict: Option<Condition>,
+    /// Callers' credentials that it names and belong to another namespace.
+    elsewhere: BTreeSet<Credential>,
     /// The Providers that it names, as they were.
     named: Vec<(Name, Option<Arc<Built>>)>,
     /// Those of its good targets.
     targeted: Vec<Name>,
     access: Access,
+    keys: Keys,
     resources: Resources,
     verdict: Arc<Verdict>,
 }
@@ -62,7 +67,7 @@ impl Compiler {
         }
         self.build_providers(objects, anew);
         self.build_routes(objects, anew);
-        self.callers.admit(self.routes.values().map(|route| &route.access), &self.index, anew);
+        self.callers.admit(self.routes.iter().map(|(name, route)| (name, &route.access)), &self.index, anew);
         let mut targeted: BTreeMap<&Name, usize> = BTreeMap::new();
         for provider in self.routes.values().flat_map(|route| &route.targeted) {
             *targeted.entry(provider).or_default() += 1;
@@ -89,6 +94,10 @@ impl Compiler {
             verdicts.insert(held.id.clone(), Arc::new(undecodable(held)));
         }
         let mut compiled = Compiled { verdicts, refused_keys: self.index.refused_keys.clone(), ..Compiled::default() };
+        for KeptRoute { keys, .. } in self.routes.values() {
+            compiled.key_sources.extend(keys.sources.iter().cloned());
+            compiled.key_sets_missing.extend(keys.missing.iter().cloned());
+        }
         compiled.snapshot.resources = resources.into_iter().collect();
         compiled
     }
@@ -127,24 +136,35 @@ impl Compiler {
         let wanted: BTreeMap<Name, &Arc<LLMRoute>> =
             objects.routes.iter().map(|object| (index::name(&object.metadata), object)).collect();
         let mut conflicts = conflict::conditions(&wanted);
+        let mut elsewhere = claimed::elsewhere(&wanted, &objects.settings.platform_namespace);
         let mut last = std::mem::take(&mut self.routes);
         for (name, object) in wanted {
             let conflict = conflicts.remove(&name);
+            let elsewhere = elsewhere.remove(&name).unwrap_or_default();
             let same = |kept: &KeptRoute| {
                 let provider = |name: &Name| self.providers.get(name).map(|held| Arc::as_ptr(&held.built));
                 let as_before =
                     |(name, built): &(Name, Option<Arc<Built>>)| provider(name) == built.as_ref().map(Arc::as_ptr);
-                Arc::ptr_eq(&kept.object, object) && kept.conflict == conflict && kept.named.iter().all(as_before)
+                Arc::ptr_eq(&kept.object, object)
+                    && kept.conflict == conflict
+                    && kept.elsewhere == elsewhere
+                    && kept.named.iter().all(as_before)
             };
             let kept = match last.remove(&name).filter(|kept| !anew && same(kept)) {
                 Some(kept) => kept,
-                None => self.build_route(&name, object, conflict),
+                None => self.build_route(&name, object, conflict, elsewhere),
             };
             self.routes.insert(name, kept);
         }
     }
 
-    fn build_route(&self, name: &Name, object: &Arc<LLMRoute>, conflict: Option<Condition>) -> KeptRoute {
+    fn build_route(
+        &self,
+        name: &Name,
+        object: &Arc<LLMRoute>,
+        conflict: Option<Condition>,
+        elsewhere: BTreeSet<Credential>,
+    ) -> KeptRoute {
         let named: BTreeMap<Name, Option<Arc<Built>>> = object
             .spec
             .rules
@@ -158,19 +178,25 @@ impl Compiler {
             })
             .collect();
         let providers = named.iter().filter_map(|(name, built)| Some((name, &**built.as_ref()?))).collect();
-        let built = route::build(object, conflict.clone(), &providers, &self.index);
+        let built = route::build(object, conflict.clone(), &elsewhere, &providers, &self.index);
         let targeted = built.providers().into_iter().cloned().collect();
-        let BuiltRoute { data, access, mut verdict } = built;
+        let BuiltRoute { data, access, keys, mut verdict } = built;
         let sealed = |kind, resource| (ResourceId { kind, name: name.clone() }, Arc::new(Sealed::new(resource)));
-        let resources =
+        let mut resources =
             vec![sealed(Kind::Route, Resource::Route(data)), sealed(Kind::Access, Resource::Access(access.clone()))];
+        resources.extend(keys.sets.iter().map(|(set, jwks)| {
+            let id = ResourceId::new(Kind::KeySet, &name.namespace, set);
+            (id, Arc::new(Sealed::new(Resource::KeySet(KeySet { jwks: jwks.clone() }))))
+        }));
         verdict.resources = resources.iter().map(|(id, _)| id.clone()).collect();
         KeptRoute {
             object: Arc::clone(object),
             conflict,
+            elsewhere,
             named: named.into_iter().collect(),
             targeted,
             access,
+            keys,
             resources,
             verdict: Arc::new(verdict),
         }
@@ -192,7 +218,7 @@ fn provider_resources(name: &Name, built: &Built) -> Resources {
     let Some(data) = data else { return resources };
     resources.push(sealed(Kind::Provider, "", Resource::Provider(data.clone())));
     resources.extend(secrets.iter().map(|(credential, secret)| {
-        let secret = Resource::Credential(Credential { secret: secret.clone() });
+        let secret = Resource::Credential(weir_snapshot::Credential { secret: secret.clone() });
         sealed(Kind::Credential, &format!("/{credential}"), secret)
     }));
     resources

@@ -1,9 +1,10 @@
 //! What compile reads: every object that was seen, and what could not be.
 
+use crate::key_set::{KeySource, ReadKeys};
 use crate::prices::Overlay;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::{Issuer, Settings};
@@ -34,7 +35,9 @@ pub struct Objects {
     /// The operator's own ServiceAccount as `namespace:name`, for the command that grants it such a namespace;
     /// empty = `weir-operator` of the platform namespace.
     pub operator_account: String,
-    /// ConfigMaps that Providers name.
+    /// Key sets that were asked for, which a compilation before this one named.
+    pub key_sets: BTreeMap<KeySource, ReadKeys>,
+    /// ConfigMaps that Providers and routes name.
     pub config_maps: Vec<Arc<ConfigMap>>,
     /// All namespaces.
     pub namespaces: Vec<Arc<Namespace>>,
@@ -45,13 +48,19 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Whether objects of a namespace may name plain `http`.
+    pub(crate) fn permits_plaintext(&self, namespace: &str) -> bool {
+        let permitted = &self.allow_plaintext_namespaces;
+        permitted.contains("*") || permitted.contains(namespace)
+    }
+
     /// Whether all but the Providers and the routes is the same as in `other`.
     pub(crate) fn has_surroundings_of(&self, other: &Self) -> bool {
         let Self {
             settings,
             allow_plaintext_namespaces,
             in_cluster,
-            issuer: _,
+            issuer,
             overlay,
             providers: _,
             routes: _,
@@ -59,6 +68,7 @@ impl Objects {
             secrets,
             secrets_forbidden,
             operator_account,
+            key_sets,
             config_maps,
             namespaces,
             service_accounts,
@@ -70,6 +80,8 @@ impl Objects {
             && *overlay == other.overlay
             && *secrets_forbidden == other.secrets_forbidden
             && *operator_account == other.operator_account
+            && *key_sets == other.key_sets
+            && issuer.as_ref().map(|held| &held.issuer) == other.issuer.as_ref().map(|held| &held.issuer)
             && same(secrets, &other.secrets)
             && same(config_maps, &other.config_maps)
             && same(namespaces, &other.namespaces)

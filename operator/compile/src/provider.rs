@@ -63,8 +63,7 @@ fn upstream(spec: &ProviderSpec, name: &Name, index: &Index, findings: &mut Find
             found.map_err(|e| findings.add(Gravity::Unresolved, e.reason, "spec.endpoint.service", e.message)).ok()
         }
         (_, Some(Endpoint { url: Some(url), allow_plaintext, .. })) => {
-            let permitted = &index.objects.allow_plaintext_namespaces;
-            let permitted = permitted.contains("*") || permitted.contains(&name.namespace);
+            let permitted = index.objects.permits_plaintext(&name.namespace);
             let plaintext = allow_plaintext.unwrap_or(false) && permitted;
             let (reason, message) = match url::check(url, plaintext, &index.objects.settings) {
                 Ok(url) => return Some(Upstream::Url(url)),

@@ -13,6 +13,9 @@ use std::net::{IpAddr, SocketAddr};
 use weir_crds::{ConfigMapKeyRef, ProviderRef, SecretKeyRef, Service};
 use weir_snapshot::{Consent, Name, Secret, Upstream};
 
+/// Key of a ConfigMap with CA certificates, where none is named.
+pub(crate) const CA_KEY: &str = "ca.crt";
+
 /// Why a reference leads nowhere.
 #[derive(Debug)]
 pub(crate) struct Unresolved {
@@ -127,22 +130,28 @@ pub fn secret_variable(namespace: &str, name: &str, key: &str) -> String {
 
 /// PEM certificates in a ConfigMap of that namespace.
 pub(crate) fn certificates(index: &Index, namespace: &str, wanted: &ConfigMapKeyRef) -> Result<String, Unresolved> {
-    let key = wanted.key.as_deref().unwrap_or("ca.crt");
-    let name = Name::new(namespace, &wanted.name);
+    let key = wanted.key.as_deref().unwrap_or(CA_KEY);
+    let pem = config_map(index, namespace, &wanted.name, key)?;
+    anchors(pem).map_err(|why| {
+        let message = format!(
+            "the key {key} of the ConfigMap {namespace}/{} {why}; put CA certificates in PEM there",
+            wanted.name
+        );
+        Unresolved::new("CertificateInvalid", message)
+    })?;
+    Ok(pem.to_owned())
+}
+
+/// One key of a ConfigMap of that namespace.
+pub(crate) fn config_map<'i>(index: &'i Index, namespace: &str, name: &str, key: &str) -> Result<&'i str, Unresolved> {
+    let name = Name::new(namespace, name);
     let Some(map) = index.config_maps.get(&name) else {
         let message = format!("there is no ConfigMap {name}; create it with the key {key}");
         return Err(Unresolved::new("ConfigMapNotFound", message));
     };
-    match map.data.as_ref().and_then(|data| data.get(key)) {
-        Some(pem) => match anchors(pem) {
-            Ok(()) => Ok(pem.clone()),
-            Err(why) => {
-                let message = format!("the key {key} of the ConfigMap {name} {why}; put CA certificates in PEM there");
-                Err(Unresolved::new("CertificateInvalid", message))
-            }
-        },
-        None => Err(Unresolved::new("ConfigMapNotFound", format!("the ConfigMap {name} has no key {key}; add it"))),
-    }
+    let text = map.data.as_ref().and_then(|data| data.get(key));
+    text.map(String::as_str)
+        .ok_or_else(|| Unresolved::new("ConfigMapNotFound", format!("the ConfigMap {name} has no key {key}; add it")))
 }
 
 /// Whether a text is what a pod can trust: the check that its TLS makes.

@@ -13,6 +13,7 @@ pub fn render(snapshot: &Snapshot) -> String {
             Resource::Credential(credential) => json!({"fingerprint": credential.secret.fingerprint()}),
             Resource::Settings(body) => json!(body),
             Resource::Issuer(body) => json!(body),
+            Resource::KeySet(body) => json!(body),
             Resource::Namespace(body) => json!(body),
             Resource::ServiceAccount(body) => json!(body),
             Resource::ApiKey(body) => json!(body),

@@ -3,8 +3,10 @@
 //! A bad route stays as a refusal, so that its names do not fall to another; its access is always there.
 
 use crate::built::Built;
+use crate::claimed::Credential;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
+use crate::jwt::{Keys, Scene};
 use crate::models::{self, Served};
 use crate::verdict::{Condition, Verdict};
 use crate::{access, age, conflict, spec, target};
@@ -18,6 +20,8 @@ pub(crate) struct BuiltRoute {
     pub(crate) data: Route,
     /// Who may use it.
     pub(crate) access: Access,
+    /// What the tokens of its callers are checked by.
+    pub(crate) keys: Keys,
     /// What became of it.
     pub(crate) verdict: Verdict,
 }
@@ -34,6 +38,7 @@ impl BuiltRoute {
 pub(crate) fn build(
     object: &LLMRoute,
     conflict: Option<Condition>,
+    elsewhere: &BTreeSet<Credential>,
     providers: &BTreeMap<&Name, &Built>,
     index: &Index,
 ) -> BuiltRoute {
@@ -47,7 +52,8 @@ pub(crate) fn build(
         .enumerate()
         .map(|rule| target::build(rule, (&name.namespace, &models), providers, &mut findings))
         .collect();
-    let access = access::build(&object.spec, &name, Served(&models), index, &mut findings);
+    let scene = Scene { namespace: &name.namespace, index, served: Served(&models), elsewhere };
+    let (access, keys) = access::build(&object.spec, &scene, &mut findings);
     let mut hostnames = object.spec.hostnames.clone();
     hostnames.sort();
     let retry = spec::retry(object.spec.retry.as_ref(), &mut findings);
@@ -63,6 +69,7 @@ pub(crate) fn build(
         conditions,
         complaints,
         models: object.spec.models.len(),
+        pending: keys.pending,
         targets_ready: rules.iter().map(|built| built.rule.targets.len()).sum(),
         targets_total: object.spec.rules.iter().map(|rule| rule.targets.len()).sum(),
         targets_bad: rules.iter().flat_map(|built| built.bad.iter().cloned()).collect(),
@@ -80,5 +87,5 @@ pub(crate) fn build(
         rate_limits: Vec::new(),
         trusted_headers: access::trusted_headers(object.spec.trusted_headers.as_ref()),
     };
-    BuiltRoute { data, access, verdict }
+    BuiltRoute { data, access, keys, verdict }
 }

@@ -1,6 +1,7 @@
 //! What compile says: the snapshot, and of each object what became of it.
 
-use std::collections::BTreeMap;
+use crate::key_set::KeySource;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use weir_snapshot::{Name, ResourceId, Snapshot};
@@ -14,6 +15,10 @@ pub struct Compiled {
     pub verdicts: BTreeMap<ObjectId, Arc<Verdict>>,
     /// Secrets that are meant as API keys and cannot be used, with the mend.
     pub refused_keys: BTreeMap<Name, String>,
+    /// Where key sets are to be read for the next compilation.
+    pub key_sources: BTreeSet<KeySource>,
+    /// Key sets that could not be read yet: pods keep what they have of them.
+    pub key_sets_missing: BTreeSet<ResourceId>,
 }
 
 /// One of our kinds.
@@ -62,6 +67,8 @@ pub struct Verdict {
     pub targets_ready: usize,
     /// Of a route: targets that are good, and all.
     pub targets_total: usize,
+    /// Of a route: a key set that it names was never asked for yet, so that the conditions say too little.
+    pub pending: bool,
     /// Of a route: what ails the others, as `rule/target: message`.
     pub targets_bad: Vec<String>,
 }

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, Overlay, Undecodable, compile, render};
+use weir_compile::{
+    Compiled, Compiler, KeySource, ObjectId, ObjectKind, Objects, Overlay, ReadKeys, Undecodable, compile, render,
+};
 use weir_snapshot::{FEATURES, Issuer, Name, ResourceId, Settings, Snapshot};
 
 /// An input file: the operator's flags, and the objects.
@@ -27,7 +29,17 @@ struct Input {
     secrets_forbidden: BTreeSet<String>,
     /// The overlay, as its ConfigMap holds it.
     prices: Option<String>,
+    #[serde(default)]
+    key_sets: Vec<Read>,
     objects: Vec<Value>,
+}
+
+/// What reading a key set came to.
+#[derive(Deserialize)]
+struct Read {
+    url: String,
+    jwks: Option<String>,
+    trouble: Option<String>,
 }
 
 impl Input {
@@ -44,6 +56,7 @@ impl Input {
             secrets_forbidden: self.secrets_forbidden.clone(),
             operator_account: "weir-system:weir-operator".into(),
             overlay: self.prices.as_ref().map(overlay),
+            key_sets: self.key_sets.iter().map(Read::known).collect(),
             issuer: Some(Issuer { issuer: "https://issuer.example".into(), jwks: "{}".into() }),
             ..Objects::default()
         };
@@ -56,6 +69,14 @@ fn overlay(text: &String) -> Arc<Overlay> {
     let map = json!({"data": {"prices.yaml": text}});
     let map = serde_json::from_value(map).expect("a ConfigMap");
     Arc::new(Overlay::read(&map).expect("an overlay"))
+}
+
+impl Read {
+    fn known(&self) -> (KeySource, ReadKeys) {
+        let Self { url, jwks, trouble } = self;
+        let read = ReadKeys { jwks: jwks.clone(), trouble: trouble.clone() };
+        (KeySource { url: url.clone(), ca_pem: None }, read)
+    }
 }
 
 fn add(object: &Value, objects: &mut Objects) {
@@ -144,13 +165,21 @@ fn shown(compiled: &Compiled) -> Value {
                 ObjectKind::LLMRoute => {
                     shown["targets"] = json!(format!("{}/{}", verdict.targets_ready, verdict.targets_total));
                     shown["targetsBad"] = json!(verdict.targets_bad);
+                    if verdict.pending {
+                        shown["pending"] = json!(true);
+                    }
                 }
             }
             (id.to_string(), shown)
         })
         .collect();
     let refused: BTreeMap<_, _> = compiled.refused_keys.iter().map(|(name, why)| (name.to_string(), why)).collect();
-    json!({"snapshot": snapshot, "verdicts": verdicts, "refusedKeys": refused})
+    let mut shown = json!({"snapshot": snapshot, "verdicts": verdicts, "refusedKeys": refused});
+    if !compiled.key_sources.is_empty() {
+        shown["keySources"] = compiled.key_sources.iter().map(|source| source.url.clone()).collect();
+        shown["keySetsMissing"] = compiled.key_sets_missing.iter().map(ToString::to_string).collect();
+    }
+    shown
 }
 
 fn bytes(snapshot: &Snapshot) -> BTreeMap<&ResourceId, Vec<u8>> {
@@ -249,6 +278,8 @@ proptest! {
             prop_assert_eq!(bytes(&kept.snapshot), bytes(&whole.snapshot), "{:?}", step);
             prop_assert_eq!(kept.verdicts, whole.verdicts, "{:?}", step);
             prop_assert_eq!(kept.refused_keys, whole.refused_keys, "{:?}", step);
+            prop_assert_eq!(kept.key_sources, whole.key_sources, "{:?}", step);
+            prop_assert_eq!(kept.key_sets_missing, whole.key_sets_missing, "{:?}", step);
         }
     }
 
@@ -277,7 +308,9 @@ proptest! {
                 "type": "Mock", "mock": {"errorRate": text, "latency": text, "cutAfterTokens": number}}},
             {"kind": "LLMRoute", "metadata": {"namespace": text, "name": "r"}, "spec": {
                 "models": [{"name": text, "aliases": [text]}], "hostnames": [text], "timeouts": {"request": text},
-                "access": {"serviceAccounts": [{"namespace": text, "name": text}]},
+                "access": {"serviceAccounts": [{"namespace": text, "name": text, "models": [text]}], "jwt": [
+                    {"issuer": text, "audiences": [text, text], "jwksUrl": format!("https://{text}?{text}"),
+                        "caConfigMapRef": {"name": text}, "groups": [{"name": text, "models": [text]}]}]},
                 "rules": [{"targets": [{"name": text, "providerRef": {"name": text, "namespace": text}}]}, {"targets": []}]}},
             {"kind": "Secret", "metadata": {"namespace": text, "name": "k", "labels": {"weir.dev/api-key": text}},
                 "data": {"current": "", "plaintext": ""}},
@@ -288,6 +321,7 @@ proptest! {
             in_laptop: false,
             secrets_forbidden: BTreeSet::new(),
             prices: None,
+            key_sets: Vec::new(),
             objects: hostile.as_array().cloned().unwrap_or_default(),
         };
         let compiled = compile(&input.objects());

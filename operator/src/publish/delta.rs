@@ -48,6 +48,7 @@ impl Kept {
             }
             Kind::Issuer => self.issuer,
             Kind::Settings
+            | Kind::KeySet
             | Kind::Namespace
             | Kind::ServiceAccount
             | Kind::Prices

@@ -29,6 +29,7 @@ use kube::Client;
 use kube::api::Api;
 use kube_runtime::watcher;
 use secrets::Secrets;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -158,6 +159,7 @@ impl Cluster {
             in_cluster: true,
             issuer: self.issuer.borrow().clone(),
             overlay: None,
+            key_sets: BTreeMap::new(),
             providers,
             routes,
             undecodable,

@@ -7,7 +7,7 @@ use super::{Credential, Key, Keys, Provider, Rejected, Route, Table, Target, Tar
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::sync::Arc;
-use weir_snapshot::{Access, ApiKey, Kind, Name, Resource, ResourceId};
+use weir_snapshot::{Access, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer};
 
 type Resources = BTreeMap<ResourceId, Arc<Resource>>;
 
@@ -36,6 +36,7 @@ impl Table {
                 }
                 Resource::ApiKey(_)
                 | Resource::Prices(_)
+                | Resource::KeySet(_)
                 | Resource::Credential(_)
                 | Resource::Route(_)
                 | Resource::Access(_)
@@ -97,6 +98,13 @@ impl Table {
     fn index(&mut self) {
         let mut wildcards: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
         for route in &self.routes {
+            for TokenIssuer { issuer, audiences, keys, .. } in &route.access.jwt {
+                let of_issuer = self.key_sets.entry(issuer.clone()).or_default();
+                for audience in audiences {
+                    let keys = Name::new(&route.id.namespace, keys);
+                    of_issuer.entry(audience.clone()).or_default().insert(keys);
+                }
+            }
             for model in &route.data.models {
                 match model.pattern.strip_suffix('*') {
                     Some(prefix) => wildcards.entry(prefix.to_owned()).or_default().push(Arc::clone(route)),

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use weir_compile::mapped_key_sets;
 use weir_crds::{LLMRoute, Provider};
 use weir_snapshot::Name;
 
@@ -15,7 +16,7 @@ use weir_snapshot::Name;
 pub(crate) struct Names {
     /// Namespaces whose Secrets matter.
     pub(crate) secrets: BTreeSet<String>,
-    /// ConfigMaps with CA certificates.
+    /// ConfigMaps with CA certificates or keys.
     pub(crate) config_maps: BTreeSet<Name>,
     /// Services whose endpoints matter.
     pub(crate) services: BTreeSet<Name>,
@@ -55,6 +56,7 @@ impl Names {
             names.services.extend(services);
         }
         for route in routes {
+            names.config_maps.extend(mapped_key_sets(route).into_iter().map(|(_, map)| map));
             names.secrets.extend(key_namespaces(route, namespaces, &given.settings.platform_namespace));
         }
         names
