@@ -4,14 +4,16 @@
 
 mod build;
 
+use crate::spend::Budgets;
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
+use weir_lease::Terms;
 use weir_snapshot::{
     Access, ApiKey, Issuer, ModelPrice, Name, Namespace, Pricing, ProviderType, Resource, ResourceId, ServiceAccount,
-    Settings,
+    Settings, Unit,
 };
 
 /// Everything that a request is decided by.
@@ -19,6 +21,7 @@ use weir_snapshot::{
 pub struct Table {
     settings: Settings,
     issuer: Option<Issuer>,
+    pub(crate) budgets: Budgets,
     /// Key sets by issuer and audience.
     key_sets: HashMap<String, HashMap<String, BTreeSet<Name>>>,
     namespaces: HashMap<String, Namespace>,
@@ -85,6 +88,8 @@ pub struct Provider {
     pub credentials: Vec<Credential>,
     /// Of one that passes on any model: what is known of those that it does not list.
     prices: Option<Arc<Resource>>,
+    /// Its limits in the ledger; without a unit, requests that run.
+    pub(crate) pots: Vec<(Option<Unit>, Arc<str>, Terms)>,
     made_of: Arc<Resource>,
 }
 
@@ -110,6 +115,8 @@ pub struct Route {
     pub access: Access,
     /// Its targets that can be used.
     pub targets: Vec<Target>,
+    /// Names of its rate limits in the ledger, in their order.
+    pub(crate) rates: Vec<Arc<str>>,
     /// Requests, retries and failovers in flight.
     pub load: Arc<Load>,
     /// The route and its access, as they were pushed.
@@ -187,6 +194,11 @@ impl Target {
     /// Whether it makes anything else of it.
     pub fn tunes(&self) -> bool {
         params::tunes(&self.data)
+    }
+
+    /// Most output that a request may come to, in tokens, where the caller asked for so much; `None` = the model's own limit.
+    pub fn most_output(&self, asked: Option<u64>) -> Option<u64> {
+        self.tuned(&Sampling { max_output: asked, ..Sampling::default() }).max_output
     }
 
     /// What the model costs; `None` = unpriced.

@@ -4,10 +4,12 @@
 //! building the whole; health and load are always kept, by identity.
 
 use super::{Credential, Key, Keys, Provider, Rejected, Route, Table, Target, TargetId};
+use crate::spend::Budgets;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::sync::Arc;
-use weir_snapshot::{Access, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer};
+use weir_lease::{Nature, Terms, limits_of_provider, limits_of_route};
+use weir_snapshot::{Access, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer, Unit};
 
 type Resources = BTreeMap<ResourceId, Arc<Resource>>;
 
@@ -44,6 +46,7 @@ impl Table {
             }
         }
         table.add_routes(resources, previous);
+        table.budgets = budgets(&table, resources, previous);
         table.index();
         (table, rejected)
     }
@@ -69,6 +72,7 @@ impl Table {
                 let targets = targets.filter_map(|target| self.target(id, target, previous)).collect();
                 self.routes.push(Arc::new(Route {
                     id: id.clone(),
+                    rates: limits_of_route(id, data).into_iter().map(|(limit, _)| limit).collect(),
                     data: data.clone(),
                     access: match access.map(|access| &**access) {
                         Some(Resource::Access(access)) => access.clone(),
@@ -122,6 +126,12 @@ impl Table {
     }
 }
 
+fn budgets(table: &Table, resources: &Resources, previous: &Table) -> Budgets {
+    let listed = table.providers.values().flat_map(|provider| provider.data.models.values());
+    let prices = listed.filter_map(|model| model.pricing.as_ref());
+    Budgets::build(of_kind(resources, Kind::Budget), prices, &previous.budgets)
+}
+
 fn keys(resources: &Resources, held: &Arc<Keys>) -> (Arc<Keys>, Vec<Rejected>) {
     let mut of_now = of_kind(resources, Kind::ApiKey).map(|(_, resource)| Arc::as_ptr(resource));
     if held.made_of.iter().all(|resource| of_now.next() == Some(Arc::as_ptr(resource))) && of_now.next().is_none() {
@@ -165,7 +175,15 @@ fn provider(
     if let Some(held) = held.filter(unchanged) {
         return Arc::clone(held);
     }
-    Arc::new(Provider { id: name.clone(), data: data.clone(), credentials, prices, made_of: Arc::clone(resource) })
+    let pots = pots(name, data);
+    Arc::new(Provider {
+        id: name.clone(),
+        data: data.clone(),
+        credentials,
+        prices,
+        pots,
+        made_of: Arc::clone(resource),
+    })
 }
 
 /// A credential without its secret is left out; the operator's status says which. Health is kept with the secret.
@@ -188,6 +206,16 @@ fn credentials(
         })
     };
     data.credentials.iter().filter_map(of).collect()
+}
+
+/// A provider's limits, with what holds of them while no leader answers.
+fn pots(name: &Name, data: &weir_snapshot::Provider) -> Vec<(Option<Unit>, Arc<str>, Terms)> {
+    let terms = |limit: &weir_lease::Limit| match limit.nature {
+        Nature::Rate { amount, per_ms } => Terms::Rate { amount, per_ms, burst: limit.amount },
+        Nature::Gauge | Nature::Window | Nature::Rolling { .. } => Terms::Gauge { most: limit.amount },
+    };
+    let limits = limits_of_provider(name, data).into_iter();
+    limits.map(|(unit, pot, limit)| (unit, pot, terms(&limit))).collect()
 }
 
 /// The resources of a kind, in the order of their names.

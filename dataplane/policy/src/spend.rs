@@ -1,0 +1,265 @@
+//! What a request is charged to: the rates of its route, the Budgets that cover it, the limits of its provider.
+//!
+//! It names pots and amounts; whether they hold so much is the ledger's to say.
+
+mod budgets;
+mod refuse;
+
+pub(crate) use budgets::Budgets;
+pub use budgets::{Budget, Degrade};
+pub use refuse::{blocked, refusal};
+
+use crate::price::{Cost, cost, dearest};
+use crate::{Caller, CallerKind, Route, Table, Target};
+use std::sync::Arc;
+use weir_dialect::{ErrorType, Refusal, Usage};
+use weir_lease::{Claim, Terms};
+use weir_snapshot::{BudgetMode, Dimension, Name, OnUnpriced, Pricing, Reservation, Unit};
+
+/// Bytes of JSON that make at least one token of input, whatever the language.
+const FEWEST_BYTES_PER_TOKEN: u64 = 2;
+/// Output of a model whose limit nobody knows and whose caller set none.
+const UNKNOWN_OUTPUT: u64 = 32_768;
+/// Pots of one request; what it needs beyond is refused.
+const MOST_POTS: usize = 32;
+
+/// What is known of a request before it is sent.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// Its route.
+    pub route: &'a Route,
+    /// The model that it names, an alias resolved.
+    pub model: &'a str,
+    /// The target that it is limited to, if any.
+    pub only: Option<&'a str>,
+    /// Bytes of its prompt.
+    pub prompt_bytes: usize,
+    /// Most output that the caller asked for, in tokens.
+    pub max_output: Option<u64>,
+    /// Its headers, by lower-case name.
+    pub header: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// One pot that a request is charged to.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// What is reserved of which pot.
+    pub claim: Claim,
+    /// What is counted.
+    pub unit: Unit,
+    /// On whose word.
+    pub of: Payer,
+}
+
+/// On whose word a request is charged.
+#[derive(Debug, Clone)]
+pub enum Payer {
+    /// A rate limit of its route, by its place there.
+    Rate(Name, usize),
+    /// A Budget.
+    Budget(Arc<Budget>),
+    /// The provider's own limit; without a unit it counts requests that run.
+    Provider {
+        /// Whose.
+        provider: Name,
+        /// Whether it counts requests that run.
+        gauge: bool,
+    },
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Came<'a> {
+    /// What it used; `None` where no provider answered.
+    pub usage: Option<&'a Usage>,
+    /// What its model costs.
+    pub pricing: Option<&'a Pricing>,
+    /// Who answered.
+    pub provider: Option<&'a Name>,
+}
+
+impl Table {
+    /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
+    pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
+        let mut charges = self.rates(asked);
+        for budget in self.budgets.covering(asked) {
+            let budget_charges = self.of_budget(&budget, asked, soft.contains(&budget.id))?;
+            charges.extend(budget_charges);
+        }
+        if charges.len() > MOST_POTS {
+            let message = format!(
+                "the request is covered by {} limits of Budgets and rates, and at most {MOST_POTS} can be kept at once",
+                charges.len()
+            );
+            return Err(Refusal::new(503, ErrorType::Overloaded, "too_many_budgets", message));
+        }
+        // One order for all, so that no two requests wait for each other.
+        charges.sort_by(|a, b| (&a.claim.limit, &a.claim.partition).cmp(&(&b.claim.limit, &b.claim.partition)));
+        Ok(charges)
+    }
+
+    fn rates(&self, asked: &Asked<'_>) -> Vec<Charge> {
+        let limits = asked.route.data.rate_limits.iter().zip(&asked.route.rates).enumerate();
+        let charge = |(place, (rate, limit)): (usize, (&weir_snapshot::RateLimit, &Arc<str>))| {
+            let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
+            // A request over the whole burst could never be met: it takes all of it.
+            let amount = self.estimate(&rate.unit, asked, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
+            let partition = partition(&rate.partition_by, asked);
+            Charge {
+                claim: Claim { limit: Arc::clone(limit), partition, amount, terms },
+                unit: rate.unit.clone(),
+                of: Payer::Rate(asked.route.id.clone(), place),
+            }
+        };
+        limits.map(charge).collect()
+    }
+
+    fn of_budget(&self, budget: &Arc<Budget>, asked: &Asked<'_>, soft: bool) -> Result<Vec<Charge>, Refusal> {
+        if budget.data.mode == BudgetMode::Block {
+            return Err(blocked(budget));
+        }
+        let hard = budget.data.mode == BudgetMode::Enforce && !soft;
+        let terms = if hard { Terms::Hard(budget.data.failure_mode) } else { Terms::Soft };
+        let partition = partition(&budget.data.partition_by, asked);
+        let mut charges = Vec::with_capacity(budget.limits.len());
+        for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
+            let amount = match budget.data.reservation {
+                Reservation::Fixed(amount) => Some(amount),
+                Reservation::UpperBound => self.estimate(&limit.unit, asked, budget.data.on_unpriced),
+            };
+            let amount = match amount {
+                Some(amount) => amount,
+                None if hard => return Err(refuse::unpriced(budget, &limit.unit, asked.model)),
+                None => 0,
+            };
+            let claim = Claim { limit: Arc::clone(pot), partition: Arc::clone(&partition), amount, terms };
+            charges.push(Charge { claim, unit: limit.unit.clone(), of: Payer::Budget(Arc::clone(budget)) });
+        }
+        Ok(charges)
+    }
+
+    /// The most of a unit that the request can come to, whichever of its targets answers; `None` where a price is
+    /// needed and missing.
+    fn estimate(&self, unit: &Unit, asked: &Asked<'_>, on_unpriced: OnUnpriced) -> Option<u64> {
+        let targets = asked.targets().map(|target| self.estimate_at(unit, asked, target, on_unpriced));
+        targets.reduce(|a, b| Some(a?.max(b?))).unwrap_or(Some(0))
+    }
+
+    fn estimate_at(&self, unit: &Unit, asked: &Asked<'_>, target: &Target, on_unpriced: OnUnpriced) -> Option<u64> {
+        let limits = target.limits_for(asked.model);
+        let by_bytes = (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN);
+        let input = limits.context_window.map_or(by_bytes, |window| by_bytes.min(window));
+        let output = target.most_output(asked.max_output).or(limits.max_output).unwrap_or(UNKNOWN_OUTPUT);
+        match unit {
+            Unit::Requests => Some(1),
+            Unit::Tokens => Some(input.saturating_add(output)),
+            Unit::InputTokens => Some(input),
+            Unit::OutputTokens => Some(output),
+            Unit::Currency(currency) => {
+                let pricing = self.pricing(target.pricing(asked.model), currency, on_unpriced)?;
+                self.in_currency(&dearest(pricing, input, output), currency)
+            }
+        }
+    }
+
+    /// The price to count with; where there is none, the dearest of that currency if the Budget says so.
+    fn pricing<'a>(
+        &'a self,
+        known: Option<&'a Pricing>,
+        currency: &str,
+        on_unpriced: OnUnpriced,
+    ) -> Option<&'a Pricing> {
+        known.or_else(|| match on_unpriced {
+            OnUnpriced::Refuse => None,
+            OnUnpriced::Ceiling => self.budgets.ceiling(currency),
+        })
+    }
+
+    fn in_currency(&self, cost: &Cost, currency: &str) -> Option<u64> {
+        Some(cost.in_currency(currency, &self.settings().exchange_rates)?.nano())
+    }
+
+    /// What a charge comes to in the end, in its unit's smallest parts.
+    pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> u64 {
+        let on_unpriced = match &charge.of {
+            Payer::Rate(..) => {
+                if charge.unit == Unit::Requests {
+                    return 1;
+                }
+                OnUnpriced::Refuse
+            }
+            Payer::Provider { gauge: true, .. } => return 0,
+            Payer::Provider { gauge: false, .. } => OnUnpriced::Refuse,
+            Payer::Budget(budget) if !budget.counts(came.provider) => return 0,
+            Payer::Budget(budget) => budget.data.on_unpriced,
+        };
+        let Some(usage) = came.usage else { return 0 };
+        match &charge.unit {
+            Unit::Requests => 1,
+            Unit::Tokens => usage.input_total().saturating_add(usage.output_total()),
+            Unit::InputTokens => usage.input_total(),
+            Unit::OutputTokens => usage.output_total(),
+            Unit::Currency(currency) => {
+                let pricing = self.pricing(came.pricing, currency, on_unpriced);
+                pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The pots of a target's provider, for one attempt.
+    pub fn provider_charges(&self, target: &Target, asked: &Asked<'_>) -> Vec<Charge> {
+        let limits = &target.provider.data.limits;
+        let charge = |(unit, limit, terms): &(Option<Unit>, Arc<str>, Terms)| {
+            let amount = match unit {
+                None | Some(Unit::Requests) => 1,
+                Some(unit) => {
+                    let most = limits.tokens_per_minute.unwrap_or(u64::MAX);
+                    self.estimate_at(unit, asked, target, OnUnpriced::Refuse).unwrap_or(0).min(most)
+                }
+            };
+            Charge {
+                claim: Claim { limit: Arc::clone(limit), partition: Arc::from(""), amount, terms: *terms },
+                unit: unit.clone().unwrap_or(Unit::Requests),
+                of: Payer::Provider { provider: target.provider.id.clone(), gauge: unit.is_none() },
+            }
+        };
+        target.provider.pots.iter().map(charge).collect()
+    }
+}
+
+impl Asked<'_> {
+    /// The targets that may answer it.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.route.targets.iter().filter(|target| match self.only {
+            Some(only) => target.data.name == only,
+            None => target.data.weight > 0,
+        })
+    }
+}
+
+/// Which of a limit's pots a request is charged to.
+fn partition(by: &[Dimension], asked: &Asked<'_>) -> Arc<str> {
+    let caller = asked.caller;
+    let named = || format!("{}/{}", caller.namespace, caller.name);
+    let kind = |kind| if caller.kind == kind { named() } else { String::new() };
+    let value = |dimension: &Dimension| match dimension {
+        Dimension::Caller => named(),
+        Dimension::ApiKey => kind(CallerKind::ApiKey),
+        Dimension::ServiceAccount => kind(CallerKind::ServiceAccount),
+        Dimension::User => caller.user.clone().unwrap_or_default(),
+        Dimension::Team => caller.team.clone().unwrap_or_default(),
+        Dimension::Model => asked.model.to_owned(),
+        Dimension::Header(name) => (asked.header)(name).unwrap_or_default(),
+    };
+    match by {
+        [] => Arc::from(""),
+        [one] => value(one).into(),
+        // The bar between them stands in no value, so that no two lists of values read the same.
+        several => {
+            let escaped = several.iter().map(|one| value(one).replace('%', "%25").replace('|', "%7C"));
+            escaped.collect::<Vec<_>>().join("|").into()
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a client is told whose request a limit does not cover.
+
+use super::{Budget, Charge, Payer};
+use crate::Route;
+use weir_dialect::{ErrorType, Refusal};
+use weir_lease::Standing;
+use weir_snapshot::Unit;
+
+/// The client's answer where a charge was not met.
+pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Refusal {
+    match &charge.of {
+        Payer::Rate(_, place) => rate(charge, route, *place, met),
+        Payer::Budget(budget) => of_budget(budget, charge, met),
+        Payer::Provider { provider, .. } => {
+            let message = format!("the provider {provider} takes no more at the moment; try again later");
+            let refusal = Refusal::new(429, ErrorType::RateLimit, "provider_limit", message);
+            Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
+        }
+    }
+}
+
+fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal) -> Refusal {
+    let Some(rate) = route.data.rate_limits.get(place) else { return Refusal::internal() };
+    if !met.exhausted {
+        return unavailable(&format!("the rate limit {:?}", rate.name), met);
+    }
+    let message = format!(
+        "the rate limit {:?} of the route {} is reached: {} in {}{}",
+        rate.name,
+        route.id,
+        shown(&charge.unit, rate.amount),
+        span(rate.per_ms),
+        again(met.retry_after_ms),
+    );
+    let refusal = Refusal::new(429, ErrorType::RateLimit, "rate_limit_exceeded", message);
+    Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
+}
+
+fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Refusal {
+    if !met.exhausted {
+        return unavailable(&format!("the Budget {}", budget.id), met);
+    }
+    let Standing { limit, spent, remaining, .. } = met.standing;
+    let partition = &charge.claim.partition;
+    let of = if partition.is_empty() { String::new() } else { format!(" for {partition:?}") };
+    let message = format!(
+        "the Budget {}{of} does not cover this request: {} of {} are spent, {} are left, and the request may take {}{}",
+        budget.id,
+        shown(&charge.unit, spent),
+        shown(&charge.unit, limit),
+        shown(&charge.unit, remaining.min(limit.saturating_sub(spent))),
+        shown(&charge.unit, charge.claim.amount),
+        again(met.retry_after_ms),
+    );
+    let refusal = Refusal::new(429, ErrorType::RateLimit, "budget_exceeded", message);
+    Refusal { retry_after_ms: met.retry_after_ms, should_retry: Some(false), ..refusal }
+}
+
+/// The ledger cannot say whether the limit covers the request.
+fn unavailable(what: &str, met: &weir_lease::Refusal) -> Refusal {
+    let message = format!("{what} cannot be checked at the moment; try again in a second");
+    let refusal = Refusal::new(503, ErrorType::Overloaded, "budget_store_unavailable", message);
+    Refusal { retry_after_ms: met.retry_after_ms.or(Some(1_000)), ..refusal }
+}
+
+/// A Budget that refuses everything.
+pub fn blocked(budget: &Budget) -> Refusal {
+    let message = format!("the Budget {} blocks all requests", budget.id);
+    let refusal = Refusal::new(403, ErrorType::Permission, "budget_blocked", message);
+    Refusal { should_retry: Some(false), ..refusal }
+}
+
+/// A hard Budget of money and a model whose price nobody knows.
+pub(super) fn unpriced(budget: &Budget, unit: &Unit, model: &str) -> Refusal {
+    let shown: String = model.chars().take(128).collect();
+    let message = format!(
+        "the model {shown:?} has no price in {}, and the Budget {} lets nothing through that it cannot count",
+        unit.as_str(),
+        budget.id
+    );
+    let refusal = Refusal::new(403, ErrorType::Permission, "model_unpriced", message);
+    Refusal { param: Some("model".into()), should_retry: Some(false), ..refusal }
+}
+
+/// An amount as people read it.
+fn shown(unit: &Unit, amount: u64) -> String {
+    const NANO: u64 = 1_000_000_000;
+    match unit {
+        Unit::Currency(code) => {
+            let text = format!("{}.{:09}", amount / NANO, amount % NANO);
+            let cut = text.trim_end_matches('0');
+            format!("{} {code}", cut.strip_suffix('.').unwrap_or(cut))
+        }
+        Unit::Tokens => format!("{amount} tokens"),
+        Unit::InputTokens => format!("{amount} input tokens"),
+        Unit::OutputTokens => format!("{amount} output tokens"),
+        Unit::Requests => format!("{amount} requests"),
+    }
+}
+
+fn span(ms: u64) -> String {
+    match ms {
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{} s", ms / 1_000),
+        ms => format!("{ms} ms"),
+    }
+}
+
+fn again(ms: Option<u64>) -> String {
+    ms.map(|ms| format!("; it has room again in {}", span(ms.div_ceil(1_000) * 1_000))).unwrap_or_default()
+}
