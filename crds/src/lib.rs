@@ -5,9 +5,12 @@
 #![allow(clippy::duplicated_attributes, reason = "each printer column has its own")]
 
 mod access;
+mod budget;
+mod budget_status;
 mod condition;
 mod headers;
 mod jwt;
+mod limits;
 mod llm_route;
 mod params;
 mod provider;
@@ -15,8 +18,15 @@ mod reference;
 mod scalar;
 
 pub use access::{Access, AdmittedAccount, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders};
+pub use budget::{
+    Budget, BudgetApiKeys, BudgetLimit, BudgetMode, BudgetPartition, BudgetSelector, BudgetSpec, Calendar,
+    CallerNamespaces, Degrade, Estimate, ExceededAction, ExceededQueue, FailureMode, OnExceeded, OnUnpriced, Override,
+    OverrideOperation, Period, Reservation, Rolling, Threshold, Total, WebhookRef, Window,
+};
+pub use budget_status::{BudgetState, BudgetStatus, LimitStatus, PartitionStatus};
 pub use headers::{Header, Headers};
 pub use jwt::{AdmittedGroup, ClaimPaths, KeySetRef, TokenIssuer};
+pub use limits::{Cost, ProviderLimits, Queue, RateLimit, RatePartition};
 pub use llm_route::{
     Backoff, Effective, LLMRoute, LLMRouteSpec, LLMRouteStatus, ModelName, OnLoss, Retry, RetryOn, RouteRule,
     RouteTimeouts, Target, Translation,
@@ -27,10 +37,10 @@ pub use provider::{
     ProviderSpec, ProviderStatus, ProviderType, Rates, Service, Tier, Timeouts, Tls,
 };
 pub use reference::{
-    AllowedNamespaces, ConfigMapKeyRef, NamespacesFrom, ProviderRef, Requirement, SecretKeyRef, Selector,
+    AllowedNamespaces, ConfigMapKeyRef, NamespacesFrom, ObjectRef, ProviderRef, Requirement, SecretKeyRef, Selector,
     SelectorOperator,
 };
-pub use scalar::{Decimal, GoDuration};
+pub use scalar::{Amount, Decimal, GoDuration};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -42,5 +52,5 @@ pub const VERSION: &str = "v1alpha1";
 
 /// The definitions of all kinds, as they are installed.
 pub fn manifests() -> Vec<CustomResourceDefinition> {
-    vec![LLMRoute::crd(), Provider::crd()]
+    vec![Budget::crd(), LLMRoute::crd(), Provider::crd()]
 }

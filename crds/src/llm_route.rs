@@ -4,6 +4,7 @@
 
 use crate::access::{Access, TrustedHeaders};
 use crate::condition::conditions;
+use crate::limits::RateLimit;
 use crate::params::ParamSets;
 use crate::reference::ProviderRef;
 use crate::scalar::{GoDuration, LABEL, LABEL_LENGTH, NAME, NAME_LENGTH};
@@ -31,7 +32,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Programmed", type_ = "string", json_path = ".status.programmed", priority = 1)
+    printcolumn(name = "Programmed", type_ = "string", json_path = ".status.programmed", priority = 1),
+    printcolumn(name = "Budgets", type_ = "integer", json_path = ".status.budgetsTotal", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LLMRouteSpec {
@@ -66,6 +68,10 @@ pub struct LLMRouteSpec {
     /// Time limits; each comes before the Provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<RouteTimeouts>,
+    /// Rates that its requests keep, over all pods together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub rate_limits: Vec<RateLimit>,
     /// How requests are put into another dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
@@ -245,6 +251,13 @@ pub struct LLMRouteStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+    /// Budgets that may cover requests of it, the first 16 by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub budgets: Vec<String>,
+    /// All of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budgets_total: Option<i64>,
     /// What takes effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<Effective>,

@@ -4,6 +4,7 @@
 
 use crate::condition::conditions;
 use crate::headers::Headers;
+use crate::limits::ProviderLimits;
 use crate::reference::{AllowedNamespaces, ConfigMapKeyRef, SecretKeyRef};
 use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -85,6 +86,9 @@ pub struct ProviderSpec {
     /// When it is left alone after failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// What it takes, over all pods together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ProviderLimits>,
     /// Which namespaces' routes may use it; only its own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,

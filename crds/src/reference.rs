@@ -47,7 +47,20 @@ pub struct ProviderRef {
     pub namespace: Option<String>,
 }
 
-/// Which namespaces' routes may use a provider.
+/// An object, of the same namespace unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = NAME_LENGTH), regex(pattern = NAME))]
+    pub name: String,
+    /// Its namespace; the Budget's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = LABEL_LENGTH), regex(pattern = LABEL))]
+    pub namespace: Option<String>,
+}
+
+/// Which namespaces' objects may use one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
     .message("selector goes with from: Selector, and only with it"))]

@@ -14,6 +14,9 @@ pub(crate) const NAME_LENGTH: usize = 253;
 /// A DNS name (RFC 1123).
 pub(crate) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+/// What a Budget counts: a currency (ISO 4217) or one of the counts.
+pub(crate) const UNIT: &str = "^([A-Z]{3}|Tokens|InputTokens|OutputTokens|Requests)$";
+
 /// A duration in Go's form, such as `1m30s` or `250ms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -55,14 +58,35 @@ impl Decimal {
     }
 }
 
+/// An amount of money, tokens or requests as text, such as `"100"` or `"0.25"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Amount(#[schemars(length(max = 25), regex(pattern = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"))] pub String);
+
+impl Amount {
+    /// Whole 10⁻⁹ parts; `None` where the text is no such amount or the parts are more than fit.
+    pub fn nanos(&self) -> Option<u64> {
+        parts(&self.0, 9)
+    }
+
+    /// The amount itself; `None` where it is no whole number.
+    pub fn whole(&self) -> Option<u64> {
+        parts(&self.0, 0)
+    }
+}
+
 fn thousandths(text: &str) -> Option<u64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(part) || part.len() > 3 {
+    parts(text, 3)
+}
+
+/// A decimal number in whole parts of 10 to the power of minus `places`.
+fn parts(text: &str, places: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > places || text.ends_with('.') {
         return None;
     }
-    let whole: u64 = whole.parse().ok()?;
-    whole.checked_mul(1_000)?.checked_add(format!("{part:0<3}").parse().ok()?)
+    format!("{whole}{part:0<places$}").parse().ok()
 }
 
 #[cfg(test)]
@@ -78,6 +102,18 @@ mod tests {
         }
         for bad in ["", "5", "5x", "s", "-1s", "1s2", "1.s", "99999999999999999999h"] {
             assert_eq!(millis(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn amounts_read_in_the_parts_of_their_unit() {
+        assert_eq!(Amount("12.5".into()).nanos(), Some(12_500_000_000));
+        assert_eq!(Amount("0.000000001".into()).nanos(), Some(1));
+        assert_eq!(Amount("999999999.999999999".into()).nanos(), Some(999_999_999_999_999_999));
+        assert_eq!(Amount("999999999999999".into()).nanos(), None, "more than fits");
+        assert_eq!(Amount("999999999999999".into()).whole(), Some(999_999_999_999_999));
+        for bad in ["", "1.", ".5", "-1", "1.5"] {
+            assert_eq!(Amount(bad.into()).whole(), None, "{bad}");
         }
     }
 

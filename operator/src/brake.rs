@@ -1,4 +1,4 @@
-//! The brake on mass deletes: most of a pod's routes do not vanish because a list came back empty.
+//! The brake on mass deletes: most of a pod's routes or Budgets do not vanish because a list came back empty.
 //!
 //! It holds a large drop unless every delete was seen as such and the kind itself is not being deleted,
 //! or a person allows that very drop. It never touches what is added or changed.
@@ -13,39 +13,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
-use weir_snapshot::{Digest, Name};
+use weir_snapshot::{Digest, Kind, ResourceId};
 
 /// Annotation of the operator's Deployment that lets one drop through, by its digest.
 const ALLOW: &str = "weir.dev/allow-deletes";
-/// The kind whose deletion would delete every route.
-const CRD: &str = "llmroutes.weir.dev";
-/// Drops of up to that many routes are let through.
+/// The kinds whose deletion would delete every route or Budget.
+const CRDS: [(Kind, &str); 2] = [(Kind::Route, "llmroutes.weir.dev"), (Kind::Budget, "budgets.weir.dev")];
+/// Drops of up to that many of a kind are let through.
 const SMALL: usize = 10;
 /// How often cluster and annotation are looked at while something is held.
 const LOOK: Duration = Duration::from_secs(2);
 /// Deletes remembered; beyond, the oldest are forgotten, which only makes the brake stricter.
 const MAX_DELETES: usize = 100_000;
 
-/// Routes that a pod would lose.
+/// Routes and Budgets that a pod would lose; a Budget that vanishes lifts a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Loss {
-    missing: BTreeSet<Name>,
-    had: usize,
+    missing: BTreeSet<ResourceId>,
+    had: BTreeMap<Kind, usize>,
 }
 
 impl Loss {
-    /// Of the routes that a pod has, those that go.
-    pub(crate) fn new(missing: BTreeSet<Name>, had: usize) -> Self {
-        Self { missing, had }
+    /// Of what a pod has, that which goes.
+    pub(crate) fn new<'a>(
+        removes: impl Iterator<Item = &'a ResourceId>,
+        held: impl Iterator<Item = &'a ResourceId>,
+    ) -> Self {
+        let braked = |id: &&ResourceId| CRDS.iter().any(|(kind, _)| *kind == id.kind);
+        let mut had = BTreeMap::new();
+        held.filter(braked).for_each(|id| *had.entry(id.kind).or_default() += 1);
+        Self { missing: removes.filter(braked).cloned().collect(), had }
     }
 
     fn is_large(&self) -> bool {
-        self.missing.len() > SMALL && self.missing.len() * 2 > self.had
+        self.had.iter().any(|(kind, had)| {
+            let missing = self.missing.iter().filter(|id| id.kind == *kind).count();
+            missing > SMALL && missing * 2 > *had
+        })
     }
 
     /// What a person writes into the annotation.
     fn digest(&self) -> String {
-        let names: String = self.missing.iter().map(|name| format!("{name}\n")).collect();
+        let names: String = self.missing.iter().map(|id| format!("{id}\n")).collect();
         Digest::of(names.as_bytes()).0.chars().take(16).collect()
     }
 }
@@ -61,9 +70,9 @@ struct CrdLook {
 /// What speaks for a loss.
 #[derive(Debug, Default)]
 struct Evidence {
-    deletes: BTreeMap<Name, Instant>,
-    first_crd: Option<String>,
-    crd: Option<CrdLook>,
+    deletes: BTreeMap<ResourceId, Instant>,
+    first_crds: BTreeMap<Kind, String>,
+    crds: BTreeMap<Kind, CrdLook>,
     allowed: Option<String>,
 }
 
@@ -72,12 +81,22 @@ impl Evidence {
         if !loss.is_large() || self.allowed.as_ref().is_some_and(|allowed| *allowed == loss.digest()) {
             return true;
         }
-        let seen: Option<Vec<Instant>> = loss.missing.iter().map(|name| self.deletes.get(name).copied()).collect();
-        let last = seen.and_then(|seen| seen.into_iter().max());
-        match (last, &self.crd) {
-            (Some(last), Some(crd)) => crd.at > last && !crd.deleting && self.first_crd.as_ref() == Some(&crd.uid),
+        loss.missing.iter().all(|id| match (self.deletes.get(id), self.crds.get(&id.kind)) {
+            (Some(seen), Some(crd)) => {
+                crd.at > *seen && !crd.deleting && self.first_crds.get(&id.kind) == Some(&crd.uid)
+            }
             _ => false,
-        }
+        })
+    }
+}
+
+impl Evidence {
+    /// Notes one look at the definition of a kind.
+    fn looked(&mut self, kind: Kind, at: Instant, crd: Option<&CustomResourceDefinition>) {
+        let Some(crd) = crd else { return drop(self.crds.remove(&kind)) };
+        let uid = crd.uid().unwrap_or_default();
+        self.first_crds.entry(kind).or_insert_with(|| uid.clone());
+        self.crds.insert(kind, CrdLook { at, uid, deleting: crd.metadata.deletion_timestamp.is_some() });
     }
 }
 
@@ -112,8 +131,9 @@ impl Scene {
     }
 
     fn text(&self, digest: &str, count: usize) -> String {
-        let what =
-            format!("{count} routes would vanish from the pods at once, but were not seen to be deleted; they stay");
+        let what = format!(
+            "{count} routes or Budgets would vanish from the pods at once, but were not seen to be deleted; they stay"
+        );
         let Some(name) = &self.deployment else {
             return format!("{what}. A person could let them go, had the operator been given --deployment");
         };
@@ -143,17 +163,17 @@ impl Brake {
         self.changed.subscribe()
     }
 
-    /// Notes that the API server told of the deletion of a route.
-    pub(crate) fn saw_delete(&self, route: Name, at: Instant) {
+    /// Notes that the API server told of the deletion of a route or Budget.
+    pub(crate) fn saw_delete(&self, id: ResourceId, at: Instant) {
         let deletes = &mut self.lock().evidence.deletes;
-        deletes.insert(route, at);
+        deletes.insert(id, at);
         if deletes.len() > MAX_DELETES {
-            let oldest = deletes.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
-            oldest.map(|name| deletes.remove(&name));
+            let oldest = deletes.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.map(|id| deletes.remove(&id));
         }
     }
 
-    /// Whether the pod may lose these routes now. If not, it is looked into, and [`Self::changes`] tells.
+    /// Whether the pod may lose these now. If not, it is looked into, and [`Self::changes`] tells.
     pub(crate) fn permits(&self, pod: &str, loss: Loss) -> bool {
         let mut state = self.lock();
         if state.evidence.permits(&loss) {
@@ -174,7 +194,7 @@ impl Brake {
     /// Looks into what is held, until `stop` turns true.
     pub(crate) async fn run(&self, scene: Scene, mut stop: watch::Receiver<bool>) {
         loop {
-            let known = self.lock().evidence.first_crd.is_some();
+            let known = self.lock().evidence.first_crds.len() == CRDS.len();
             let busy = !self.lock().held.is_empty();
             if busy || !known {
                 self.look(&scene).await;
@@ -190,21 +210,18 @@ impl Brake {
 
     async fn look(&self, scene: &Scene) {
         let at = Instant::now();
-        let crd = scene.crds.get_opt(CRD).await;
+        let mut crds = Vec::new();
+        for (kind, name) in CRDS {
+            crds.push((kind, scene.crds.get_opt(name).await));
+        }
         let own = match &scene.deployment {
             Some(name) => scene.deployments.get_opt(name).await.ok().flatten(),
             None => None,
         };
         let news = {
             let mut state = self.lock();
-            if let Ok(crd) = crd {
-                state.evidence.crd = crd.map(|crd| CrdLook {
-                    at,
-                    uid: crd.uid().unwrap_or_default(),
-                    deleting: crd.metadata.deletion_timestamp.is_some(),
-                });
-                let uid = state.evidence.crd.as_ref().map(|crd| crd.uid.clone());
-                state.evidence.first_crd = state.evidence.first_crd.take().or(uid);
+            for (kind, crd) in crds.into_iter().filter_map(|(kind, crd)| Some((kind, crd.ok()?))) {
+                state.evidence.looked(kind, at, crd.as_ref());
             }
             state.evidence.allowed = own.as_ref().and_then(|own| own.annotations().get(ALLOW).cloned());
             state.news()
@@ -242,8 +259,16 @@ impl State {
 mod tests {
     use super::*;
 
+    fn ids(kind: Kind, count: usize) -> Vec<ResourceId> {
+        (0..count).map(|n| ResourceId::new(kind, "ns", format!("r{n}"))).collect()
+    }
+
+    fn loss_of(kind: Kind, missing: usize, had: usize) -> Loss {
+        Loss::new(ids(kind, missing).iter(), ids(kind, had).iter())
+    }
+
     fn loss(missing: usize, had: usize) -> Loss {
-        Loss::new((0..missing).map(|n| Name::new("ns", format!("r{n}"))).collect(), had)
+        loss_of(Kind::Route, missing, had)
     }
 
     fn look(at: Instant, uid: &str, deleting: bool) -> Option<CrdLook> {
@@ -252,8 +277,8 @@ mod tests {
 
     fn seen(loss: &Loss, at: Instant) -> Evidence {
         Evidence {
-            deletes: loss.missing.iter().map(|name| (name.clone(), at)).collect(),
-            first_crd: Some("crd-1".to_owned()),
+            deletes: loss.missing.iter().map(|id| (id.clone(), at)).collect(),
+            first_crds: BTreeMap::from([(Kind::Route, "crd-1".to_owned())]),
             ..Evidence::default()
         }
     }
@@ -265,6 +290,16 @@ mod tests {
         assert!(evidence.permits(&loss(50, 100)));
         assert!(!evidence.permits(&loss(51, 100)));
         assert!(!evidence.permits(&loss(11, 11)));
+    }
+
+    #[test]
+    fn budgets_are_held_as_routes_are_and_neither_makes_the_other_seem_small() {
+        let evidence = Evidence::default();
+        assert!(!evidence.permits(&loss_of(Kind::Budget, 11, 11)));
+        assert!(evidence.permits(&loss_of(Kind::Credential, 11, 11)));
+        let held: Vec<_> = ids(Kind::Budget, 11).into_iter().chain(ids(Kind::Route, 100)).collect();
+        assert!(!evidence.permits(&Loss::new(ids(Kind::Budget, 11).iter(), held.iter())));
+        assert_ne!(loss_of(Kind::Budget, 11, 11).digest(), loss(11, 11).digest());
     }
 
     #[test]
@@ -281,10 +316,10 @@ mod tests {
             (None, false),
             (look(after, "crd-1", false), true),
         ] {
-            evidence.crd = crd.clone();
+            evidence.crds = crd.clone().map(|crd| (Kind::Route, crd)).into_iter().collect();
             assert_eq!(evidence.permits(&all), passes, "{crd:?}");
         }
-        evidence.deletes.remove(&Name::new("ns", "r7"));
+        evidence.deletes.remove(&ResourceId::new(Kind::Route, "ns", "r7"));
         assert!(!evidence.permits(&all), "one delete was not seen");
     }
 

@@ -75,10 +75,10 @@ impl Reconcile {
         let next = tokio::task::spawn_blocking(move || {
             let (mut kept, mut undecided) = undecided(&objects, unknown);
             let compiled = compiler.compile(&objects);
-            let Compiled { snapshot, verdicts, refused_keys, key_sources, key_sets_missing } = compiled;
+            let Compiled { snapshot, verdicts, alarms, refused_keys, key_sources, key_sets_missing } = compiled;
             kept.resources.extend(key_sets_missing);
             undecided.extend(verdicts.iter().filter(|(_, verdict)| verdict.pending).map(|(id, _)| id.clone()));
-            (compiler, Desired { revision: 0, snapshot, verdicts, refused_keys, kept, undecided }, key_sources)
+            (compiler, Desired { revision: 0, snapshot, verdicts, alarms, refused_keys, kept, undecided }, key_sources)
         });
         let next = next.await;
         timer.observe_duration();
@@ -106,6 +106,7 @@ impl Reconcile {
             let same = before.as_ref().is_some_and(|before| {
                 before.revision == next.revision
                     && before.verdicts == next.verdicts
+                    && before.alarms == next.alarms
                     && before.undecided == next.undecided
                     && before.refused_keys == next.refused_keys
             });
@@ -153,7 +154,29 @@ fn undecided(objects: &Objects, unknown: Names) -> (Kept, BTreeSet<ObjectId>) {
         resources.extend([Kind::Provider, Kind::Consent].map(|kind| ResourceId { kind, name: name.clone() }));
         undecided.insert(ObjectId { kind: ObjectKind::Provider, name });
     }
+    budgets(objects, &unknown, &mut resources, &mut undecided);
     (Kept { namespaces: unknown.secrets, resources, issuer: objects.issuer.is_none() }, undecided)
+}
+
+/// A Budget that selects by API keys waits for the Secrets, and one with a webhook for those of its namespace. Of
+/// one that cannot be read pods keep what they have: nobody knows what it would cover.
+fn budgets(
+    objects: &Objects,
+    unknown: &Names,
+    resources: &mut BTreeSet<ResourceId>,
+    undecided: &mut BTreeSet<ObjectId>,
+) {
+    for budget in &objects.budgets {
+        let name = Name::new(budget.namespace().unwrap_or_default(), budget.name_any());
+        let by_key = budget.spec.selector.as_ref().is_some_and(|selector| selector.api_keys.is_some());
+        let told = budget.spec.thresholds.iter().any(|threshold| threshold.webhook_ref.is_some());
+        if (by_key && !unknown.secrets.is_empty()) || (told && unknown.secrets.contains(&name.namespace)) {
+            resources.insert(ResourceId { kind: Kind::Budget, name: name.clone() });
+            undecided.insert(ObjectId { kind: ObjectKind::Budget, name });
+        }
+    }
+    let unread = objects.undecodable.iter().filter(|held| held.id.kind == ObjectKind::Budget);
+    resources.extend(unread.map(|held| ResourceId { kind: Kind::Budget, name: held.id.name.clone() }));
 }
 
 #[cfg(test)]
@@ -216,6 +239,32 @@ mod tests {
         let (undecided, resources) = told(Names { services: named("default", "kubernetes"), ..Names::default() });
         assert!(undecided.is_empty());
         assert_eq!(resources, ["Settings /"], "the API server's addresses stay forbidden");
+    }
+
+    #[test]
+    fn a_budget_waits_for_the_keys_that_it_selects_and_one_that_cannot_be_read_stays_on_pods() {
+        let budget = |name: &str, spec: serde_json::Value| {
+            let budget = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Budget",
+                "metadata": {"name": name, "namespace": "c"}, "spec": spec});
+            serde_json::from_value(budget).map(Arc::new).unwrap()
+        };
+        let id = ObjectId { kind: ObjectKind::Budget, name: Name::new("c", "unread") };
+        let objects = Objects {
+            budgets: vec![
+                budget("all", json!({"limits": [], "window": {"total": {}}})),
+                budget(
+                    "keyed",
+                    json!({"limits": [], "window": {"total": {}}, "selector": {"apiKeys": {"selector": {}}}}),
+                ),
+            ],
+            undecodable: vec![weir_compile::Undecodable { id, generation: 1, error: String::new() }],
+            ..Objects::default()
+        };
+        let unknown = Names { secrets: BTreeSet::from(["a".to_owned()]), ..Names::default() };
+        let (kept, undecided) = undecided(&objects, unknown);
+        assert_eq!(undecided.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Budget c/keyed"]);
+        let kept: Vec<_> = kept.resources.iter().map(ToString::to_string).collect();
+        assert_eq!(kept, ["Budget c/keyed", "Budget c/unread"]);
     }
 
     #[test]

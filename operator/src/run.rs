@@ -122,7 +122,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let (publish, desired) = watch::channel(None);
     let namespace = args.namespace.as_str();
     let brake = Arc::new(Brake::new(Arc::clone(&metrics)));
-    let cluster = Cluster::watch(&client, args.given(), Arc::clone(&brake), &metrics);
+    let cluster = Cluster::watch(&client, args.given(), &brake, &metrics);
     let floor = Arc::new(EpochFloor::default());
     let pods = Arc::new(Pods::new(Arc::clone(&metrics)));
     let (events, telling) = Events::new(client.clone(), args.pod_name.clone(), Arc::clone(&metrics));

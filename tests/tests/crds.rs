@@ -44,6 +44,10 @@ fn headers(change: &Value) -> Value {
     provider(json!({"type": "OpenAI", "headers": change}))
 }
 
+fn limits(change: &Value) -> Value {
+    provider(json!({"type": "OpenAI", "limits": change}))
+}
+
 /// A good route, with `change` at this place of its spec.
 fn route(place: &str, change: Value) -> Value {
     let target = json!({"name": "t", "providerRef": {"name": "p"}});
@@ -111,7 +115,21 @@ fn bad_providers() -> Vec<(&'static str, Value)> {
         ("set names a header that carries a credential", headers(&json!({"set": [{"name": "cookie", "value": "a"}]}))),
         ("remove names a header that the provider needs", headers(&json!({"remove": ["anthropic-version"]}))),
         ("a header is both set and removed", headers(&json!({"set": [{"name": "a", "value": "b"}], "remove": ["a"]}))),
+        ("a queue waits for room under a limit", limits(&json!({"queue": {"maxLength": 1, "maxWait": "1s"}}))),
+        (
+            "maxWait must be longer than 0s and at most 5m",
+            limits(&json!({"maxConcurrent": 1, "queue": {"maxLength": 1, "maxWait": "0s"}})),
+        ),
     ]
+}
+
+/// A route with a rate limit of these fields.
+fn rate(fields: &Value) -> Value {
+    let mut limit = json!({"name": "l", "per": "1m"});
+    for (name, value) in fields.as_object().expect("fields") {
+        limit[name] = value.clone();
+    }
+    route("/rateLimits", json!([limit]))
 }
 
 fn params(change: &Value) -> Value {
@@ -145,6 +163,61 @@ fn bad_routes() -> Vec<(&'static str, Value)> {
             "a default or override is over the cap of its parameter",
             params(&json!({"defaults": {"temperature": 1}, "caps": {"temperature": 0.5}})),
         ),
+        ("a rate limit counts one thing", rate(&json!({"requests": 1, "tokens": 1}))),
+        ("per must be from 1s to 24h", rate(&json!({"requests": 1, "per": "0s"}))),
+        ("burst counts requests or tokens", rate(&json!({"cost": {"amount": "1", "currency": "USD"}, "burst": 1}))),
+        ("header names the header of partitionBy Header", rate(&json!({"requests": 1, "partitionBy": ["Header"]}))),
+        (
+            "the header carries a credential",
+            rate(&json!({"requests": 1, "partitionBy": ["Header"], "header": "x-api-key"})),
+        ),
+    ]
+}
+
+/// A good Budget, with `change` over its spec.
+fn budget(change: &Value) -> Value {
+    let mut spec = json!({"limits": [{"unit": "USD", "amount": "100"}], "window": {"calendar": {"every": "Month"}}});
+    for (name, value) in change.as_object().expect("fields") {
+        spec[name] = value.clone();
+    }
+    json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Budget", "metadata": {"name": "b"}, "spec": spec})
+}
+
+/// Bad Budgets, and the beginning of what is said of each.
+fn bad_budgets() -> Vec<(&'static str, Value)> {
+    let over = |unit: &str| {
+        json!([{"name": "o", "unit": unit, "operation": "Add", "amount": "1", "reason": "r",
+        "until": "2026-12-31T00:00:00Z"}])
+    };
+    let queue = |wait: &str| json!({"onExceeded": {"action": "Queue", "queue": {"maxWait": wait}}});
+    let unmatched = json!({"matchExpressions": [{"key": "team", "operator": "In"}]});
+    vec![
+        (
+            "an amount of tokens or requests is a whole number",
+            budget(&json!({"limits": [{"unit": "Tokens", "amount": "1.5"}]})),
+        ),
+        ("an override changes one of the limits", budget(&json!({"overrides": over("EUR")}))),
+        ("give exactly one of calendar, rolling and total", budget(&json!({"window": {}}))),
+        ("a rolling window is from 1m to 8784h", budget(&json!({"window": {"rolling": {"duration": "1s"}}}))),
+        ("give exactly one of names and selector", budget(&json!({"selector": {"callerNamespaces": {}}}))),
+        ("degrade goes with action: Degrade", budget(&json!({"onExceeded": {"action": "Degrade"}}))),
+        ("queue goes with action: Queue", budget(&json!({"onExceeded": {"action": "Queue"}}))),
+        ("maxWait must be longer than 0s and at most 5m", budget(&queue("6m"))),
+        ("fixedAmount goes with estimate: Fixed", budget(&json!({"reservation": {"estimate": "Fixed"}}))),
+        (
+            "reservation.fixedAmount is of one unit",
+            budget(&json!({"reservation": {"estimate": "Fixed", "fixedAmount": "1"},
+                "limits": [{"unit": "USD", "amount": "1"}, {"unit": "EUR", "amount": "1"}]})),
+        ),
+        (
+            "a threshold that degrades needs a target",
+            budget(&json!({"thresholds": [{"percent": 80, "degrade": true}]})),
+        ),
+        (
+            "selector goes with from: Selector, and only with it",
+            budget(&json!({"allowedNamespaces": {"from": "Selector"}})),
+        ),
+        ("operators In and NotIn need values", budget(&json!({"selector": {"apiKeys": {"selector": unmatched}}}))),
     ]
 }
 
@@ -154,7 +227,11 @@ async fn every_rule_refuses_with_its_message() {
     for kind in schema::kinds() {
         let mut said =
             BTreeSet::from(["type cannot be changed: create another Provider and point the routes to it".to_owned()]);
-        let bad = if kind.name == "Provider" { bad_providers() } else { bad_routes() };
+        let bad = match kind.name.as_str() {
+            "Provider" => bad_providers(),
+            "Budget" => bad_budgets(),
+            _ => bad_routes(),
+        };
         for (message, object) in bad {
             let refusal = offered(api, &object).await.expect_err(message);
             assert!(refusal.contains(message), "{message}: {refusal}");
@@ -204,6 +281,15 @@ fn sparse() -> Vec<Value> {
         route("/access", json!({"apiKeys": {"selector": {}, "namespaces": {"selector": {}}}})),
         route("/access", json!({"serviceAccounts": [{"namespace": "team-a", "name": "*"}]})),
         route("/access", json!({"anonymous": true})),
+        rate(&json!({"tokens": 5, "partitionBy": ["Header"], "header": "x-tenant"})),
+        rate(&json!({"cost": {"amount": "0.5", "currency": "USD"}})),
+        limits(&json!({})),
+        limits(&json!({"maxConcurrent": 5, "queue": {"maxLength": 5, "maxWait": "1s"}})),
+        budget(&json!({"window": {"total": {}}, "selector": {}})),
+        budget(&json!({"window": {"rolling": {"duration": "24h"}}, "parentRef": {"name": "p"},
+            "selector": {"callerNamespaces": {"selector": {}}, "apiKeys": {"selector": {}}, "routes": [{"name": "r"}]},
+            "allowedNamespaces": {"from": "All"}, "onExceeded": {"action": "Reject"},
+            "reservation": {"estimate": "UpperBound"}, "thresholds": [{"percent": 80}]})),
     ]
 }
 
@@ -234,7 +320,7 @@ async fn good_objects_are_accepted_and_so_is_null_for_whatever_they_leave_out() 
 #[tokio::test]
 async fn columns_short_names_and_categories_are_served() {
     let api = api().await;
-    for name in ["llmp", "llmr", "llm", "ai"] {
+    for name in ["llmb", "llmp", "llmr", "llm", "ai"] {
         kubectl::run(api, &["get", name, "--all-namespaces"], "").expect("the name is known");
     }
 }

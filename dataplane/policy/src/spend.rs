@@ -5,8 +5,8 @@
 mod budgets;
 mod refuse;
 
+pub use budgets::Budget;
 pub(crate) use budgets::Budgets;
-pub use budgets::{Budget, Degrade};
 pub use refuse::{blocked, refusal};
 
 use crate::price::{Cost, cost, dearest};
@@ -43,7 +43,7 @@ pub struct Asked<'a> {
 }
 
 /// One pot that a request is charged to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Charge {
     /// What is reserved of which pot.
     pub claim: Claim,
@@ -54,7 +54,7 @@ pub struct Charge {
 }
 
 /// On whose word a request is charged.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Payer {
     /// A rate limit of its route, by its place there.
     Rate(Name, usize),

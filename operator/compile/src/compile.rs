@@ -1,8 +1,9 @@
-//! All objects to one snapshot and their verdicts: Providers first, then the routes that target them.
+//! All objects to one snapshot and their verdicts: Providers and Budgets first, then the routes that use them.
 //!
 //! What was made of an object is kept as long as all that it was made from is the same; the outcome is always
 //! that of compiling the whole. Secrets go into the snapshot only for what a good route uses.
 
+use crate::budget::{Budgets, KeptBudget, may_cover};
 use crate::built::Built;
 use crate::callers::Callers;
 use crate::claimed::{self, Credential};
@@ -30,6 +31,7 @@ pub struct Compiler {
     providers: BTreeMap<Name, KeptProvider>,
     routes: BTreeMap<Name, KeptRoute>,
     callers: Callers,
+    budgets: Budgets,
 }
 
 type Resources = Vec<(ResourceId, Arc<Sealed>)>;
@@ -66,7 +68,8 @@ impl Compiler {
             self.index = Index::of(objects, &self.index);
         }
         self.build_providers(objects, anew);
-        self.build_routes(objects, anew);
+        let budgets_changed = self.budgets.build(objects, &self.index, anew);
+        self.build_routes(objects, anew || budgets_changed);
         self.callers.admit(self.routes.iter().map(|(name, route)| (name, &route.access)), &self.index, anew);
         let mut targeted: BTreeMap<&Name, usize> = BTreeMap::new();
         for provider in self.routes.values().flat_map(|route| &route.targeted) {
@@ -90,10 +93,18 @@ impl Compiler {
             verdicts.insert(id, Arc::clone(&kept.verdict));
             resources.extend_from_slice(&kept.resources);
         }
+        let mut alarms = BTreeMap::new();
+        for (name, kept) in self.budgets.iter() {
+            let id = ObjectId { kind: ObjectKind::Budget, name: name.clone() };
+            verdicts.insert(id, Arc::clone(&kept.verdict));
+            resources.extend(kept.resource.clone());
+            alarms.insert(name.clone(), kept.alarms().to_vec());
+        }
         for held in &objects.undecodable {
             verdicts.insert(held.id.clone(), Arc::new(undecodable(held)));
         }
-        let mut compiled = Compiled { verdicts, refused_keys: self.index.refused_keys.clone(), ..Compiled::default() };
+        let mut compiled =
+            Compiled { verdicts, alarms, refused_keys: self.index.refused_keys.clone(), ..Compiled::default() };
         for KeptRoute { keys, .. } in self.routes.values() {
             compiled.key_sources.extend(keys.sources.iter().cloned());
             compiled.key_sets_missing.extend(keys.missing.iter().cloned());
@@ -181,6 +192,9 @@ impl Compiler {
         let built = route::build(object, conflict.clone(), &elsewhere, &providers, &self.index);
         let targeted = built.providers().into_iter().cloned().collect();
         let BuiltRoute { data, access, keys, mut verdict } = built;
+        let covers =
+            |held: &KeptBudget| held.selector().is_some_and(|selector| may_cover(selector, name, &data, &access));
+        let budgets = self.budgets.iter().filter(|(_, held)| covers(held)).map(|(name, _)| name.clone()).collect();
         let sealed = |kind, resource| (ResourceId { kind, name: name.clone() }, Arc::new(Sealed::new(resource)));
         let mut resources =
             vec![sealed(Kind::Route, Resource::Route(data)), sealed(Kind::Access, Resource::Access(access.clone()))];
@@ -189,6 +203,7 @@ impl Compiler {
             (id, Arc::new(Sealed::new(Resource::KeySet(KeySet { jwks: jwks.clone() }))))
         }));
         verdict.resources = resources.iter().map(|(id, _)| id.clone()).collect();
+        verdict.budgets = budgets;
         KeptRoute {
             object: Arc::clone(object),
             conflict,

@@ -19,7 +19,7 @@ pub(crate) enum Gravity {
 }
 
 /// One finding.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) gravity: Gravity,
     /// Reason of the condition, CamelCase.
@@ -31,7 +31,7 @@ pub(crate) struct Finding {
 }
 
 /// All findings of one object.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -58,12 +58,7 @@ impl Findings {
             let reason = if partial { "PartiallyResolved" } else { worst.reason };
             Some(Condition { type_, status: partial, reason, message: self.message(gravities) })
         };
-        let accepted = condition("Accepted", &[Gravity::Invalid]).unwrap_or_else(|| Condition {
-            type_: "Accepted",
-            status: true,
-            reason: "Accepted",
-            message: "the object is valid".into(),
-        });
+        let accepted = condition("Accepted", &[Gravity::Invalid]).unwrap_or_else(valid);
         let resolved = condition("ResolvedRefs", &[Gravity::Unresolved, Gravity::Partial]);
         let resolved = resolved.unwrap_or_else(|| Condition {
             type_: "ResolvedRefs",
@@ -72,6 +67,21 @@ impl Findings {
             message: "everything that it names is there".into(),
         });
         vec![accepted, resolved]
+    }
+
+    /// Accepted alone, of a kind that works without what it names: True with a reason where that is missing.
+    pub(crate) fn accepted(&self) -> Condition {
+        let worst = [Gravity::Invalid, Gravity::Unresolved, Gravity::Partial];
+        let worst = worst.into_iter().find_map(|gravity| self.first(gravity));
+        match worst {
+            Some(finding) => Condition {
+                type_: "Accepted",
+                status: finding.gravity != Gravity::Invalid,
+                reason: finding.reason,
+                message: self.message(&[finding.gravity]),
+            },
+            None => valid(),
+        }
     }
 
     /// Field path and message of each.
@@ -95,4 +105,8 @@ impl Findings {
         }
         message
     }
+}
+
+fn valid() -> Condition {
+    Condition { type_: "Accepted", status: true, reason: "Accepted", message: "the object is valid".into() }
 }

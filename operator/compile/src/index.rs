@@ -10,14 +10,15 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_snapshot::Name;
+use weir_crds::{AllowedNamespaces, NamespacesFrom};
+use weir_snapshot::{Consent, Name};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// What surrounds Providers and routes, by name.
+/// What surrounds Providers, routes and Budgets, by name.
 #[derive(Default)]
 pub(crate) struct Index {
-    /// All of it, and of Providers and routes none.
+    /// All of it, and of our own kinds none.
     pub(crate) objects: Objects,
     pub(crate) secrets: BTreeMap<Name, Arc<Secret>>,
     pub(crate) config_maps: BTreeMap<Name, Arc<ConfigMap>>,
@@ -36,7 +37,13 @@ pub(crate) struct Index {
 impl Index {
     /// Indexes the objects; `before` is the index of the objects before.
     pub(crate) fn of(objects: &Objects, before: &Self) -> Self {
-        let objects = Objects { providers: Vec::new(), routes: Vec::new(), undecodable: Vec::new(), ..objects.clone() };
+        let objects = Objects {
+            providers: Vec::new(),
+            routes: Vec::new(),
+            budgets: Vec::new(),
+            undecodable: Vec::new(),
+            ..objects.clone()
+        };
         let secrets: BTreeMap<_, _> = objects.secrets.iter().map(|s| (name(&s.metadata), Arc::clone(s))).collect();
         let mut slices: BTreeMap<Name, BTreeMap<String, Arc<EndpointSlice>>> = BTreeMap::new();
         for slice in &objects.endpoint_slices {
@@ -71,6 +78,23 @@ impl Index {
             .iter()
             .filter(move |(_, namespace)| selector.matches(namespace.metadata.labels.as_ref().unwrap_or(&none)))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Which namespaces an object of namespace `own` lets use it.
+    pub(crate) fn consent(&self, allowed: Option<&AllowedNamespaces>, own: &str) -> Consent {
+        let only_own = || Consent { all: false, namespaces: vec![own.to_owned()] };
+        let Some(AllowedNamespaces { from, selector }) = allowed else { return only_own() };
+        match (from, selector) {
+            (NamespacesFrom::All, _) => Consent { all: true, namespaces: Vec::new() },
+            (NamespacesFrom::Selector, Some(selector)) => {
+                let mut namespaces: Vec<_> = self.namespaces_matching(selector).map(str::to_owned).collect();
+                namespaces.push(own.to_owned());
+                namespaces.sort();
+                namespaces.dedup();
+                Consent { all: false, namespaces }
+            }
+            (NamespacesFrom::Same | NamespacesFrom::Selector, _) => only_own(),
+        }
     }
 
     /// Namespaces whose routes may serve callers of that one (`weir.dev/accept-routes-from`), sorted.

@@ -4,7 +4,9 @@
 
 mod access;
 mod age;
+mod alarm;
 mod api_key;
+mod budget;
 mod built;
 mod callers;
 mod claimed;
@@ -14,6 +16,7 @@ mod findings;
 mod index;
 mod jwt;
 mod key_set;
+mod limits;
 mod models;
 mod objects;
 mod params;
@@ -28,6 +31,7 @@ mod target;
 mod url;
 mod verdict;
 
+pub use alarm::{Alarm, Webhook};
 pub use compile::{Compiler, compile};
 pub use jwt::mapped_key_sets;
 pub use key_set::{KeySource, ReadKeys, read_key_set};

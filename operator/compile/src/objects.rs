@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_crds::{LLMRoute, Provider};
+use weir_crds::{Budget, LLMRoute, Provider};
 use weir_snapshot::{Issuer, Settings};
 
 /// The objects of one moment, in any order. An object that did not change is the same `Arc` as before.
@@ -26,6 +26,8 @@ pub struct Objects {
     pub providers: Vec<Arc<Provider>>,
     /// Every LLMRoute that decodes.
     pub routes: Vec<Arc<LLMRoute>>,
+    /// Every Budget that decodes.
+    pub budgets: Vec<Arc<Budget>>,
     /// Objects of our kinds that do not decode.
     pub undecodable: Vec<Undecodable>,
     /// Secrets of the granted namespaces.
@@ -54,7 +56,7 @@ impl Objects {
         permitted.contains("*") || permitted.contains(namespace)
     }
 
-    /// Whether all but the Providers and the routes is the same as in `other`.
+    /// Whether all but the objects of our own kinds is the same as in `other`.
     pub(crate) fn has_surroundings_of(&self, other: &Self) -> bool {
         let Self {
             settings,
@@ -64,6 +66,7 @@ impl Objects {
             overlay,
             providers: _,
             routes: _,
+            budgets: _,
             undecodable: _,
             secrets,
             secrets_forbidden,

@@ -6,10 +6,10 @@ use crate::built::Built;
 use crate::findings::{Findings, Gravity};
 use crate::index::{self, Index};
 use crate::verdict::{CredentialVerdict, Verdict};
-use crate::{pricing, reference, spec, url};
+use crate::{limits, pricing, reference, spec, url};
 use std::collections::BTreeMap;
-use weir_crds::{Endpoint, ModelPolicy, NamespacesFrom, ProviderSpec, ProviderType};
-use weir_snapshot::{Consent, CredentialRef, Headers, Model, Name, Provider, ProviderLimits, Secret, Upstream};
+use weir_crds::{Endpoint, ModelPolicy, ProviderSpec, ProviderType};
+use weir_snapshot::{CredentialRef, Headers, Model, Name, Provider, Secret, Upstream};
 
 const OPENAI_URL: &str = "https://api.openai.com/v1";
 const ANTHROPIC_URL: &str = "https://api.anthropic.com";
@@ -28,6 +28,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
     let unpriced: Vec<_> = models.iter().filter(|(_, model)| model.pricing.is_none()).map(|(n, _)| n.clone()).collect();
     let timeouts = spec::timeouts(object.spec.timeouts.as_ref(), &mut findings);
     let health = spec::health(object.spec.health.as_ref(), &mut findings);
+    let limits = limits::provider(object.spec.limits.as_ref(), &mut findings);
     let usable = findings.first(Gravity::Invalid).is_none() && findings.first(Gravity::Unresolved).is_none();
     let verdict = Verdict {
         generation: object.metadata.generation.unwrap_or_default(),
@@ -48,9 +49,9 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
         headers: object.spec.headers.as_ref().map(headers).unwrap_or_default(),
         timeouts,
         health,
-        limits: ProviderLimits::default(),
+        limits,
     });
-    Built { data, consent: consent(&object.spec, &name, index), secrets, verdict }
+    Built { data, consent: index.consent(object.spec.allowed_namespaces.as_ref(), &name.namespace), secrets, verdict }
 }
 
 fn upstream(spec: &ProviderSpec, name: &Name, index: &Index, findings: &mut Findings) -> Option<Upstream> {
@@ -150,22 +151,4 @@ fn headers(spec: &weir_crds::Headers) -> Headers {
     let mut remove = remove.clone();
     remove.sort();
     Headers { set: set.iter().map(|header| (header.name.clone(), header.value.clone())).collect(), remove }
-}
-
-fn consent(spec: &ProviderSpec, name: &Name, index: &Index) -> Consent {
-    let own = name.namespace.clone();
-    match &spec.allowed_namespaces {
-        None => Consent { all: false, namespaces: vec![own] },
-        Some(allowed) => match (allowed.from, &allowed.selector) {
-            (NamespacesFrom::All, _) => Consent { all: true, namespaces: Vec::new() },
-            (NamespacesFrom::Selector, Some(selector)) => {
-                let mut namespaces: Vec<_> = index.namespaces_matching(selector).map(str::to_owned).collect();
-                namespaces.push(own);
-                namespaces.sort();
-                namespaces.dedup();
-                Consent { all: false, namespaces }
-            }
-            (NamespacesFrom::Same | NamespacesFrom::Selector, _) => Consent { all: false, namespaces: vec![own] },
-        },
-    }
 }

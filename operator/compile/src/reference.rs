@@ -26,7 +26,8 @@ pub(crate) struct Unresolved {
 }
 
 impl Unresolved {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    /// Puts the two together.
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 }
@@ -55,7 +56,8 @@ pub(crate) fn provider<'b>(
     }
 }
 
-fn permits(consent: &Consent, namespace: &str) -> bool {
+/// Whether objects of a namespace may name the one that gave the consent.
+pub(crate) fn permits(consent: &Consent, namespace: &str) -> bool {
     consent.all || consent.namespaces.iter().any(|held| held == namespace)
 }
 

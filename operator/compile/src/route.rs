@@ -9,7 +9,7 @@ use crate::index::{self, Index};
 use crate::jwt::{Keys, Scene};
 use crate::models::{self, Served};
 use crate::verdict::{Condition, Verdict};
-use crate::{access, age, conflict, spec, target};
+use crate::{access, age, conflict, limits, spec, target};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::LLMRoute;
 use weir_snapshot::{Access, Name, Route};
@@ -58,6 +58,7 @@ pub(crate) fn build(
     hostnames.sort();
     let retry = spec::retry(object.spec.retry.as_ref(), &mut findings);
     let timeouts = spec::route_timeouts(object.spec.timeouts.as_ref(), &mut findings);
+    let rate_limits = limits::rates(&object.spec.rate_limits, &mut findings);
     let refused = findings.first(Gravity::Invalid);
     let refusal = refused.map(|finding| format!("it is not accepted ({}); its status says more", finding.reason));
     let mut conditions = findings.conditions();
@@ -84,7 +85,7 @@ pub(crate) fn build(
         retry,
         timeouts,
         on_loss: spec::on_loss(object.spec.translation.as_ref()),
-        rate_limits: Vec::new(),
+        rate_limits,
         trusted_headers: access::trusted_headers(object.spec.trusted_headers.as_ref()),
     };
     BuiltRoute { data, access, keys, verdict }

@@ -112,7 +112,8 @@ pub(crate) fn on_loss(spec: Option<&weir_crds::Translation>) -> OnLoss {
     }
 }
 
-fn millis(text: Option<&GoDuration>, path: &str, findings: &mut Findings) -> Option<u64> {
+/// A duration in milliseconds; what is none becomes a finding.
+pub(crate) fn millis(text: Option<&GoDuration>, path: &str, findings: &mut Findings) -> Option<u64> {
     let text = text?;
     let millis = text.millis();
     if millis.is_none() {

@@ -1,5 +1,6 @@
 //! What compile says: the snapshot, and of each object what became of it.
 
+use crate::alarm::Alarm;
 use crate::key_set::KeySource;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +14,8 @@ pub struct Compiled {
     pub snapshot: Snapshot,
     /// What became of each object of our kinds.
     pub verdicts: BTreeMap<ObjectId, Arc<Verdict>>,
+    /// Whom the operator tells when so much of a Budget is spent, by rising percent.
+    pub alarms: BTreeMap<Name, Vec<Alarm>>,
     /// Secrets that are meant as API keys and cannot be used, with the mend.
     pub refused_keys: BTreeMap<Name, String>,
     /// Where key sets are to be read for the next compilation.
@@ -27,6 +30,7 @@ pub struct Compiled {
 pub enum ObjectKind {
     Provider,
     LLMRoute,
+    Budget,
 }
 
 /// Identity of an object of one of our kinds.
@@ -49,7 +53,7 @@ impl fmt::Display for ObjectId {
 pub struct Verdict {
     /// `metadata.generation` that was compiled.
     pub generation: i64,
-    /// What compile can know: Accepted, ResolvedRefs, Conflicted (routes).
+    /// What compile can know: Accepted, ResolvedRefs (but for Budgets), Conflicted (routes).
     pub conditions: Vec<Condition>,
     /// Where in the object each complaint lies, for `validate`: field path, message.
     pub complaints: Vec<(String, String)>,
@@ -71,6 +75,8 @@ pub struct Verdict {
     pub pending: bool,
     /// Of a route: what ails the others, as `rule/target: message`.
     pub targets_bad: Vec<String>,
+    /// Of a route: Budgets that may cover requests of it.
+    pub budgets: Vec<Name>,
 }
 
 /// One finding, as it stands in `status.conditions`.

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_compile::{
-    Compiled, Compiler, KeySource, ObjectId, ObjectKind, Objects, Overlay, ReadKeys, Undecodable, compile, render,
+    Alarm, Compiled, Compiler, KeySource, ObjectId, ObjectKind, Objects, Overlay, ReadKeys, Undecodable, compile,
+    render,
 };
 use weir_snapshot::{FEATURES, Issuer, Name, ResourceId, Settings, Snapshot};
 
@@ -97,6 +98,10 @@ fn add(object: &Value, objects: &mut Objects) {
             Ok(route) => objects.routes.push(Arc::new(route)),
             Err(error) => objects.undecodable.push(undecodable(ObjectKind::LLMRoute, error)),
         },
+        "Budget" => match serde_json::from_value(object.clone()) {
+            Ok(budget) => objects.budgets.push(Arc::new(budget)),
+            Err(error) => objects.undecodable.push(undecodable(ObjectKind::Budget, error)),
+        },
         "Secret" => objects.secrets.push(read(object)),
         "ConfigMap" => objects.config_maps.push(read(object)),
         "Namespace" => objects.namespaces.push(read(object)),
@@ -168,7 +173,9 @@ fn shown(compiled: &Compiled) -> Value {
                     if verdict.pending {
                         shown["pending"] = json!(true);
                     }
+                    shown["budgets"] = json!(verdict.budgets.iter().map(ToString::to_string).collect::<Vec<_>>());
                 }
+                ObjectKind::Budget => shown["alarms"] = json!(compiled.alarms.get(&id.name).map(|all| alarms(all))),
             }
             (id.to_string(), shown)
         })
@@ -180,6 +187,14 @@ fn shown(compiled: &Compiled) -> Value {
         shown["keySetsMissing"] = compiled.key_sets_missing.iter().map(ToString::to_string).collect();
     }
     shown
+}
+
+fn alarms(all: &[Alarm]) -> Vec<String> {
+    let alarm = |alarm: &Alarm| {
+        let webhook = alarm.webhook.as_ref().map(|held| (held.url.fingerprint(), held.signing_key.fingerprint()));
+        format!("{} event {} webhook {webhook:?}", alarm.percent, alarm.event)
+    };
+    all.iter().map(alarm).collect()
 }
 
 fn bytes(snapshot: &Snapshot) -> BTreeMap<&ResourceId, Vec<u8>> {
@@ -230,6 +245,7 @@ fn together(pieces: &[Piece], surroundings: &Objects) -> Objects {
     for Piece { parsed, .. } in pieces.iter().filter(|piece| piece.there) {
         all.providers.extend_from_slice(&parsed.providers);
         all.routes.extend_from_slice(&parsed.routes);
+        all.budgets.extend_from_slice(&parsed.budgets);
         all.undecodable.extend_from_slice(&parsed.undecodable);
         all.secrets.extend_from_slice(&parsed.secrets);
         all.config_maps.extend_from_slice(&parsed.config_maps);
@@ -280,6 +296,7 @@ proptest! {
             prop_assert_eq!(kept.refused_keys, whole.refused_keys, "{:?}", step);
             prop_assert_eq!(kept.key_sources, whole.key_sources, "{:?}", step);
             prop_assert_eq!(kept.key_sets_missing, whole.key_sets_missing, "{:?}", step);
+            prop_assert!(kept.alarms == whole.alarms, "{step:?}");
         }
     }
 
@@ -312,6 +329,12 @@ proptest! {
                     {"issuer": text, "audiences": [text, text], "jwksUrl": format!("https://{text}?{text}"),
                         "caConfigMapRef": {"name": text}, "groups": [{"name": text, "models": [text]}]}]},
                 "rules": [{"targets": [{"name": text, "providerRef": {"name": text, "namespace": text}}]}, {"targets": []}]}},
+            {"kind": "Budget", "metadata": {"namespace": text, "name": "b"}, "spec": {
+                "limits": [{"unit": text, "amount": text}, {"unit": "Tokens", "amount": text}],
+                "window": {"calendar": {"every": "Week", "timeZone": text}}, "parentRef": {"name": text},
+                "selector": {"models": [text], "serviceAccounts": [{"namespace": text, "name": text}]},
+                "thresholds": [{"percent": 7, "webhookRef": {"name": text}}],
+                "reservation": {"estimate": "Fixed", "fixedAmount": text}}},
             {"kind": "Secret", "metadata": {"namespace": text, "name": "k", "labels": {"weir.dev/api-key": text}},
                 "data": {"current": "", "plaintext": ""}},
         ]);
@@ -325,6 +348,6 @@ proptest! {
             objects: hostile.as_array().cloned().unwrap_or_default(),
         };
         let compiled = compile(&input.objects());
-        prop_assert_eq!(compiled.verdicts.len(), 3);
+        prop_assert_eq!(compiled.verdicts.len(), 4);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_compile::{ObjectId, Verdict};
+use weir_compile::{Alarm, ObjectId, Verdict};
 use weir_snapshot::envelope::{Commit, Put, Remove, ToPod, to_pod};
 use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot};
 
@@ -21,6 +21,8 @@ pub(crate) struct Desired {
     pub(crate) snapshot: Snapshot,
     /// What became of each object.
     pub(crate) verdicts: BTreeMap<ObjectId, Arc<Verdict>>,
+    /// Whom the operator tells when so much of a Budget is spent.
+    pub(crate) alarms: BTreeMap<Name, Vec<Alarm>>,
     /// Secrets meant as API keys that cannot be used, with the mend.
     pub(crate) refused_keys: BTreeMap<Name, String>,
     /// What pods keep for now, whatever the snapshot says.
@@ -123,11 +125,6 @@ impl Holdings {
         resource.needs().into_iter().find(|need| !self.features.contains(*need))
     }
 
-    /// The routes that the pod has.
-    pub(crate) fn routes(&self) -> impl Iterator<Item = &Name> {
-        self.held.keys().filter(|id| id.kind == Kind::Route).map(|id| &id.name)
-    }
-
     /// Takes note that a commit was applied, but for what the pod refused.
     pub(crate) fn applied(&mut self, sent: Sent, refused: BTreeMap<ResourceId, (Digest, String)>) {
         for id in sent.removes {
@@ -154,7 +151,7 @@ pub(crate) struct Sent {
 }
 
 impl Delta {
-    /// Without the removal of what routes stand on. Keys still go: a revocation is never held back.
+    /// Without the removal of what routes and Budgets stand on. Keys still go: a revocation is never held back.
     pub(crate) fn without_removes(mut self) -> Self {
         self.removes.retain(|id| id.kind == Kind::ApiKey);
         self

@@ -312,9 +312,9 @@ impl Session {
 
     /// Without the deletes that the brake holds.
     fn braked(&self, delta: Delta) -> Delta {
-        let missing = delta.removes.iter().filter(|id| id.kind == Kind::Route).map(|id| id.name.clone()).collect();
-        let had = self.member.look(|pod| pod.holdings.routes().count()).unwrap_or(0);
-        if self.shared.brake.permits(&self.pod.uid, Loss::new(missing, had)) { delta } else { delta.without_removes() }
+        let loss = self.member.look(|pod| Loss::new(delta.removes.iter(), pod.holdings.held.keys()));
+        let permitted = loss.is_none_or(|loss| self.shared.brake.permits(&self.pod.uid, loss));
+        if permitted { delta } else { delta.without_removes() }
     }
 }
 

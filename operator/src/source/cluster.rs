@@ -35,8 +35,8 @@ use std::time::Instant;
 use tokio::sync::watch;
 use wanted::Wanted;
 use weir_compile::{ObjectId, ObjectKind, Objects, Undecodable};
-use weir_crds::{LLMRoute, Provider};
-use weir_snapshot::Issuer;
+use weir_crds::{Budget, LLMRoute, Provider};
+use weir_snapshot::{Issuer, Kind, ResourceId};
 
 /// Everything at one moment.
 pub(crate) struct View {
@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     pub(crate) providers: Arc<Cache<Guarded<Provider>>>,
     /// The routes.
     pub(crate) routes: Arc<Cache<Guarded<LLMRoute>>>,
+    /// The Budgets.
+    pub(crate) budgets: Arc<Cache<Guarded<Budget>>>,
     /// The pods of the data plane.
     pub(crate) pods: Arc<Cache<Pod>>,
     namespaces: Arc<Cache<Namespace>>,
@@ -71,7 +73,7 @@ struct Dynamic {
 
 impl Cluster {
     /// Starts all watches.
-    pub(crate) fn watch(client: &Client, given: Given, brake: Arc<Brake>, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn watch(client: &Client, given: Given, brake: &Arc<Brake>, metrics: &Arc<Metrics>) -> Arc<Self> {
         let changed = watch::Sender::new(0);
         let sender = changed.clone();
         let tell: Arc<dyn Fn(Seen) + Send + Sync> = Arc::new(move |_| sender.send_modify(|version| *version += 1));
@@ -80,20 +82,8 @@ impl Cluster {
         let everywhere = watcher::Config::default;
         let pods = Api::namespaced(client.clone(), &given.namespace);
         let pods = starter.start(&mut tasks, pods, everywhere().labels(&given.dataplane_selector));
-        let routes = Arc::new(Cache::default());
-        let tell_routes = Arc::clone(&tell);
-        tasks.push(Task::spawn(follow(
-            Api::all(client.clone()),
-            everywhere(),
-            Arc::clone(&routes),
-            Arc::clone(metrics),
-            move |seen| {
-                if let Seen::Delete(route) = &seen {
-                    brake.saw_delete(route.clone(), Instant::now());
-                }
-                tell_routes(seen);
-            },
-        )));
+        let routes = starter.start_braked(&mut tasks, Api::all(client.clone()), Kind::Route, brake);
+        let budgets = starter.start_braked(&mut tasks, Api::all(client.clone()), Kind::Budget, brake);
         let (send_issuer, issuer) = watch::channel(None);
         tasks.push(Task::spawn(issuer::follow(client.clone(), send_issuer, Arc::clone(metrics))));
         let dynamic = Dynamic {
@@ -107,6 +97,7 @@ impl Cluster {
             accounts: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
             given,
             routes,
+            budgets,
             pods,
             wanted: Mutex::new(dynamic),
             issuer,
@@ -129,6 +120,7 @@ impl Cluster {
     pub(crate) fn is_complete(&self) -> bool {
         self.providers.is_complete()
             && self.routes.is_complete()
+            && self.budgets.is_complete()
             && self.pods.is_complete()
             && self.namespaces.is_complete()
             && self.accounts.is_complete()
@@ -139,9 +131,10 @@ impl Cluster {
         let mut undecodable = Vec::new();
         let providers = decoded(ObjectKind::Provider, &self.providers.all()?, &mut undecodable);
         let routes = decoded(ObjectKind::LLMRoute, &self.routes.all()?, &mut undecodable);
+        let budgets = decoded(ObjectKind::Budget, &self.budgets.all()?, &mut undecodable);
         let (namespaces, service_accounts) = (self.namespaces.all()?, self.accounts.all()?);
         self.pods.is_complete().then_some(())?;
-        let names = Names::of(&providers, &routes, &namespaces, &self.given);
+        let names = Names::of(&providers, &routes, &budgets, &namespaces, &self.given);
         let mut dynamic = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         // All three are asked before any may be waited for, so that they are listed side by side.
         let secrets = dynamic.secrets.read(&names.secrets, now);
@@ -162,6 +155,7 @@ impl Cluster {
             key_sets: BTreeMap::new(),
             providers,
             routes,
+            budgets,
             undecodable,
             secrets: secrets.secrets,
             secrets_forbidden: secrets.forbidden,
@@ -185,6 +179,27 @@ impl Starter<'_> {
         let cache = Arc::new(Cache::default());
         let tell = Arc::clone(self.tell);
         let watch = follow(api, config, Arc::clone(&cache), Arc::clone(self.metrics), move |seen| tell(seen));
+        tasks.push(Task::spawn(watch));
+        cache
+    }
+
+    /// The same of a kind whose deletes the brake weighs.
+    fn start_braked<K: Watched>(
+        &self,
+        tasks: &mut Vec<Task>,
+        api: Api<K>,
+        kind: Kind,
+        brake: &Arc<Brake>,
+    ) -> Arc<Cache<K>> {
+        let cache = Arc::new(Cache::default());
+        let (tell, brake) = (Arc::clone(self.tell), Arc::clone(brake));
+        let tell = move |seen| {
+            if let Seen::Delete(name) = &seen {
+                brake.saw_delete(ResourceId { kind, name: name.clone() }, Instant::now());
+            }
+            tell(seen);
+        };
+        let watch = follow(api, watcher::Config::default(), Arc::clone(&cache), Arc::clone(self.metrics), tell);
         tasks.push(Task::spawn(watch));
         cache
     }

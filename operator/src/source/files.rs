@@ -129,9 +129,13 @@ impl Folder {
             ("weir.dev/v1alpha1", "LLMRoute") => {
                 self.ours(document, kinds, ObjectKind::LLMRoute, |objects| &mut objects.routes);
             }
+            ("weir.dev/v1alpha1", "Budget") => {
+                self.ours(document, kinds, ObjectKind::Budget, |objects| &mut objects.budgets);
+            }
             (version, _) if version.starts_with("weir.dev/") => {
-                let message =
-                    format!("Weir has no {kind} in {version}: the kinds are Provider and LLMRoute, weir.dev/v1alpha1");
+                let message = format!(
+                    "Weir has no {kind} in {version}: the kinds are Provider, LLMRoute and Budget, weir.dev/v1alpha1"
+                );
                 self.complaints.push(document.complaint("kind", message));
             }
             ("v1", "Secret") => self.plain(document, |objects| &mut objects.secrets),
@@ -203,6 +207,7 @@ impl Folder {
         let metadata = |meta: &ObjectMeta| meta.namespace.clone();
         let mut named: BTreeSet<String> =
             objects.providers.iter().filter_map(|held| metadata(&held.metadata)).collect();
+        named.extend(objects.budgets.iter().filter_map(|held| metadata(&held.metadata)));
         named.extend(objects.routes.iter().filter_map(|held| metadata(&held.metadata)));
         named.extend(objects.secrets.iter().filter_map(|held| metadata(&held.metadata)));
         named.extend(objects.service_accounts.iter().filter_map(|held| metadata(&held.metadata)));

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weir_compile::{ObjectId, ObjectKind, Verdict};
-use weir_crds::{LLMRoute, Provider};
+use weir_crds::{Budget, LLMRoute, Provider};
 use weir_snapshot::Name;
 
 /// Changes come together; so that a new object is written once its pods have acknowledged, not before too.
@@ -254,6 +254,7 @@ impl Reporter {
         let resource = match id.kind {
             ObjectKind::Provider => ApiResource::erase::<Provider>(&()),
             ObjectKind::LLMRoute => ApiResource::erase::<LLMRoute>(&()),
+            ObjectKind::Budget => ApiResource::erase::<Budget>(&()),
         };
         Api::namespaced_with(self.client.clone(), &id.name.namespace, &resource)
     }

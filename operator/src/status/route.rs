@@ -7,6 +7,8 @@ use weir_crds::{Effective, LLMRoute, LLMRouteStatus};
 
 /// Lists in status are capped; totals stand beside them.
 const MAX_LISTED: usize = 64;
+/// Budgets that are named.
+const MAX_BUDGETS: usize = 16;
 /// Longest entry of such a list.
 const ENTRY_BYTES: usize = 1024;
 
@@ -38,6 +40,8 @@ pub(crate) fn status(
         models_total: Some(count(route.spec.models.len())),
         targets: Some(format!("{targets_ready}/{targets_total}")),
         programmed: Some(pods),
+        budgets: verdict.budgets.iter().take(MAX_BUDGETS).map(ToString::to_string).collect(),
+        budgets_total: Some(count(verdict.budgets.len())),
     }
 }
 

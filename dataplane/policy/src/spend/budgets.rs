@@ -8,7 +8,7 @@ use weir_lease::limits_of_budget;
 use weir_snapshot::{AccountRef, BudgetMode, Name, OnExceeded, Price, Pricing, Resource};
 
 /// A Budget as requests use it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Budget {
     /// Namespace and name.
     pub id: Name,
@@ -19,17 +19,8 @@ pub struct Budget {
     made_of: Arc<Resource>,
 }
 
-/// A Budget that moves its requests to a cheaper target.
-#[derive(Debug, Clone)]
-pub struct Degrade {
-    /// Which.
-    pub budget: Arc<Budget>,
-    /// Name of the target.
-    pub target: String,
-}
-
 /// All Budgets, indexed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Budgets {
     by_name: BTreeMap<Name, Arc<Budget>>,
     /// Those that select by the caller's namespace.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use weir_compile::mapped_key_sets;
-use weir_crds::{LLMRoute, Provider};
+use weir_crds::{Budget, LLMRoute, Provider};
 use weir_snapshot::Name;
 
 /// Names of other objects.
@@ -41,6 +41,7 @@ impl Names {
     pub(crate) fn of(
         providers: &[Arc<Provider>],
         routes: &[Arc<LLMRoute>],
+        budgets: &[Arc<Budget>],
         namespaces: &[Arc<Namespace>],
         given: &Given,
     ) -> Self {
@@ -59,6 +60,8 @@ impl Names {
             names.config_maps.extend(mapped_key_sets(route).into_iter().map(|(_, map)| map));
             names.secrets.extend(key_namespaces(route, namespaces, &given.settings.platform_namespace));
         }
+        let told = |budget: &&Arc<Budget>| budget.spec.thresholds.iter().any(|held| held.webhook_ref.is_some());
+        names.secrets.extend(budgets.iter().filter(told).filter_map(|budget| budget.namespace()));
         names
     }
 
@@ -136,7 +139,7 @@ mod tests {
         let namespaces = ["a", "b"]
             .map(|name| json!({"metadata": {"name": name, "labels": {"team": name}}}))
             .map(|namespace| Arc::new(serde_json::from_value(namespace).unwrap()));
-        Names::of(&[], routes, &namespaces, &given()).secrets.into_iter().collect()
+        Names::of(&[], routes, &[], &namespaces, &given()).secrets.into_iter().collect()
     }
 
     #[test]
@@ -162,10 +165,24 @@ mod tests {
             "spec": {"type": "OpenAICompatible", "endpoint": {"service": {"name": "vllm", "port": 80}},
                 "tls": {"caConfigMapRef": {"name": "ca"}},
                 "credentials": [{"name": "main", "secretRef": {"name": "key"}}]}});
-        let names = Names::of(&[Arc::new(serde_json::from_value(provider).unwrap())], &[], &[], &given());
+        let names = Names::of(&[Arc::new(serde_json::from_value(provider).unwrap())], &[], &[], &[], &given());
         assert!(names.secrets.contains("ns"));
         assert_eq!(names.config_maps, BTreeSet::from([Name::new("ns", "ca")]));
         assert!(names.services.contains(&Name::new("ns", "vllm")));
+    }
+
+    #[test]
+    fn a_budget_needs_secrets_for_its_webhooks_alone() {
+        let budget = |namespace: &str, threshold: serde_json::Value| {
+            let budget = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Budget",
+                "metadata": {"name": "b", "namespace": namespace},
+                "spec": {"limits": [], "window": {"total": {}}, "thresholds": [threshold]}});
+            Arc::new(serde_json::from_value(budget).unwrap())
+        };
+        let told = budget("told", json!({"percent": 80, "webhookRef": {"name": "hook"}}));
+        let quiet = budget("quiet", json!({"percent": 80, "event": true}));
+        let names = Names::of(&[], &[], &[told, quiet], &[], &given());
+        assert_eq!(names.secrets, BTreeSet::from(["flagged".to_owned(), "told".to_owned()]));
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn given() -> Given {
 
 fn cluster(server: &Server) -> Arc<Cluster> {
     let metrics = Arc::new(Metrics::new().unwrap());
-    Cluster::watch(&server.client(), given(), Arc::new(Brake::new(Arc::clone(&metrics))), &metrics)
+    Cluster::watch(&server.client(), given(), &Arc::new(Brake::new(Arc::clone(&metrics))), &metrics)
 }
 
 /// What would be published now, and whether anything is still unknown.
@@ -56,11 +56,12 @@ fn put(server: &Server, rng: &mut Rng) {
     let namespace = *rng.choice(&NAMESPACES).unwrap();
     let (name, number) = (format!("o{}", rng.u8(..4)), rng.u8(1..200));
     let metadata = json!({"namespace": namespace, "name": name});
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0 | 1 => server.put("providers", provider(namespace, &name, rng)),
         2 | 3 => server.put("llmroutes", route(namespace, &name, &format!("o{}", rng.u8(..4)), number)),
         4 => server.put("secrets", secret(namespace, number)),
         5 => server.put("endpointslices", slice(namespace, &name, number)),
+        7 => server.put("budgets", budget(namespace, &name, &format!("o{}", rng.u8(..4)), number)),
         6 => server.put(
             "configmaps",
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": namespace, "name": "ca"},
@@ -89,6 +90,12 @@ fn route(namespace: &str, name: &str, provider: &str, weight: u8) -> Value {
                 {"name": "p", "providerRef": {"name": PILLAR}, "model": "m"}]}]}})
 }
 
+fn budget(namespace: &str, name: &str, parent: &str, number: u8) -> Value {
+    json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Budget", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"limits": [{"unit": "USD", "amount": number.to_string()}], "window": {"total": {}},
+            "parentRef": {"name": parent}, "selector": {"apiKeys": {"selector": {}}}}})
+}
+
 fn secret(namespace: &str, number: u8) -> Value {
     let value = ByteString(format!("sk-{number}").into_bytes());
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": "key"}, "data": {"apiKey": value}})
@@ -105,7 +112,7 @@ fn change(server: &Server, rng: &mut Rng) {
     if rng.u8(..4) > 0 {
         return put(server, rng);
     }
-    let plurals = ["providers", "llmroutes", "secrets", "endpointslices", "configmaps", "serviceaccounts"];
+    let plurals = ["providers", "llmroutes", "budgets", "secrets", "endpointslices", "configmaps", "serviceaccounts"];
     let (plural, namespace) = (*rng.choice(&plurals).unwrap(), *rng.choice(&NAMESPACES).unwrap());
     match plural {
         "secrets" => server.delete(plural, namespace, "key"),

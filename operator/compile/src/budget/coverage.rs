@@ -1,0 +1,51 @@
+//! Which requests a selector covers, compared to another's and to what a route can serve.
+
+use weir_snapshot::{Access, AccountRef, BudgetSelector, Route};
+
+/// Whether every request that `narrow` covers is covered by `wide`.
+pub(super) fn includes(wide: &BudgetSelector, narrow: &BudgetSelector) -> bool {
+    fn optional<T: PartialEq>(wide: Option<&Vec<T>>, narrow: Option<&Vec<T>>) -> bool {
+        match (wide, narrow) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(wide), Some(narrow)) => narrow.iter().all(|entry| wide.contains(entry)),
+        }
+    }
+    fn listed<T: PartialEq>(wide: &[T], narrow: &[T]) -> bool {
+        wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|entry| wide.contains(entry)))
+    }
+    let accounts = |wide: &[AccountRef], narrow: &[AccountRef]| {
+        let within = |one: &AccountRef| {
+            wide.iter().any(|held| held.namespace == one.namespace && (held.name == "*" || held.name == one.name))
+        };
+        wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(within))
+    };
+    optional(wide.caller_namespaces.as_ref(), narrow.caller_namespaces.as_ref())
+        && accounts(&wide.service_accounts, &narrow.service_accounts)
+        && optional(wide.api_keys.as_ref(), narrow.api_keys.as_ref())
+        && listed(&wide.teams, &narrow.teams)
+        && listed(&wide.users, &narrow.users)
+        && listed(&wide.routes, &narrow.routes)
+        && listed(&wide.providers, &narrow.providers)
+        && listed(&wide.models, &narrow.models)
+}
+
+/// Whether some request of a route can be one that a selector covers, as far as objects tell.
+pub(crate) fn may_cover(selector: &BudgetSelector, name: &weir_snapshot::Name, route: &Route, access: &Access) -> bool {
+    let callers = |namespaces: &Vec<String>| {
+        let accounts = access.service_accounts.iter().map(|account| &account.account.namespace);
+        let mut all = accounts.chain(&access.api_key_namespaces).chain(access.api_keys.keys());
+        all.any(|namespace| namespaces.contains(namespace))
+    };
+    let serves = |model: &String| {
+        route.models.iter().any(|held| match held.pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => held.pattern == *model,
+        })
+    };
+    let mut targets = route.rules.iter().flat_map(|rule| &rule.targets);
+    (selector.routes.is_empty() || selector.routes.contains(name))
+        && (selector.models.is_empty() || selector.models.iter().any(serves))
+        && (selector.providers.is_empty() || targets.any(|target| selector.providers.contains(&target.provider)))
+        && selector.caller_namespaces.as_ref().is_none_or(callers)
+}
