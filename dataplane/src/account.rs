@@ -3,13 +3,14 @@
 //! Nothing here waits: a client that leaves at any moment settles by the same drop.
 
 use crate::clock::unix;
+use crate::funds::{Funds, Told};
 use crate::record::{CallerRecord, CostRecord, FailedAttempt, Record, usage_record};
 use crate::surface::Surface;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
 use weir_dialect::{Loss, Refusal, Usage, UsageSource};
-use weir_policy::{Caller, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_policy::{Caller, Came, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
 use weir_snapshot::OnLoss;
 
 /// Status of a request whose client left before an answer.
@@ -25,6 +26,12 @@ pub(crate) struct Account {
     /// Name of the target that was tried last.
     target: String,
     pricing: Option<weir_snapshot::Pricing>,
+    /// What it holds of rates and Budgets.
+    pub(crate) funds: Option<Funds>,
+    /// What it holds of its provider's limits.
+    pub(crate) room: Option<Funds>,
+    /// What the client is told of them.
+    pub(crate) told: Told,
     /// Whether an answer uses tokens; counting them does not.
     generates: bool,
     /// Whether the route names to the client what was lost.
@@ -75,6 +82,9 @@ impl Account {
             tally: Tally::default(),
             target: String::new(),
             pricing: None,
+            funds: None,
+            room: None,
+            told: Told::default(),
             generates: path != Surface::CountTokens.path(),
             reports_loss: true,
         })
@@ -188,7 +198,7 @@ impl Account {
                 let (input, output) = (estimate_input(self.prompt_bytes), estimate_output(events, text_bytes));
                 (Usage { input, output, ..Usage::default() }, UsageSource::Estimated)
             }
-            None => return,
+            None => return self.pay(None),
         };
         self.record.usage = usage_record(&usage, source);
         self.record.unpriced = self.pricing.is_none();
@@ -201,6 +211,15 @@ impl Account {
                 currency: spent.currency,
             }
         });
+        self.pay(Some(&usage));
+    }
+
+    /// Settles what is held of limits; what was not used comes back.
+    fn pay(&mut self, usage: Option<&Usage>) {
+        let came = Came { usage, pricing: self.pricing.as_ref(), provider: self.record.provider.as_ref() };
+        for funds in [self.funds.take(), self.room.take()].into_iter().flatten() {
+            funds.settle(&came);
+        }
     }
 }
 

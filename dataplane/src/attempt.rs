@@ -6,6 +6,7 @@
 use crate::account::Account;
 use crate::clock::unix_s;
 use crate::config::Limits;
+use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::relay::{Answered, Reader, Relay, StreamLimits, Watch};
@@ -15,10 +16,12 @@ use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::time::Instant;
 use weir_dialect::chat::Request;
 use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
 use weir_policy::{
-    Credential, Failure, FailureKind, Needs, Plan, Route, Step, Target, classify_error, classify_status, estimate_input,
+    Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Target, classify_error, classify_status,
+    estimate_input,
 };
 use weir_snapshot::OnLoss;
 
@@ -37,6 +40,7 @@ pub(crate) struct Attempts<'a> {
     surface: Surface,
     call: &'a Call<'a>,
     body: &'a Bytes,
+    asked: Asked<'a>,
     headers: &'a HeaderMap,
     /// The request as the chat model has it; decoded when the first target needs that.
     decoded: OnceLock<Result<Request<'a>, Refusal>>,
@@ -50,9 +54,10 @@ impl<'a> Attempts<'a> {
         surface: Surface,
         call: &'a Call<'a>,
         body: &'a Bytes,
+        asked: Asked<'a>,
         headers: &'a HeaderMap,
     ) -> Self {
-        Self { gateway, live, route, surface, call, body, headers, decoded: OnceLock::new() }
+        Self { gateway, live, route, surface, call, body, asked, headers, decoded: OnceLock::new() }
     }
 
     /// Tries targets as the plan says, until one answers or none is left.
@@ -68,7 +73,9 @@ impl<'a> Attempts<'a> {
             max_output_name: self.call.max_output_name(),
         };
         let client_retries = self.headers.get("x-stainless-retry-count").is_some_and(|count| count != "0");
-        let mut plan = Plan::new(self.route, self.route.model(&self.call.model), needs, client_retries, now, deadline)?;
+        let only = account.funds.as_ref().and_then(|funds| funds.only.clone());
+        let model = self.route.model(&self.call.model);
+        let mut plan = Plan::new(self.route, model, needs, only.as_deref(), client_retries, now, deadline)?;
         loop {
             match plan.next(clock.now(), fastrand::u64(..)) {
                 Step::Refuse(refusal) => return Err(refusal),
@@ -86,7 +93,7 @@ impl<'a> Attempts<'a> {
                         }
                         Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
                         Err(failure) => {
-                            if failure.kind != FailureKind::Untranslatable {
+                            if failure.kind != FailureKind::NotSent {
                                 watch.failed(&failure, &clock);
                             }
                             self.failed(&mut plan, target, credential, failure, account);
@@ -142,6 +149,7 @@ impl<'a> Attempts<'a> {
             now_s: u64::try_from(unix_s()).unwrap_or(0),
             wants_usage: self.call.wants_usage,
         };
+        account.room = self.room(target, clock.at(deadline)).await?;
         let answer = self.answer(origin, &outgoing, &translation, &limits, account);
         let by = if self.call.stream { limits.first_token.min(limits.attempt) } else { limits.attempt };
         let answered = tokio::time::timeout_at(clock.at(by), answer).await;
@@ -149,6 +157,15 @@ impl<'a> Attempts<'a> {
             .unwrap_or_else(|_| Err(Failure::local(FailureKind::Timeout, "no answer of the provider in time")))?;
         account.answering();
         Ok(answered)
+    }
+
+    /// What the provider's own limits leave for this attempt; held until the answer ends.
+    async fn room(&self, target: &Target, deadline: Instant) -> Result<Option<Funds>, Failure> {
+        if self.surface == Surface::CountTokens {
+            return Ok(None);
+        }
+        let room = Funds::room(&self.gateway.ledger, self.live, target, &self.asked, deadline).await;
+        room.map_err(|met| Failure::not_sent(weir_policy::no_room(&target.provider.id, &met)))
     }
 
     /// Sends the request and reads its answer, whole or to its first content.
@@ -180,7 +197,7 @@ impl<'a> Attempts<'a> {
     /// The body for a target: the caller's with some members replaced, else a translation of it.
     fn body_for(&self, target: &Target, to: &UpstreamModel<'_>) -> Result<(Vec<Bytes>, Loss), Failure> {
         let tuned = if target.tunes() && self.surface != Surface::CountTokens {
-            let asked = self.call.sampling().map_err(Failure::untranslatable)?;
+            let asked = self.call.sampling().map_err(Failure::not_sent)?;
             Some((asked, target.tuned(&asked)))
         } else {
             None
@@ -189,9 +206,9 @@ impl<'a> Attempts<'a> {
             return Ok((pieces, Loss::default()));
         }
         let request = self.decoded.get_or_init(|| self.call.decode()).as_ref();
-        let request = request.map_err(|refusal| Failure::untranslatable(refusal.clone()))?;
+        let request = request.map_err(|refusal| Failure::not_sent(refusal.clone()))?;
         let sampling = tuned.map_or(request.sampling, |(_, tuned)| tuned);
-        let (body, mut loss) = encode_request(request, &sampling, to).map_err(Failure::untranslatable)?;
+        let (body, mut loss) = encode_request(request, &sampling, to).map_err(Failure::not_sent)?;
         if to.dialect != Dialect::Anthropic && self.headers.contains_key("anthropic-beta") {
             loss.add("anthropic-beta");
         }
@@ -202,7 +219,7 @@ impl<'a> Attempts<'a> {
             let message =
                 format!("the provider of this route cannot be told {names}, and the route lets nothing be lost");
             let refusal = Refusal::invalid("translation_loss", None, message);
-            return Err(Failure::untranslatable(Refusal { param: Some(first.to_owned().into()), ..refusal }));
+            return Err(Failure::not_sent(Refusal { param: Some(first.to_owned().into()), ..refusal }));
         }
         Ok((vec![body], loss))
     }

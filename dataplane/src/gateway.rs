@@ -3,11 +3,16 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drain::Drain;
+use crate::ledger::{Ledger, converse};
 use crate::live::{Live, Rejection};
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use weir_snapshot::ledger::{FromPod, ToPod};
 use weir_snapshot::{Resource, ResourceId, Snapshot};
 
 /// A data plane. It serves nothing until its first config is applied.
@@ -17,6 +22,7 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) drain: Drain,
+    pub(crate) ledger: Arc<Ledger>,
     /// Held over an apply, so that two never interleave.
     applying: Mutex<()>,
 }
@@ -24,11 +30,13 @@ pub struct Gateway {
 impl Gateway {
     /// A data plane that does not listen yet.
     pub fn new(config: Config) -> Arc<Self> {
+        let clock = Clock::new();
         Arc::new(Self {
+            ledger: Arc::new(Ledger::new(clock)),
             drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),
-            clock: Clock::new(),
+            clock,
             telemetry: Telemetry::start(),
             applying: Mutex::new(()),
         })
@@ -52,6 +60,16 @@ impl Gateway {
     /// Begins and follows the orderly end (SIGTERM); see [`Drain`].
     pub const fn drain(&self) -> &Drain {
         &self.drain
+    }
+
+    /// Speaks with a leader of the ledger that is in this process, until the channels close.
+    pub async fn join_ledger(&self, outgoing: mpsc::Sender<FromPod>, incoming: mpsc::Receiver<ToPod>) {
+        converse(&self.ledger, String::new(), outgoing, ReceiverStream::new(incoming).map(Ok)).await;
+    }
+
+    /// Gives what is leased back and reports the last that was spent: the process ends.
+    pub async fn settle_up(&self) {
+        self.ledger.farewell().await;
     }
 
     /// Whether it has config and is not ending.

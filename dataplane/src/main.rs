@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use std::process::ExitCode;
-use weir_dataplane::{Config, Gateway, LogLine, feed, signals};
+use weir_dataplane::{Config, Gateway, LogLine, feed, ledger, signals};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,12 +36,15 @@ fn main() -> ExitCode {
             Ok((_, _, serving)) => serving,
             Err(e) => return failed(&e.to_string()),
         };
+        let leasing = tokio::spawn(ledger::follow(gateway.clone(), args.feed.clone()));
         let feeding = tokio::spawn(feed::follow(gateway.clone(), args.feed));
         signals::told_to_end().await;
         tokio::select! {
             () = gateway.drain().run() => drop(serving.await),
             () = signals::interrupted() => {}
         }
+        gateway.settle_up().await;
+        leasing.abort();
         feeding.abort();
         ExitCode::SUCCESS
     })

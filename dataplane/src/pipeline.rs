@@ -8,6 +8,7 @@ use crate::authenticate::{authenticate, has_credential};
 use crate::body::Body;
 use crate::clock::unix_s;
 use crate::config::Limits;
+use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::receive::receive;
@@ -22,7 +23,7 @@ use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal};
-use weir_policy::{Caller, Facts, Route};
+use weir_policy::{Asked, Caller, Facts, Route};
 
 /// Answers any request.
 pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -91,7 +92,21 @@ async fn work(
             account.called_by(&caller);
         }
         account.routed(route, &call.model);
-        Attempts::new(&gateway, &live, route, surface, &call, &body, headers).run(&mut account).await
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.chars().take(256).collect());
+        let asked = Asked {
+            caller: &caller,
+            route,
+            model: route.model(&call.model),
+            only: None,
+            prompt_bytes: call.prompt_bytes,
+            max_output: call.max_output,
+            header: &header,
+        };
+        if surface != Surface::CountTokens {
+            let funds = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await?;
+            account.funds = Some(funds);
+        }
+        Attempts::new(&gateway, &live, route, surface, &call, &body, asked, headers).run(&mut account).await
     }
     .await;
     (account, outcome)
@@ -139,6 +154,8 @@ fn finish(
     if account.tells_loss() {
         tell(&mut told, "x-weir-loss", &account.record.loss.names().collect::<Vec<_>>().join(", "));
     }
+    told.extend(std::mem::take(&mut account.told.headers));
+    account.told.degraded_by.iter().for_each(|budget| tell(&mut told, "x-weir-degraded-by", &budget.to_string()));
     match outcome {
         Err(refusal) => {
             account.refused(&refusal);

@@ -16,6 +16,7 @@ mod models;
 mod openai;
 mod patch;
 mod peek;
+mod rates;
 mod refusal;
 mod seal;
 pub mod sse;

@@ -31,6 +31,12 @@ pub struct Claim {
     pub terms: Terms,
 }
 
+impl AsRef<Self> for Claim {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// What holds where no lease covers a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Terms {
@@ -59,6 +65,8 @@ pub enum Terms {
 #[must_use = "what is reserved must be settled"]
 pub struct Reservation {
     parts: Vec<Part>,
+    /// Which start of the wallet it is of.
+    of: u64,
     /// Whether a limit was kept by this pod's share alone, since no leader answers.
     pub local: bool,
 }
@@ -122,6 +130,7 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Wallet {
     incarnation: String,
+    starts: u64,
     by_limit: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
     slots: Vec<Slot>,
     totals: HashMap<ledger::Pot, Total>,
@@ -141,6 +150,7 @@ impl Wallet {
     pub fn new(incarnation: impl Into<String>) -> Self {
         Self {
             incarnation: incarnation.into(),
+            starts: 0,
             by_limit: HashMap::new(),
             slots: Vec::new(),
             totals: HashMap::new(),
@@ -152,6 +162,13 @@ impl Wallet {
             rounds: 0,
             reported_at: 0,
         }
+    }
+
+    /// Begins anew under another name, as a leader asks that gave this start up. What running requests have reserved
+    /// was taken as spent by that leader.
+    pub fn restart(&mut self, incarnation: impl Into<String>) {
+        let (starts, epoch, totals) = (self.starts + 1, self.epoch, std::mem::take(&mut self.totals));
+        *self = Self { starts, epoch, totals, ..Self::new(incarnation) };
     }
 
     /// The highest epoch that a leader spoke with.
@@ -173,9 +190,9 @@ impl Wallet {
     }
 
     /// Reserves all claims or none.
-    pub fn reserve(&mut self, claims: &[Claim], now: Millis) -> Reserved {
+    pub fn reserve<C: AsRef<Claim>>(&mut self, claims: &[C], now: Millis) -> Reserved {
         let mut wants = Vec::new();
-        for (place, claim) in claims.iter().enumerate() {
+        for (place, claim) in claims.iter().map(AsRef::as_ref).enumerate() {
             let slot = self.slot(&claim.limit, &claim.partition);
             match self.lacks(slot, claim, now) {
                 Lack::Nothing => {}
@@ -188,8 +205,8 @@ impl Wallet {
         if !wants.is_empty() {
             return Reserved::Short(wants);
         }
-        let mut reservation = Reservation { parts: Vec::with_capacity(claims.len()), local: false };
-        for claim in claims {
+        let mut reservation = Reservation { parts: Vec::with_capacity(claims.len()), of: self.starts, local: false };
+        for claim in claims.iter().map(AsRef::as_ref) {
             let index = self.slot(&claim.limit, &claim.partition);
             let leader_away = !self.connected;
             let Some(slot) = self.slots.get_mut(index) else { continue };
@@ -208,7 +225,8 @@ impl Wallet {
 
     /// Settles what each claim came to, in the order of the claims, and frees the rest.
     pub fn settle(&mut self, reservation: Reservation, spent: &[u64], now: Millis) {
-        for (part, spent) in reservation.parts.into_iter().zip(spent) {
+        let of_now = reservation.of == self.starts;
+        for (part, spent) in reservation.parts.into_iter().zip(spent).filter(|_| of_now) {
             let Some(slot) = self.slots.get_mut(part.slot) else { continue };
             let lease = slot.of_window(part.window, now);
             lease.counters.settle(part.amount, *spent);

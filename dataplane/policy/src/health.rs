@@ -129,7 +129,7 @@ impl TargetHealth {
             | FailureKind::CredentialRejected
             | FailureKind::ModelUnavailable
             | FailureKind::Request
-            | FailureKind::Untranslatable
+            | FailureKind::NotSent
             | FailureKind::Redirect => false,
         };
         if eject || (probed && state.ejected) {

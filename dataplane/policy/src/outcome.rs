@@ -37,7 +37,7 @@ pub enum FailureKind {
     /// The provider refuses this very request.
     Request,
     /// The target's dialect cannot say this very request; nothing was sent.
-    Untranslatable,
+    NotSent,
     /// 3xx.
     Redirect,
     /// An answer that is none.
@@ -82,10 +82,10 @@ impl Failure {
     }
 
     /// A request that one target cannot be asked, as its translation says.
-    pub fn untranslatable(refusal: Refusal) -> Self {
+    pub fn not_sent(refusal: Refusal) -> Self {
         let Refusal { status, error_type: _, code, message, param, retry_after_ms, should_retry: _ } = refusal;
         Self {
-            kind: FailureKind::Untranslatable,
+            kind: FailureKind::NotSent,
             status: Some(status),
             message,
             code: Some(code.into_owned()),
@@ -110,7 +110,7 @@ impl Failure {
             FailureKind::CredentialRejected => "credential_rejected",
             FailureKind::ModelUnavailable => "model_unavailable",
             FailureKind::Request => "invalid_request",
-            FailureKind::Untranslatable => "untranslatable",
+            FailureKind::NotSent => "not_sent",
             FailureKind::Redirect => "redirect",
             FailureKind::Malformed => "malformed",
         }
@@ -127,7 +127,7 @@ impl Failure {
             FailureKind::RateLimited | FailureKind::Quota => Some(RetryOn::RateLimited),
             FailureKind::CredentialRejected => Some(RetryOn::CredentialRejected),
             FailureKind::ModelUnavailable => Some(RetryOn::ModelUnavailable),
-            FailureKind::Request | FailureKind::Untranslatable | FailureKind::Redirect => None,
+            FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect => None,
         }
     }
 
@@ -161,10 +161,9 @@ impl Failure {
             FailureKind::ModelUnavailable => "ModelUnavailable",
             FailureKind::Redirect => "UnexpectedRedirect",
             FailureKind::Malformed => "MalformedAnswer",
-            FailureKind::Unprocessed
-            | FailureKind::RateLimited
-            | FailureKind::Request
-            | FailureKind::Untranslatable => return None,
+            FailureKind::Unprocessed | FailureKind::RateLimited | FailureKind::Request | FailureKind::NotSent => {
+                return None;
+            }
         };
         Some(Trouble { reason, message: self.message.clone() })
     }
@@ -174,7 +173,7 @@ impl Failure {
         let new = |status, error_type, code, message: String| Refusal::new(status, error_type, code, message);
         let target = "no target of the route could answer";
         let mut refusal = match self.kind {
-            FailureKind::Request | FailureKind::Untranslatable => {
+            FailureKind::Request | FailureKind::NotSent => {
                 let status = self.status.filter(|status| (400..500).contains(status)).unwrap_or(400);
                 let error_type = if status == 413 { ErrorType::TooLarge } else { ErrorType::InvalidRequest };
                 let code = self.code.clone().map_or(Cow::Borrowed("invalid_request"), Cow::Owned);
@@ -244,7 +243,7 @@ impl Failure {
             | FailureKind::CredentialRejected
             | FailureKind::ModelUnavailable
             | FailureKind::Request
-            | FailureKind::Untranslatable => "the provider answered with an error",
+            | FailureKind::NotSent => "the provider answered with an error",
         }
     }
 
@@ -262,7 +261,7 @@ impl Failure {
             | FailureKind::Certificate
             | FailureKind::Unprocessed
             | FailureKind::Reset
-            | FailureKind::Untranslatable
+            | FailureKind::NotSent
             | FailureKind::Redirect
             | FailureKind::Malformed => 0,
         }

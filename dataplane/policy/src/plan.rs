@@ -80,12 +80,14 @@ pub enum Step<'t> {
 }
 
 impl<'t> Plan<'t> {
-    /// The plan of a request for `model` that must end at `deadline`. Needs of the request that no target can
+    /// The plan of a request for `model` that must end at `deadline`, at the target of the name `only` if there is one,
+    /// else at those that have a weight. Needs of the request that no target can
     /// meet are refused here.
     pub fn new(
         route: &'t Arc<Route>,
         model: &'t str,
         needs: Needs,
+        only: Option<&str>,
         client_retries: bool,
         now: Millis,
         deadline: Millis,
@@ -96,7 +98,8 @@ impl<'t> Plan<'t> {
             return Err(unavailable(route, why));
         }
         let (mut lanes, mut too_small) = (Vec::new(), None);
-        for target in route.targets.iter().filter(|target| target.data.weight > 0) {
+        let may = |target: &&Target| only.map_or(target.data.weight > 0, |only| target.data.name == only);
+        for target in route.targets.iter().filter(may) {
             if target.upstream_model(model).is_none() {
                 continue;
             }
@@ -197,9 +200,9 @@ impl<'t> Plan<'t> {
             }
         }
         // Nothing was sent: another target may well be asked.
-        let untranslatable = failure.kind == FailureKind::Untranslatable;
-        self.attempts -= u32::from(untranslatable);
-        let may = untranslatable || failure.retry_on().is_some_and(|on| self.route.data.retry.on.contains(&on));
+        let not_sent = failure.kind == FailureKind::NotSent;
+        self.attempts -= u32::from(not_sent);
+        let may = not_sent || failure.retry_on().is_some_and(|on| self.route.data.retry.on.contains(&on));
         if !may
             || (failure.kind == FailureKind::Timeout
                 && self.deadline.saturating_sub(now) * 4 < self.deadline - self.began)
@@ -253,7 +256,8 @@ impl<'t> Plan<'t> {
         let mut targets: Vec<(&Lane<'t>, u64)> = Vec::with_capacity(self.lanes.len());
         for lane in group() {
             if !targets.iter().any(|(held, _)| std::ptr::eq(held.target, lane.target)) {
-                targets.push((lane, u64::from(lane.target.data.weight)));
+                // A target that a Budget named may have no weight of its own.
+                targets.push((lane, u64::from(lane.target.data.weight).max(1)));
             }
         }
         let target = weighted(&targets, draw)?.target;

@@ -7,10 +7,11 @@ mod refuse;
 
 pub use budgets::Budget;
 pub(crate) use budgets::Budgets;
-pub use refuse::{blocked, refusal};
+pub use refuse::{no_room, refusal};
 
 use crate::price::{Cost, cost, dearest};
 use crate::{Caller, CallerKind, Route, Table, Target};
+use refuse::blocked;
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
@@ -39,7 +40,7 @@ pub struct Asked<'a> {
     /// Most output that the caller asked for, in tokens.
     pub max_output: Option<u64>,
     /// Its headers, by lower-case name.
-    pub header: &'a dyn Fn(&str) -> Option<String>,
+    pub header: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
 /// One pot that a request is charged to.
@@ -51,6 +52,12 @@ pub struct Charge {
     pub unit: Unit,
     /// On whose word.
     pub of: Payer,
+}
+
+impl AsRef<Claim> for Charge {
+    fn as_ref(&self) -> &Claim {
+        &self.claim
+    }
 }
 
 /// On whose word a request is charged.
@@ -191,6 +198,8 @@ impl Table {
                 OnUnpriced::Refuse
             }
             Payer::Provider { gauge: true, .. } => return 0,
+            // It was sent, whatever came of it.
+            Payer::Provider { gauge: false, .. } if charge.unit == Unit::Requests => return 1,
             Payer::Provider { gauge: false, .. } => OnUnpriced::Refuse,
             Payer::Budget(budget) if !budget.counts(came.provider) => return 0,
             Payer::Budget(budget) => budget.data.on_unpriced,

@@ -8,6 +8,7 @@ use crate::spend::Budgets;
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_lease::Terms;
@@ -90,6 +91,8 @@ pub struct Provider {
     prices: Option<Arc<Resource>>,
     /// Its limits in the ledger; without a unit, requests that run.
     pub(crate) pots: Vec<(Option<Unit>, Arc<str>, Terms)>,
+    /// Requests that wait for room.
+    pub waiting: Arc<AtomicU32>,
     made_of: Arc<Resource>,
 }
 

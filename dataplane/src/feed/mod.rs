@@ -13,3 +13,4 @@ mod store;
 pub use config::Config;
 pub use follow::follow;
 pub use holding::{Held, Holding};
+pub(crate) use session::{dial, read};

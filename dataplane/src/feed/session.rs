@@ -94,7 +94,8 @@ pub(super) async fn run(
     end
 }
 
-async fn dial(config: &Config, address: &str) -> Result<tonic::transport::Channel, String> {
+/// A connection to that operator, proven by its CA.
+pub(crate) async fn dial(config: &Config, address: &str) -> Result<tonic::transport::Channel, String> {
     let ca = read(&config.operator_ca)?;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name(OPERATOR_SERVER_NAME);
     let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(|e| format!("{address}: {e}"))?;
@@ -181,6 +182,7 @@ async fn say(sender: &Sender<FromPod>, kind: from_pod::Kind) -> Result<(), ()> {
     sender.send(FromPod { kind: Some(kind) }).await.map_err(|_| ())
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file, such as the pod's token.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|e| format!("{}: {e}", path.display()))
 }

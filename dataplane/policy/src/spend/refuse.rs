@@ -4,19 +4,22 @@ use super::{Budget, Charge, Payer};
 use crate::Route;
 use weir_dialect::{ErrorType, Refusal};
 use weir_lease::Standing;
-use weir_snapshot::Unit;
+use weir_snapshot::{Name, Unit};
 
 /// The client's answer where a charge was not met.
 pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Refusal {
     match &charge.of {
         Payer::Rate(_, place) => rate(charge, route, *place, met),
         Payer::Budget(budget) => of_budget(budget, charge, met),
-        Payer::Provider { provider, .. } => {
-            let message = format!("the provider {provider} takes no more at the moment; try again later");
-            let refusal = Refusal::new(429, ErrorType::RateLimit, "provider_limit", message);
-            Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
-        }
+        Payer::Provider { provider, .. } => no_room(provider, met),
     }
+}
+
+/// A provider whose own limits leave no room.
+pub fn no_room(provider: &Name, met: &weir_lease::Refusal) -> Refusal {
+    let message = format!("the limits of the provider {provider} leave no room at the moment; try again later");
+    let refusal = Refusal::new(429, ErrorType::RateLimit, "provider_limit", message);
+    Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
 }
 
 fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal) -> Refusal {
@@ -64,7 +67,7 @@ fn unavailable(what: &str, met: &weir_lease::Refusal) -> Refusal {
 }
 
 /// A Budget that refuses everything.
-pub fn blocked(budget: &Budget) -> Refusal {
+pub(super) fn blocked(budget: &Budget) -> Refusal {
     let message = format!("the Budget {} blocks all requests", budget.id);
     let refusal = Refusal::new(403, ErrorType::Permission, "budget_blocked", message);
     Refusal { should_retry: Some(false), ..refusal }

@@ -182,6 +182,7 @@ fn provider(
         credentials,
         prices,
         pots,
+        waiting: held.map_or_else(Arc::default, |held| Arc::clone(&held.waiting)),
         made_of: Arc::clone(resource),
     })
 }

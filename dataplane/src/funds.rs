@@ -1,0 +1,221 @@
+//! What a request holds of rates and Budgets from before it is sent until it is settled.
+//!
+//! Settled exactly once: by its drop at the latest, which frees what was reserved.
+
+use crate::ledger::Ledger;
+use crate::live::Live;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_dialect::{Dialect, Refusal};
+use weir_lease::{Reservation, Standing};
+use weir_policy::{Asked, Budget, Came, Charge, Payer, Route, Target, refusal};
+use weir_snapshot::{BudgetMode, Name, OnExceeded, Unit};
+
+/// Between two looks for room of a request that may wait for it.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a request holds.
+pub(crate) struct Funds {
+    ledger: Arc<Ledger>,
+    live: Arc<Live>,
+    charges: Vec<Charge>,
+    reservation: Option<Reservation>,
+    /// The target that a Budget limits the request to.
+    pub(crate) only: Option<String>,
+}
+
+/// What the client is told of limits, whether it was served or not.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Rates of the route, in the client's dialect.
+    pub(crate) headers: HeaderMap,
+    /// The Budget that moved the request to a cheaper target.
+    pub(crate) degraded_by: Option<Name>,
+}
+
+impl Funds {
+    /// Reserves what the request may come to. The refusal is the client's answer.
+    pub(crate) async fn secure(
+        ledger: &Arc<Ledger>,
+        live: &Arc<Live>,
+        asked: Asked<'_>,
+        dialect: Dialect,
+        told: &mut Told,
+    ) -> Result<Self, Refusal> {
+        let (mut soft, mut only, mut waits_until) = (Vec::new(), None::<String>, None::<Instant>);
+        loop {
+            let asked = Asked { only: only.as_deref(), ..asked };
+            let charges = live.table.charges(&asked, &soft)?;
+            if only.is_none()
+                && let Some((budget, target)) = degraded(ledger, &charges, asked.route)
+            {
+                told.degraded_by = Some(budget.id.clone());
+                only = Some(target);
+                continue;
+            }
+            let reserved = if charges.is_empty() { Ok(Reservation::default()) } else { ledger.reserve(&charges).await };
+            let met = match reserved {
+                Ok(reservation) => {
+                    tell(ledger, &charges, &reservation, asked.route, dialect, told);
+                    let (ledger, live) = (Arc::clone(ledger), Arc::clone(live));
+                    return Ok(Self { ledger, live, charges, reservation: Some(reservation), only });
+                }
+                Err(met) => met,
+            };
+            let Some(charge) = charges.get(met.claim.unwrap_or(0)) else { return Err(Refusal::internal()) };
+            if let Payer::Budget(budget) = &charge.of
+                && met.exhausted
+            {
+                match &budget.data.on_exceeded {
+                    OnExceeded::Degrade { target } if has_target(asked.route, target) && !soft.contains(&budget.id) => {
+                        told.degraded_by = Some(budget.id.clone());
+                        soft.push(budget.id.clone());
+                        only = Some(target.clone());
+                        continue;
+                    }
+                    OnExceeded::Queue { max_wait_ms } => {
+                        let now = Instant::now();
+                        if now < *waits_until.get_or_insert(now + Duration::from_millis(*max_wait_ms)) {
+                            tokio::time::sleep(LOOK).await;
+                            continue;
+                        }
+                    }
+                    OnExceeded::Degrade { .. } | OnExceeded::Reject => {}
+                }
+            }
+            tell(ledger, &charges, &Reservation::default(), asked.route, dialect, told);
+            return Err(refusal(charge, asked.route, &met));
+        }
+    }
+
+    /// Reserves what an attempt may take of its provider's limits; `None` where it has none. A provider with a queue is
+    /// waited for until `deadline`.
+    pub(crate) async fn room(
+        ledger: &Arc<Ledger>,
+        live: &Arc<Live>,
+        target: &Target,
+        asked: &Asked<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Self>, weir_lease::Refusal> {
+        let charges = live.table.provider_charges(target, asked);
+        if charges.is_empty() {
+            return Ok(None);
+        }
+        let queue = target.provider.data.limits.queue;
+        let until =
+            queue.map_or(deadline, |queue| deadline.min(Instant::now() + Duration::from_millis(queue.max_wait_ms)));
+        let mut place = None;
+        loop {
+            let met = match ledger.reserve(&charges).await {
+                Ok(reservation) => {
+                    let (ledger, live) = (Arc::clone(ledger), Arc::clone(live));
+                    return Ok(Some(Self { ledger, live, charges, reservation: Some(reservation), only: None }));
+                }
+                Err(met) => met,
+            };
+            let Some(queue) = queue.filter(|_| Instant::now() < until) else { return Err(met) };
+            if place.is_none() {
+                place = Place::enter(&target.provider.waiting, queue.max_length);
+            }
+            if place.is_none() {
+                return Err(met);
+            }
+            tokio::time::sleep(LOOK / 5).await;
+        }
+    }
+
+    /// Settles at what the request came to.
+    pub(crate) fn settle(mut self, came: &Came<'_>) {
+        self.release(came);
+    }
+
+    fn release(&mut self, came: &Came<'_>) {
+        if let Some(reservation) = self.reservation.take().filter(|_| !self.charges.is_empty()) {
+            let spent: Vec<u64> = self.charges.iter().map(|charge| self.live.table.spent(charge, came)).collect();
+            self.ledger.settle(reservation, &spent);
+        }
+    }
+}
+
+impl Drop for Funds {
+    fn drop(&mut self) {
+        self.release(&Came { usage: None, pricing: None, provider: None });
+    }
+}
+
+/// A place in a provider's queue on this pod.
+struct Place(Arc<AtomicU32>);
+
+impl Place {
+    fn enter(waiting: &Arc<AtomicU32>, most: u32) -> Option<Self> {
+        let entered = waiting.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1));
+        entered.ok().map(|_| Self(Arc::clone(waiting)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The first Budget over its threshold whose cheaper target the route has.
+fn degraded(ledger: &Ledger, charges: &[Charge], route: &Route) -> Option<(Arc<Budget>, String)> {
+    charges.iter().find_map(|charge| {
+        let Payer::Budget(budget) = &charge.of else { return None };
+        let (percent, target) = (budget.data.degrade_at?, budget.degrades_to()?);
+        let Standing { limit, spent, .. } = ledger.standing(&charge.claim)?;
+        let over = u128::from(spent) * 100 >= u128::from(limit) * u128::from(percent);
+        (over && has_target(route, target)).then(|| (Arc::clone(budget), target.to_owned()))
+    })
+}
+
+fn has_target(route: &Route, name: &str) -> bool {
+    route.targets.iter().any(|target| target.data.name == name)
+}
+
+/// What the client is told: of each unit the rate with the least left, and Budgets that only warn and are spent.
+fn tell(
+    ledger: &Ledger,
+    charges: &[Charge],
+    reservation: &Reservation,
+    route: &Route,
+    dialect: Dialect,
+    told: &mut Told,
+) {
+    let mut put = |name: &str, value: &str| {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            told.headers.insert(name, value);
+        }
+    };
+    for unit in [Unit::Requests, Unit::Tokens] {
+        let rates = charges.iter().filter(|charge| charge.unit == unit).filter_map(|charge| {
+            let Payer::Rate(_, place) = &charge.of else { return None };
+            Some((route.data.rate_limits.get(*place)?, ledger.standing(&charge.claim)?))
+        });
+        let Some((rate, standing)) = rates.min_by_key(|(_, standing)| standing.remaining) else { continue };
+        let missing = u128::from(rate.burst.saturating_sub(standing.remaining)) * u128::from(rate.per_ms);
+        let full_in_ms = u64::try_from(missing.div_ceil(u128::from(rate.amount.max(1)))).unwrap_or(u64::MAX);
+        let (limit, left) = (rate.burst.to_string(), standing.remaining.min(rate.burst).to_string());
+        let name = if unit == Unit::Requests { "requests" } else { "tokens" };
+        for (part, value) in
+            [("limit", limit), ("remaining", left), ("reset", dialect.reset(full_in_ms, crate::clock::unix_s()))]
+        {
+            put(&dialect.rate_header(part, name), &value);
+        }
+    }
+    if reservation.local {
+        put("x-weir-limit-mode", "local");
+    }
+    for charge in charges {
+        let Payer::Budget(budget) = &charge.of else { continue };
+        let warns = budget.data.mode == BudgetMode::Warn;
+        if warns && ledger.standing(&charge.claim).is_some_and(|standing| standing.spent >= standing.limit) {
+            put("x-weir-budget-warning", &budget.id.to_string());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! This pod's share of what may be spent: reserved and settled here, leased from the ledger's leader.
+//!
+//! A request waits for the leader only when no lease covers it, and never for a store.
+
+mod follow;
+mod service;
+mod stream;
+
+pub use follow::follow;
+pub(crate) use stream::converse;
+
+use crate::clock::Clock;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use weir_lease::{Claim, Refusal, Reservation, Reserved, Standing, Wallet};
+use weir_snapshot::ledger::{FromPod, from_pod};
+
+/// Longest wait for a lease: the leader's own, for its store, and the way there and back.
+const ASK_TIMEOUT: Duration = Duration::from_millis(300);
+/// Longest wait for the leader's word on the last report.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What this pod may spend.
+pub(crate) struct Ledger {
+    wallet: Mutex<Wallet>,
+    /// Requests that wait for an answer, by their ask.
+    waiting: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    /// The stream to the leader, while there is one.
+    stream: Mutex<Option<mpsc::Sender<FromPod>>>,
+    clock: Clock,
+}
+
+impl Ledger {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            wallet: Mutex::new(Wallet::new(new_incarnation())),
+            waiting: Mutex::default(),
+            stream: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Reserves all claims or none. Waits for the leader where no lease covers them.
+    pub(crate) async fn reserve<C: AsRef<Claim> + Sync>(&self, claims: &[C]) -> Result<Reservation, Refusal> {
+        let deadline = Instant::now() + ASK_TIMEOUT;
+        loop {
+            let (ask, answered) = {
+                let mut wallet = held(&self.wallet);
+                match wallet.reserve(claims, self.clock.now()) {
+                    Reserved::Held(reservation) => return Ok(reservation),
+                    Reserved::Refused(refusal) => return Err(refusal),
+                    Reserved::Short(wants) => {
+                        let (tell, answered) = oneshot::channel();
+                        let ask = wallet.ask(wants);
+                        held(&self.waiting).insert(ask.id, tell);
+                        (ask, answered)
+                    }
+                }
+            };
+            let id = ask.id;
+            let sent = self.say(from_pod::Kind::Ask(ask));
+            if !sent || !matches!(tokio::time::timeout_at(deadline, answered).await, Ok(Ok(()))) {
+                held(&self.waiting).remove(&id);
+                let standing = Standing::default();
+                return Err(Refusal { claim: None, standing, exhausted: false, retry_after_ms: Some(1_000) });
+            }
+        }
+    }
+
+    /// Settles what each claim came to, in their order.
+    pub(crate) fn settle(&self, reservation: Reservation, spent: &[u64]) {
+        held(&self.wallet).settle(reservation, spent, self.clock.now());
+    }
+
+    /// What a pot is at, as far as this pod knows.
+    pub(crate) fn standing(&self, claim: &Claim) -> Option<Standing> {
+        held(&self.wallet).standing(&claim.limit, &claim.partition, self.clock.now())
+    }
+
+    /// Tells the leader that nothing more is spent, and waits a little for its word.
+    pub(crate) async fn farewell(&self) {
+        let report = held(&self.wallet).last_report();
+        if self.say(from_pod::Kind::Report(report)) {
+            let gone = async {
+                while held(&self.stream).as_ref().is_some_and(|stream| stream.capacity() < stream.max_capacity()) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let _ = tokio::time::timeout(FAREWELL, gone).await;
+        }
+    }
+
+    /// Sends a message to the leader; false where there is none, or it does not read.
+    fn say(&self, kind: from_pod::Kind) -> bool {
+        let stream = held(&self.stream);
+        stream.as_ref().is_some_and(|stream| stream.try_send(FromPod { kind: Some(kind) }).is_ok())
+    }
+}
+
+fn new_incarnation() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

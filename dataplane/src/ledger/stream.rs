@@ -1,0 +1,99 @@
+//! One stream with one leader: its words to the wallet, the wallet's reports and asks to it.
+
+use super::{Ledger, held, new_incarnation};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::Status;
+use weir_lease::ROUND_MS;
+use weir_snapshot::ledger::{FromPod, Hello, ToPod, from_pod, to_pod};
+
+/// How a stream ended.
+pub(crate) enum End {
+    /// The operator is a standby: dial this one.
+    Leader(String),
+    /// It ended; `served` says whether the leader spoke.
+    Closed { served: bool, why: String },
+}
+
+/// Speaks with a leader until the stream ends; `token` proves the pod.
+pub(crate) async fn converse(
+    ledger: &Ledger,
+    token: String,
+    outgoing: mpsc::Sender<FromPod>,
+    mut incoming: impl Stream<Item = Result<ToPod, Status>> + Unpin,
+) -> End {
+    let hello = Hello { token, ..held(&ledger.wallet).hello() };
+    if outgoing.send(FromPod { kind: Some(from_pod::Kind::Hello(hello)) }).await.is_err() {
+        return End::Closed { served: false, why: "the stream closed at once".into() };
+    }
+    let end = exchange(ledger, &outgoing, &mut incoming).await;
+    held(&ledger.stream).take();
+    held(&ledger.wallet).set_connected(false);
+    held(&ledger.waiting).clear();
+    end
+}
+
+async fn exchange(
+    ledger: &Ledger,
+    outgoing: &mpsc::Sender<FromPod>,
+    incoming: &mut (impl Stream<Item = Result<ToPod, Status>> + Unpin),
+) -> End {
+    let mut rounds = tokio::time::interval(Duration::from_millis(ROUND_MS));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut served = false;
+    loop {
+        let message = tokio::select! {
+            message = incoming.next() => message,
+            _ = rounds.tick(), if served => {
+                report(ledger);
+                continue;
+            }
+        };
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(status)) => {
+                return End::Closed { served, why: format!("{}: {}", status.code(), status.message()) };
+            }
+            None => return End::Closed { served, why: "it was closed".into() },
+        };
+        match &message.kind {
+            Some(to_pod::Kind::NotLeader(leader)) if leader.address.is_empty() => {
+                return End::Closed { served, why: "no operator leads at the moment".into() };
+            }
+            Some(to_pod::Kind::NotLeader(leader)) => return End::Leader(leader.address.clone()),
+            Some(_) if !served => {
+                // The first word of a leader answers the hello: it knows what is held here.
+                served = true;
+                *held(&ledger.stream) = Some(outgoing.clone());
+                held(&ledger.wallet).set_connected(true);
+            }
+            Some(_) | None => {}
+        }
+        let taken = held(&ledger.wallet).take(message, ledger.clock.now());
+        if let Some((ask, _)) = taken.answered
+            && let Some(waiting) = held(&ledger.waiting).remove(&ask)
+        {
+            let _ = waiting.send(());
+        }
+        if taken.report {
+            report(ledger);
+        }
+        if taken.closed {
+            held(&ledger.wallet).restart(new_incarnation());
+            return End::Closed { served: true, why: "the leader had given this process up".into() };
+        }
+    }
+}
+
+/// Reports what changed, and asks ahead of need.
+fn report(ledger: &Ledger) {
+    let now = ledger.clock.now();
+    let (report, ask) = {
+        let mut wallet = held(&ledger.wallet);
+        (wallet.report(now), wallet.ask_ahead(now))
+    };
+    report.into_iter().for_each(|report| _ = ledger.say(from_pod::Kind::Report(report)));
+    ask.into_iter().for_each(|ask| _ = ledger.say(from_pod::Kind::Ask(ask)));
+}

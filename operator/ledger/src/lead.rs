@@ -1,0 +1,212 @@
+//! One leader's time: messages in, messages out, writes on their way, until it is over.
+
+use crate::store::Store;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use weir_lease::{Leader, Left, Limit, Now, Outcome, Settings, View};
+use weir_snapshot::ledger::{FromPod, Shard, ToPod};
+
+/// Between two looks at what time alone changes.
+const TICK: Duration = Duration::from_millis(100);
+/// Between two pictures of what is spent.
+const VIEW: Duration = Duration::from_millis(500);
+/// How long the last writes may take.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// What a leader is told.
+pub enum Command {
+    /// A start of a pod's process opened a stream.
+    Enter {
+        /// The start's name.
+        incarnation: String,
+        /// UID of its Pod.
+        pod: String,
+        /// Which stream: a start has one, and another while it redials.
+        stream: u64,
+        /// Where its messages go.
+        outgoing: mpsc::Sender<ToPod>,
+    },
+    /// It said something.
+    Message {
+        /// The start's name.
+        incarnation: String,
+        /// UID of its Pod.
+        pod: String,
+        /// What it said.
+        message: FromPod,
+    },
+    /// Its stream ended.
+    Left {
+        /// The start's name.
+        incarnation: String,
+        /// The stream.
+        stream: u64,
+    },
+    /// These Pods run, and no others.
+    Running(BTreeSet<String>),
+    /// What may be spent.
+    Limits(Vec<(Arc<str>, Limit)>),
+}
+
+/// How a leader's time ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop, and handed over.
+    Stopped,
+    /// A later leader has written to the store.
+    Deposed,
+}
+
+/// The way to whoever leads now.
+#[derive(Clone)]
+pub struct Office {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Office {
+    /// Tells the leader; false if it leads no more.
+    pub fn tell(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+}
+
+/// One leader's time.
+pub struct Lead {
+    leader: Leader,
+    store: Arc<Store>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    streams: HashMap<Arc<str>, (u64, mpsc::Sender<ToPod>)>,
+    writing: JoinSet<(usize, u64, Outcome)>,
+    views: watch::Sender<Arc<View>>,
+    zero: Instant,
+}
+
+impl Lead {
+    /// A leader that goes on from what the store has; `running` are the Pods that run.
+    pub fn new(
+        settings: Settings,
+        store: Arc<Store>,
+        stored: Vec<Shard>,
+        running: &BTreeSet<String>,
+        views: watch::Sender<Arc<View>>,
+    ) -> (Self, Office) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let zero = Instant::now();
+        let leader = Leader::new(settings, stored, running, now(zero));
+        let lead = Self { leader, store, commands, streams: HashMap::new(), writing: JoinSet::new(), views, zero };
+        (lead, Office { commands: sender })
+    }
+
+    /// Leads until `stop` turns true.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> End {
+        let mut ticks = tokio::time::interval(TICK);
+        let mut views = tokio::time::interval(VIEW);
+        loop {
+            let due = self.leader.next_due().map(|at| self.zero + Duration::from_millis(at));
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.take(command),
+                    None => return self.hand_over().await,
+                },
+                Some(Ok((shard, sequence, outcome))) = self.writing.join_next() => {
+                    if !self.leader.written(shard, sequence, outcome, now(self.zero)) {
+                        return End::Deposed;
+                    }
+                }
+                () = sleep_until(due) => self.leader.tick(now(self.zero)),
+                _ = ticks.tick() => self.leader.tick(now(self.zero)),
+                _ = views.tick() => self.show(),
+                _ = stop.wait_for(|stop| *stop) => return self.hand_over().await,
+            }
+            // What else came meanwhile is taken before anything is sent.
+            while let Ok(command) = self.commands.try_recv() {
+                self.take(command);
+            }
+            self.send();
+            self.write();
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        let now = now(self.zero);
+        match command {
+            Command::Enter { incarnation, pod: _, stream, outgoing } => {
+                self.streams.insert(incarnation.into(), (stream, outgoing));
+            }
+            Command::Message { incarnation, pod, message } => self.leader.take(&incarnation, &pod, message, now),
+            Command::Left { incarnation, stream } => {
+                if self.streams.get(incarnation.as_str()).is_some_and(|(held, _)| *held == stream) {
+                    self.streams.remove(incarnation.as_str());
+                    self.leader.left(&incarnation, Left::Disconnected, now);
+                }
+            }
+            Command::Running(pods) => {
+                let gone: Vec<String> = self.leader.pods().difference(&pods).cloned().collect();
+                gone.iter().for_each(|pod| self.leader.gone(pod, now));
+            }
+            Command::Limits(limits) => self.leader.set_limits(limits),
+        }
+    }
+
+    /// A start that does not read loses its stream: it says anew what it holds.
+    fn send(&mut self) {
+        for (to, message) in self.leader.outgoing() {
+            let sent = self.streams.get(&to).is_some_and(|(_, stream)| stream.try_send(message).is_ok());
+            if !sent && self.streams.remove(&to).is_some() {
+                self.leader.left(&to, Left::Disconnected, now(self.zero));
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        for write in self.leader.writes(now(self.zero)) {
+            let (store, sequence) = (Arc::clone(&self.store), write.body.sequence);
+            self.writing.spawn(async move { (write.shard, sequence, store.write(write.shard, &write.body).await) });
+        }
+    }
+
+    fn show(&mut self) {
+        let view = self.leader.view(now(self.zero));
+        self.views.send_if_modified(|held| {
+            let changed = **held != view;
+            if changed {
+                *held = Arc::new(view);
+            }
+            changed
+        });
+    }
+
+    /// Writes what is taken, so that the next leader has nothing to wait for.
+    async fn hand_over(mut self) -> End {
+        let writes = async {
+            while self.writing.join_next().await.is_some() {}
+            for write in self.leader.hand_over() {
+                let store = Arc::clone(&self.store);
+                self.writing.spawn(async move { (write.shard, 0, store.write(write.shard, &write.body).await) });
+            }
+            while self.writing.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(HAND_OVER, writes).await.is_err() {
+            tracing::warn!(
+                "the ledger was not handed over in time; the next leader counts what it cannot know as spent"
+            );
+        }
+        End::Stopped
+    }
+}
+
+fn now(zero: Instant) -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mono = u64::try_from(zero.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    Now { mono, unix: i64::try_from(unix).unwrap_or(i64::MAX) }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,184 @@
+//! Redis, or what speaks its protocol: one hash a part, replaced by a script that compares its version.
+
+use prost::Message as _;
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{Client, RedisConnectionInfo, RedisError, Script, TlsMode};
+use std::collections::HashMap;
+use std::sync::{Mutex as Held, PoisonError};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use weir_lease::Outcome;
+use weir_snapshot::ledger::Shard;
+
+/// An answer, with the connection made for it where there is none.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Replaces a part if its version is still the one given; answers what it was otherwise.
+const REPLACE: &str = "local held = redis.call('HGET', KEYS[1], 'version') or ''
+if held ~= ARGV[1] then return {held, redis.call('HGET', KEYS[1], 'body') or ''} end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'body', ARGV[3])
+return {ARGV[2], ''}";
+
+pub struct Redis {
+    way: Mutex<Way>,
+    replace: Script,
+    prefix: String,
+    /// What was last read or written.
+    versions: Held<HashMap<usize, Vec<u8>>>,
+}
+
+/// How it is reached, and the connection while there is one.
+enum Way {
+    Single(Client, Option<MultiplexedConnection>),
+    Sentinel(Box<SentinelClient>, Option<MultiplexedConnection>),
+    Cluster(ClusterClient, Option<ClusterConnection>),
+}
+
+impl Redis {
+    pub(super) fn new(url: &str, prefix: &str) -> Result<Self, String> {
+        Ok(Self {
+            way: Mutex::new(way(url)?),
+            replace: Script::new(REPLACE),
+            prefix: prefix.to_owned(),
+            versions: Held::default(),
+        })
+    }
+
+    pub(super) async fn load(&self) -> Result<Vec<Shard>, String> {
+        let mut shards = Vec::new();
+        for shard in 0..super::SHARDS {
+            let mut command = redis::cmd("HMGET");
+            command.arg(self.key(shard)).arg("version").arg("body");
+            let (version, body): (Option<Vec<u8>>, Option<Vec<u8>>) =
+                self.timely(async |way| way.query(&command).await).await?;
+            let (Some(version), Some(body)) = (version, body) else { continue };
+            shards.push(Shard::decode(body.as_slice()).map_err(|e| format!("part {shard} cannot be read: {e}"))?);
+            self.read(shard, version);
+        }
+        Ok(shards)
+    }
+
+    pub(super) async fn write(&self, shard: usize, body: &Shard) -> Result<Outcome, String> {
+        let held =
+            self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned().unwrap_or_default();
+        let next = format!("{}.{}.{}", body.epoch, body.nonce, body.sequence).into_bytes();
+        let mut call = self.replace.prepare_invoke();
+        call.key(self.key(shard)).arg(held).arg(&next).arg(body.encode_to_vec());
+        let (version, stored): (Vec<u8>, Vec<u8>) = self.timely(async |way| way.invoke(&call).await).await?;
+        let landed = version == next;
+        self.read(shard, version);
+        if landed {
+            return Ok(Outcome::Stored);
+        }
+        if stored.is_empty() {
+            return Ok(Outcome::Failed);
+        }
+        Shard::decode(stored.as_slice()).map(Outcome::Conflict).map_err(|e| format!("part {shard} cannot be read: {e}"))
+    }
+
+    fn key(&self, shard: usize) -> String {
+        format!("{}:ledger:{{{shard}}}", self.prefix)
+    }
+
+    fn read(&self, shard: usize, version: Vec<u8>) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, version);
+    }
+
+    /// Asks within the time limit. A connection that failed is made anew for the next.
+    async fn timely<T>(&self, ask: impl AsyncFnOnce(&mut Way) -> Result<T, RedisError>) -> Result<T, String> {
+        let mut way = self.way.lock().await;
+        let asked = tokio::time::timeout(TIMEOUT, ask(&mut way)).await;
+        let failed = match asked {
+            Ok(Ok(answer)) => return Ok(answer),
+            // The category alone: a message might quote the URL.
+            Ok(Err(error)) => format!("{:?}: {}", error.kind(), error.code().unwrap_or("no answer that can be used")),
+            Err(_) => "it does not answer in time".to_owned(),
+        };
+        match &mut *way {
+            Way::Single(_, connection) | Way::Sentinel(_, connection) => *connection = None,
+            Way::Cluster(_, connection) => *connection = None,
+        }
+        Err(failed)
+    }
+}
+
+impl Way {
+    async fn query<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> Result<T, RedisError> {
+        match self {
+            Self::Single(client, held) => {
+                if held.is_none() {
+                    *held = Some(client.get_multiplexed_async_connection().await?);
+                }
+                command.query_async(held.as_mut().ok_or_else(gone)?).await
+            }
+            Self::Sentinel(client, held) => {
+                if held.is_none() {
+                    *held = Some(client.get_async_connection().await?);
+                }
+                command.query_async(held.as_mut().ok_or_else(gone)?).await
+            }
+            Self::Cluster(client, held) => {
+                if held.is_none() {
+                    *held = Some(client.get_async_connection().await?);
+                }
+                command.query_async(held.as_mut().ok_or_else(gone)?).await
+            }
+        }
+    }
+
+    async fn invoke<T: redis::FromRedisValue>(&mut self, call: &redis::ScriptInvocation<'_>) -> Result<T, RedisError> {
+        // Makes the connection, and sees that it lives.
+        let _: String = self.query(&redis::cmd("PING")).await?;
+        match self {
+            Self::Single(_, Some(held)) | Self::Sentinel(_, Some(held)) => call.invoke_async(held).await,
+            Self::Cluster(_, Some(held)) => call.invoke_async(held).await,
+            Self::Single(_, None) | Self::Sentinel(_, None) | Self::Cluster(_, None) => Err(gone()),
+        }
+    }
+}
+
+fn gone() -> RedisError {
+    RedisError::from((redis::ErrorKind::Io, "there is no connection"))
+}
+
+fn way(url: &str) -> Result<Way, String> {
+    let wrong = || {
+        "the Redis URL cannot be used: write redis://[USER:PASSWORD@]HOST:PORT[/DB], redis+sentinel://[USER:PASSWORD@]HOST:PORT,.../MASTER \
+         or redis+cluster://[USER:PASSWORD@]HOST:PORT,...; over TLS with rediss in the place of redis"
+            .to_owned()
+    };
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let tls = match base {
+        "redis" => false,
+        "rediss" => true,
+        _ => return Err(wrong()),
+    };
+    let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| (user, hosts));
+    match kind {
+        "" => Client::open(url).map(|client| Way::Single(client, None)).map_err(|_| wrong()),
+        "cluster" => {
+            let at = if user.is_empty() { String::new() } else { format!("{user}@") };
+            let nodes: Vec<String> = hosts.split(',').map(|host| format!("{base}://{at}{host}")).collect();
+            ClusterClient::new(nodes).map(|client| Way::Cluster(client, None)).map_err(|_| wrong())
+        }
+        "sentinel" => {
+            let (hosts, master) = hosts.split_once('/').ok_or_else(wrong)?;
+            let nodes: Vec<String> = hosts.split(',').map(|host| format!("{base}://{host}")).collect();
+            let mut info = RedisConnectionInfo::default();
+            if let Some((name, password)) = user.split_once(':') {
+                info = if name.is_empty() { info } else { info.set_username(name) };
+                info = info.set_password(password);
+            }
+            let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(info);
+            if tls {
+                node = node.set_tls_mode(TlsMode::Secure);
+            }
+            let client = SentinelClient::build(nodes, master, Some(node), SentinelServerType::Master);
+            client.map(|client| Way::Sentinel(Box::new(client), None)).map_err(|_| wrong())
+        }
+        _ => Err(wrong()),
+    }
+}

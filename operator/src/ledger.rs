@@ -1,0 +1,171 @@
+//! The leader of the ledger, for as long as this process leads; and the streams of the pods to it.
+
+mod service;
+mod session;
+mod show;
+
+pub(crate) use service::ledger_server::LedgerServer;
+pub(crate) use session::Service;
+pub(crate) use show::spending;
+
+use crate::election::{EpochFloor, Leadership};
+use crate::publish::Desired;
+use crate::source::cluster::Cache;
+use crate::status::Spending;
+use arc_swap::ArcSwapOption;
+use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use weir_lease::View;
+use weir_ledger::{Command, Lead, Office, Store, limits};
+
+/// Between two tries to read the store.
+const LOAD_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at which Pods run.
+const PODS_EVERY: Duration = Duration::from_secs(1);
+
+/// The way to the leader, while this process is it.
+#[derive(Default)]
+pub(crate) struct Desk {
+    office: ArcSwapOption<Office>,
+}
+
+impl Desk {
+    /// The leader, if this process is it and knows what was spent.
+    pub(crate) fn office(&self) -> Option<Arc<Office>> {
+        self.office.load_full()
+    }
+}
+
+/// What the part needs.
+pub(crate) struct Ledger {
+    /// Where the leader is found.
+    pub(crate) desk: Arc<Desk>,
+    /// What outlives it.
+    pub(crate) store: Arc<Store>,
+    /// Whether this process leads.
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    /// What may be spent.
+    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
+    /// The data plane's pods.
+    pub(crate) pods: Arc<Cache<Pod>>,
+    /// Raised where the store is ahead of the election.
+    pub(crate) floor: Arc<EpochFloor>,
+    /// For status.
+    pub(crate) spending: watch::Sender<Arc<Spending>>,
+}
+
+impl Ledger {
+    /// Leads whenever this process does, until `stop` turns true.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let epoch = epoch(&self.leadership.borrow_and_update());
+            let Some(epoch) = epoch else {
+                tokio::select! {
+                    changed = self.leadership.changed() => if changed.is_err() { return },
+                    _ = stop.wait_for(|stop| *stop) => return,
+                }
+                continue;
+            };
+            let (end, ended) = watch::channel(false);
+            let leading = self.lead(epoch, ended);
+            tokio::pin!(leading);
+            let mut leadership = self.leadership.clone();
+            let stopped = loop {
+                tokio::select! {
+                    () = &mut leading => break false,
+                    changed = leadership.changed() => {
+                        if changed.is_err() || self::epoch(&leadership.borrow_and_update()) != Some(epoch) {
+                            end.send_replace(true);
+                        }
+                    }
+                    _ = stop.wait_for(|stop| *stop) => {
+                        end.send_replace(true);
+                        leading.await;
+                        break true;
+                    }
+                }
+            };
+            self.desk.office.store(None);
+            if stopped {
+                return;
+            }
+            tokio::time::sleep(LOAD_RETRY).await;
+        }
+    }
+
+    async fn lead(&self, epoch: u64, mut end: watch::Receiver<bool>) {
+        let (stored, running) = loop {
+            match (self.store.load().await, self.running()) {
+                (Ok(stored), Some(running)) => break (stored, running),
+                (Err(error), _) => tracing::error!(error, "the ledger cannot be read; nothing is granted until it can"),
+                (Ok(_), None) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOAD_RETRY) => {}
+                _ = end.wait_for(|end| *end) => return,
+            }
+        };
+        let newest = stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
+        if newest >= epoch {
+            self.floor.raise(newest);
+            return;
+        }
+        tracing::info!(epoch, parts = stored.len(), "leading the ledger");
+        let (views, viewed) = watch::channel(Arc::new(View::default()));
+        let settings = self.store.settings(epoch, fastrand::u64(..));
+        let (lead, office) = Lead::new(settings, Arc::clone(&self.store), stored, &running, views);
+        let office = Arc::new(office);
+        tokio::select! {
+            end = lead.run(end) => tracing::info!(?end, "no longer leading the ledger"),
+            () = self.inform(&office, viewed) => {}
+        }
+    }
+
+    /// Tells the leader what may be spent and which Pods run, and status what is spent.
+    async fn inform(&self, office: &Arc<Office>, mut viewed: watch::Receiver<Arc<View>>) {
+        let mut desired = self.desired.clone();
+        desired.mark_changed();
+        let mut pods = tokio::time::interval(PODS_EVERY);
+        loop {
+            tokio::select! {
+                changed = desired.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                    let told = desired.borrow_and_update().clone();
+                    if let Some(told) = told {
+                        office.tell(Command::Limits(limits(&told.snapshot)));
+                        // Pods find the leader once it knows the limits.
+                        self.desk.office.store(Some(Arc::clone(office)));
+                    }
+                }
+                _ = pods.tick() => {
+                    if let Some(running) = self.running() {
+                        office.tell(Command::Running(running));
+                    }
+                }
+                Ok(()) = viewed.changed() => {
+                    let (view, told) = (viewed.borrow_and_update().clone(), self.desired.borrow().clone());
+                    if let Some(told) = told {
+                        self.spending.send_replace(Arc::new(spending(&view, &told.snapshot)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// UIDs of the Pods of the data plane; `None` while they are not all known.
+    fn running(&self) -> Option<BTreeSet<String>> {
+        Some(self.pods.all()?.iter().filter_map(|pod| pod.metadata.uid.clone()).collect())
+    }
+}
+
+fn epoch(leadership: &Leadership) -> Option<u64> {
+    match leadership {
+        Leadership::Leading(term) => Some(term.epoch),
+        Leadership::Standby(_) => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! One pod's stream to the leader of the ledger: proof first, then its words to the leader.
+
+use super::Desk;
+use super::service::ledger_server::Ledger;
+use crate::election::Leadership;
+use crate::proof::{ProvenPod, Review};
+use crate::publish::Shared;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+use weir_ledger::{Command, Office};
+use weir_snapshot::ledger::{FromPod, NotLeader, ToPod, from_pod, to_pod};
+
+/// Messages that wait for a pod to read; beyond it the stream ends.
+const QUEUE: usize = 4_096;
+/// A stream that does not say who it is by then ends.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// A new leader reads its store first; the pod is told to come back after that.
+const OFFICE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks whether it has.
+const OFFICE_LOOK: Duration = Duration::from_millis(20);
+/// A stream this old ends, so that the pod proves itself again.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// The service.
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    streams: AtomicU64,
+}
+
+impl Service {
+    /// Serves pods that the config stream's rules admit.
+    pub(crate) fn new(shared: Arc<Shared>, desk: Arc<Desk>) -> Self {
+        Self { shared, desk, streams: AtomicU64::new(0) }
+    }
+}
+
+#[tonic::async_trait]
+impl Ledger for Service {
+    type LeaseStream = Pin<Box<dyn Stream<Item = Result<ToPod, Status>> + Send>>;
+
+    async fn lease(&self, request: Request<Streaming<FromPod>>) -> Result<Response<Self::LeaseStream>, Status> {
+        let mut incoming = request.into_inner();
+        let (outgoing, messages) = mpsc::channel(QUEUE);
+        let messages: Self::LeaseStream = Box::pin(ReceiverStream::new(messages).map(Ok));
+        let (office, pod, hello) = match enter(&self.shared, &self.desk, &mut incoming).await {
+            Ok(entered) => entered,
+            Err(End::NotLeader(address)) => {
+                let _ = outgoing.send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) }).await;
+                return Ok(Response::new(messages));
+            }
+            Err(End::Refused(status)) => return Err(status),
+        };
+        let (leadership, stream) = (self.shared.leadership.clone(), self.streams.fetch_add(1, Ordering::Relaxed));
+        tokio::spawn(pass(office, pod, hello, stream, incoming, outgoing, leadership));
+        Ok(Response::new(messages))
+    }
+}
+
+enum End {
+    NotLeader(String),
+    Refused(Status),
+}
+
+type Hello = (String, FromPod);
+
+/// Lets a pod in that proves itself, to the leader that this process is.
+async fn enter(
+    shared: &Shared,
+    desk: &Desk,
+    incoming: &mut Streaming<FromPod>,
+) -> Result<(Arc<Office>, ProvenPod, Hello), End> {
+    if let Leadership::Standby(address) = &*shared.leadership.borrow() {
+        return Err(End::NotLeader(address.clone()));
+    }
+    let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
+    let kind = first.ok().and_then(Result::ok).flatten().and_then(|message| message.kind);
+    let Some(from_pod::Kind::Hello(mut hello)) = kind else {
+        return Err(End::Refused(Status::invalid_argument("the first message of a stream is its hello")));
+    };
+    let pod = match shared.prover.admit(&std::mem::take(&mut hello.token)).await {
+        Review::Proven(pod) => pod,
+        Review::Refused(reason) => {
+            shared.metrics.refused_streams.inc();
+            return Err(End::Refused(Status::permission_denied(reason)));
+        }
+        Review::Unanswered(_) => {
+            return Err(End::Refused(Status::unavailable("the token cannot be reviewed now")));
+        }
+    };
+    shared.floor.raise(hello.highest_epoch.min(i32::MAX as u64));
+    let office = tokio::time::timeout(OFFICE_TIMEOUT, async {
+        loop {
+            if let Some(office) = desk.office() {
+                return office;
+            }
+            tokio::time::sleep(OFFICE_LOOK).await;
+        }
+    });
+    let office = office.await.map_err(|_| End::NotLeader(String::new()))?;
+    Ok((office, pod, (hello.incarnation.clone(), FromPod { kind: Some(from_pod::Kind::Hello(hello)) })))
+}
+
+/// Passes a pod's words on until its stream, its time or the leader's is over.
+async fn pass(
+    office: Arc<Office>,
+    pod: ProvenPod,
+    (incarnation, hello): Hello,
+    stream: u64,
+    mut incoming: Streaming<FromPod>,
+    outgoing: mpsc::Sender<ToPod>,
+    mut leadership: watch::Receiver<Leadership>,
+) {
+    let closed = outgoing.clone();
+    office.tell(Command::Enter { incarnation: incarnation.clone(), pod: pod.uid.clone(), stream, outgoing });
+    office.tell(Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message: hello });
+    let until = tokio::time::sleep(MAX_AGE);
+    tokio::pin!(until);
+    let address = loop {
+        tokio::select! {
+            message = incoming.message() => {
+                let Ok(Some(message)) = message else { break None };
+                let hello_again = matches!(message.kind, Some(from_pod::Kind::Hello(_)) | None);
+                let message = Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message };
+                if hello_again || !office.tell(message) {
+                    break None;
+                }
+            }
+            // The leader gave the stream up.
+            () = closed.closed() => break None,
+            () = &mut until => break None,
+            changed = leadership.changed() => match (&*leadership.borrow_and_update(), changed) {
+                (Leadership::Standby(address), _) => break Some(address.clone()),
+                (Leadership::Leading(_), Ok(())) => {}
+                (Leadership::Leading(_), Err(_)) => break None,
+            },
+        }
+    };
+    if let Some(address) = address {
+        let _ = closed.try_send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) });
+    }
+    office.tell(Command::Left { incarnation, stream });
+}

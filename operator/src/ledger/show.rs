@@ -1,0 +1,88 @@
+//! What the ledger knows, as the status of Budgets tells it.
+
+use crate::status::{Caveat, Spending, Spent, SpentOfLimit, SpentOfPartition};
+use std::sync::Arc;
+use weir_lease::{Health, LimitView, PotView, View, limits_of_budget};
+use weir_snapshot::{Budget, Limit, Name, Resource, Snapshot};
+
+/// Partitions that a status names.
+const TOP: usize = 10;
+
+/// How every Budget of the snapshot stands.
+pub(crate) fn spending(view: &View, snapshot: &Snapshot) -> Spending {
+    let budgets = snapshot.resources.iter().filter_map(|(id, sealed)| match &*sealed.resource {
+        Resource::Budget(budget) => Some((&id.name, budget)),
+        _ => None,
+    });
+    budgets.filter_map(|(name, budget)| Some((name.clone(), Arc::new(spent(view, name, budget)?)))).collect()
+}
+
+fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
+    let pots: Vec<_> = limits_of_budget(name, budget).into_iter().map(|(pot, _)| pot).collect();
+    let limits: Vec<(&Limit, &LimitView)> =
+        budget.limits.iter().zip(&pots).filter_map(|(limit, pot)| Some((limit, view.limits.get(pot)?))).collect();
+    let span = limits.first()?.1.span;
+    let most_used = |of: &(&Limit, &LimitView)| {
+        let (limit, held) = of;
+        let pot = held.pots.values().max_by_key(|pot| pot.spent).copied().unwrap_or_default();
+        (of_limit(limit, held, pot), pot.unaccounted)
+    };
+    let used: Vec<_> = limits.iter().map(most_used).collect();
+    let unaccounted = used.iter().max_by_key(|(limit, _)| limit.percent()).map_or(0, |(_, lost)| *lost);
+    let partitions = limits.iter().map(|(_, held)| held.pots.len() as u64).max().unwrap_or(0);
+    let now_unix = span.begins / 1_000;
+    Some(Spent {
+        limits: used.into_iter().map(|(limit, _)| limit).collect(),
+        starts: span.ends.map(|_| now_unix),
+        ends: span.ends.map(|ends| ends / 1_000),
+        partitions: if budget.partition_by.is_empty() { 1 } else { partitions },
+        top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
+        unpriced: 0,
+        unaccounted,
+        overrides: overrides(budget, &limits),
+        caveat: caveat(view.health),
+    })
+}
+
+fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
+    SpentOfLimit { unit: limit.unit.clone(), limit: held.amount, spent: pot.spent, reserved: pot.reserved }
+}
+
+/// The partitions that are used most, each by its limit that is used most.
+fn top(limits: &[(&Limit, &LimitView)]) -> Vec<SpentOfPartition> {
+    let mut all: std::collections::BTreeMap<&Arc<str>, SpentOfLimit> = std::collections::BTreeMap::new();
+    for (limit, held) in limits {
+        for (partition, pot) in &held.pots {
+            let of = of_limit(limit, held, *pot);
+            if all.get(partition).is_none_or(|known| known.percent() < of.percent()) {
+                all.insert(partition, of);
+            }
+        }
+    }
+    let mut top: Vec<_> =
+        all.into_iter().map(|(partition, limit)| SpentOfPartition { partition: partition.to_string(), limit }).collect();
+    top.sort_by(|a, b| (b.limit.percent(), b.limit.spent, &a.partition).cmp(&(a.limit.percent(), a.limit.spent, &b.partition)));
+    top.truncate(TOP);
+    top
+}
+
+/// Overrides of limits that differ by them now.
+fn overrides(budget: &Budget, limits: &[(&Limit, &LimitView)]) -> Vec<String> {
+    let holds = |unit: &weir_snapshot::Unit| limits.iter().any(|(limit, held)| limit.unit == *unit && held.overridden);
+    budget.overrides.iter().filter(|change| holds(&change.unit)).map(|change| change.name.clone()).collect()
+}
+
+fn caveat(health: Health) -> Option<Caveat> {
+    let (reason, message) = match health {
+        Health::Exact => return None,
+        Health::Recovering => (
+            "Recovering",
+            "a new leader of the ledger has not heard of every pod yet; what they may hold counts as spent until then",
+        ),
+        Health::Reset => (
+            "LedgerReset",
+            "the ledger's store was empty and no pod knew what had been spent; counting began anew",
+        ),
+    };
+    Some(Caveat { reason, message: message.to_owned() })
+}
