@@ -36,4 +36,4 @@ pub use drain::Drain;
 pub use gateway::Gateway;
 pub use live::Rejection;
 pub use telemetry::LogLine;
-pub use upstream::Fetcher;
+pub use upstream::{Callout, Fetcher};

@@ -17,6 +17,7 @@ mod status;
 mod telemetry;
 mod up;
 mod validate;
+mod webhook;
 
 use args::{Args, Command, KeyCommand};
 use clap::{CommandFactory as _, FromArgMatches as _};

@@ -12,8 +12,9 @@ use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::Reconcile;
 use crate::source::cluster::{self, Cluster, Given};
-use crate::status::Reporter;
+use crate::status::{Reporter, Spending};
 use crate::telemetry::Metrics;
+use crate::webhook::Webhooks;
 use ipnet::IpNet;
 use kube::Client;
 use std::net::{IpAddr, SocketAddr};
@@ -126,12 +127,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let floor = Arc::new(EpochFloor::default());
     let pods = Arc::new(Pods::new(Arc::clone(&metrics)));
     let (events, telling) = Events::new(client.clone(), args.pod_name.clone(), Arc::clone(&metrics));
+    let (webhooks, sending) = Webhooks::new(events.clone(), Arc::clone(&metrics));
+    // The ledger's leader tells by it what was spent.
+    let (_tell_spending, spending) = watch::channel(Arc::new(Spending::new()));
     let owner = args.deployment.clone();
 
     let authority = Authority::new(&client, namespace, owner.clone(), Arc::clone(&leaf), Arc::clone(&metrics));
     parts.add("certificate authority", authority.run(stopped.clone()));
     parts.add("admin port", admin::serve(admin, Arc::clone(&metrics), readiness(&leaf, &cluster, &leadership)));
     parts.add("events", telling);
+    parts.add("webhooks", sending);
     let (me, at) = (args.pod_name.as_str(), args.advertise.as_str());
     let election = Election::new(client.clone(), namespace, me, at, Arc::clone(&floor), Arc::clone(&metrics));
     parts.add("election", election.run(lead, stopped.clone()));
@@ -163,7 +168,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         compiler: weir_compile::Compiler::default(),
     };
     parts.add("reconciler", reconcile.run(stopped.clone()));
-    let reporter = Reporter { client, cluster, pods, desired, leadership, events, metrics };
+    let reporter = Reporter { client, cluster, pods, desired, leadership, spending, events, webhooks, metrics };
     parts.add("status reporter", reporter.run(stopped));
     // Held to the end: streams end because the Lease was given up, not because nothing is published any more.
     let _publish = publish;

@@ -2,6 +2,8 @@
 //!
 //! Status is an outcome only: nothing of it but the time of a transition is ever read back.
 
+mod alarm;
+mod budget;
 mod change;
 mod conditions;
 mod draft;
@@ -9,7 +11,9 @@ mod fleet;
 mod provider;
 mod report;
 mod route;
+mod spending;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use report::Reporter;
+pub(crate) use spending::Spending;

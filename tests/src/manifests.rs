@@ -34,6 +34,15 @@ pub fn route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Va
     })
 }
 
+/// A Budget of so many dollars a month.
+pub fn budget(namespace: &str, name: &str, dollars: &str) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "Budget",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"limits": [{"unit": "USD", "amount": dollars}], "window": {"calendar": {"every": "Month"}}},
+    })
+}
+
 /// An LLMRoute for everybody that serves `alias` from the `model` of one Provider.
 pub fn aliased_route(namespace: &str, alias: &str, provider: &str, model: &str) -> Value {
     let mut route = open_route(namespace, alias, alias, &[provider]);

@@ -6,16 +6,17 @@ use weir_tests::workspace::{self, Crate};
 use weir_tests::{codegen, repository};
 
 /// Which crate may use which of the others.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("weir-crds", &[]),
     ("weir-snapshot", &[]),
     ("weir-dialect", &[]),
     ("weir-lease", &["weir-snapshot"]),
-    ("weir-policy", &["weir-dialect", "weir-snapshot"]),
+    ("weir-policy", &["weir-dialect", "weir-lease", "weir-snapshot"]),
     ("weir-compile", &["weir-crds", "weir-snapshot"]),
-    ("weir-dataplane", &["weir-dialect", "weir-policy", "weir-snapshot"]),
-    // The data plane's library for `up`, and to read key sets.
-    ("weir-operator", &["weir-compile", "weir-crds", "weir-dataplane", "weir-snapshot"]),
+    ("weir-dataplane", &["weir-dialect", "weir-lease", "weir-policy", "weir-snapshot"]),
+    // The data plane's library for `up`, and for what it knows of dialling.
+    ("weir-ledger", &["weir-lease", "weir-snapshot"]),
+    ("weir-operator", &["weir-compile", "weir-crds", "weir-dataplane", "weir-lease", "weir-ledger", "weir-snapshot"]),
     ("weir-tests", &["weir-crds", "weir-snapshot"]),
     // Measures the binaries from outside.
     ("weir-bench", &[]),

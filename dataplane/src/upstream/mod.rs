@@ -3,6 +3,7 @@
 //! A request to an upstream is built here from an allowlist; nothing of the caller's head is copied but
 //! its trace context.
 
+mod callout;
 mod connection;
 mod dial;
 mod fetch;
@@ -13,6 +14,7 @@ mod pool;
 mod send;
 mod source;
 
+pub use callout::Callout;
 pub use fetch::Fetcher;
 #[cfg(test)]
 pub(crate) use mock::Answer as ScriptedAnswer;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_compile::{Alarm, ObjectId, Verdict};
 use weir_snapshot::envelope::{Commit, Put, Remove, ToPod, to_pod};
-use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Settings, Snapshot};
 
 /// Largest body of one message.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -29,6 +29,14 @@ pub(crate) struct Desired {
     pub(crate) kept: Kept,
     /// Objects of which too little is known for a verdict.
     pub(crate) undecided: BTreeSet<ObjectId>,
+}
+
+impl Desired {
+    /// The operator's own flags, as pods get them.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        let sealed = self.snapshot.resources.get(&ResourceId::new(Kind::Settings, "", ""))?;
+        if let Resource::Settings(settings) = &*sealed.resource { Some(settings) } else { None }
+    }
 }
 
 /// Resources about which too little is known to change what pods have of them.

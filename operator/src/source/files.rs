@@ -228,8 +228,8 @@ impl Folder {
         }
     }
 
-    /// A provider's key that no Secret gives may come from the environment; compile names the variable where
-    /// neither does.
+    /// A provider's key or a webhook that no Secret gives may come from the environment; compile names the variable
+    /// where neither does.
     fn fill_from_environment(&mut self, environment: impl Fn(&str) -> Option<String>) {
         let objects = &mut self.objects;
         let name_of = |metadata: &ObjectMeta| {
@@ -237,26 +237,40 @@ impl Folder {
         };
         let written: BTreeSet<Name> = objects.secrets.iter().map(|secret| name_of(&secret.metadata)).collect();
         let mut filled: BTreeMap<Name, Secret> = BTreeMap::new();
-        for provider in &objects.providers {
-            let namespace = provider.metadata.namespace.clone().unwrap_or_default();
-            for wanted in provider.spec.credentials.iter().map(|credential| &credential.secret_ref) {
-                let key = wanted.key.as_deref().unwrap_or("apiKey");
-                let name = Name::new(&namespace, &wanted.name);
-                let text = environment(&secret_variable(&namespace, &wanted.name, key)).filter(|text| !text.is_empty());
-                let Some(text) = text.filter(|_| !written.contains(&name)) else { continue };
-                let secret = filled.entry(name).or_insert_with_key(|name| Secret {
-                    metadata: ObjectMeta {
-                        namespace: Some(name.namespace.clone()),
-                        name: Some(name.name.clone()),
-                        ..ObjectMeta::default()
-                    },
-                    ..Secret::default()
-                });
-                secret.data.get_or_insert_default().insert(key.to_owned(), ByteString(text.into_bytes()));
-            }
+        for (name, key) in wanted_secrets(objects).into_iter().filter(|(name, _)| !written.contains(name)) {
+            let text = environment(&secret_variable(&name.namespace, &name.name, &key)).filter(|text| !text.is_empty());
+            let Some(text) = text else { continue };
+            let secret = filled.entry(name).or_insert_with_key(|name| Secret {
+                metadata: ObjectMeta {
+                    namespace: Some(name.namespace.clone()),
+                    name: Some(name.name.clone()),
+                    ..ObjectMeta::default()
+                },
+                ..Secret::default()
+            });
+            secret.data.get_or_insert_default().insert(key, ByteString(text.into_bytes()));
         }
         objects.secrets.extend(filled.into_values().map(Arc::new));
     }
+}
+
+/// Secrets that objects name, with the key that each needs.
+fn wanted_secrets(objects: &Objects) -> Vec<(Name, String)> {
+    let within = |metadata: &ObjectMeta, name: &str| Name::new(metadata.namespace.as_deref().unwrap_or_default(), name);
+    let mut wanted = Vec::new();
+    for provider in &objects.providers {
+        for held in provider.spec.credentials.iter().map(|credential| &credential.secret_ref) {
+            let key = held.key.clone().unwrap_or_else(|| "apiKey".to_owned());
+            wanted.push((within(&provider.metadata, &held.name), key));
+        }
+    }
+    for budget in &objects.budgets {
+        for held in budget.spec.thresholds.iter().filter_map(|threshold| threshold.webhook_ref.as_ref()) {
+            let name = within(&budget.metadata, &held.name);
+            wanted.extend(["url", "signingKey"].map(|key| (name.clone(), key.to_owned())));
+        }
+    }
+    wanted
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const ECHO: Duration = Duration::from_secs(5);
 /// How far a status differs from what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
-    /// A condition's status or reason, or the generation.
+    /// A condition's status or reason, the generation, or how a Budget stands.
     State,
     /// Anything else.
     Text,
@@ -38,10 +38,20 @@ pub(crate) fn change(stored: &Value, new: &Value) -> Option<Change> {
     Some(if without_counts(stored) == without_counts(new) { Change::Counts } else { Change::Text })
 }
 
-/// Status and reason by condition type, and the generation.
-fn state(status: &Value) -> (Option<&Value>, BTreeMap<&str, (&Value, &Value)>) {
+/// Fields that are state as a whole.
+const STATE: [&str; 5] = ["observedGeneration", "state", "mode", "thresholdsReached", "periodStart"];
+
+/// What of a status is state.
+#[derive(PartialEq)]
+struct State<'a> {
+    fields: [Option<&'a Value>; STATE.len()],
+    /// Status and reason by type.
+    conditions: BTreeMap<&'a str, (&'a Value, &'a Value)>,
+}
+
+fn state(status: &Value) -> State<'_> {
     let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
-    (status.get("observedGeneration"), conditions.filter_map(entry_of).collect())
+    State { fields: STATE.map(|field| status.get(field)), conditions: conditions.filter_map(entry_of).collect() }
 }
 
 fn entry_of(condition: &Value) -> Option<(&str, (&Value, &Value))> {
@@ -54,7 +64,10 @@ fn without_counts(status: &Value) -> Value {
         fields.remove("programmed");
     }
     for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
-        let counts = matches!(condition.get("reason").and_then(Value::as_str), Some("Programmed" | "PodLagging"));
+        let counts = matches!(
+            condition.get("reason").and_then(Value::as_str),
+            Some("Programmed" | "PodLagging" | "Enforcing" | "NotProgrammed")
+        );
         if let Some(fields) = condition.as_object_mut().filter(|_| counts) {
             fields.remove("message");
         }
@@ -131,6 +144,18 @@ mod tests {
         routes["routesTotal"] = json!(3);
         assert_eq!(change(&stored, &routes), Some(Change::Text));
         assert_eq!(change(&Value::Null, &stored), Some(Change::State));
+        let spent = |spent: &str, state: &str, reached: Value| {
+            let mut status = stored.clone();
+            (status["spent"], status["state"], status["thresholdsReached"]) = (json!(spent), json!(state), reached);
+            status
+        };
+        let before = spent("1", "OK", json!([]));
+        assert_eq!(change(&before, &spent("2", "OK", json!([]))), Some(Change::Text), "spending alone waits");
+        assert_eq!(change(&before, &spent("9", "Warning", json!([80]))), Some(Change::State));
+        assert_eq!(
+            change(&spent("8", "Warning", json!([80])), &spent("9", "Warning", json!([80, 90]))),
+            Some(Change::State)
+        );
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(crate) fn summary(findings: &[Finding]) -> Vec<Finding> {
         "ResolvedRefs" => finding.status == Some(true) || finding.reason == "PartiallyResolved",
         "Conflicted" => finding.status == Some(false),
         "Accepted" | "Programmed" => finding.status == Some(true),
+        // That the ledger recovers blocks no rollout either.
+        "Enforcing" => finding.reason != "NotProgrammed",
         // A provider's outage blocks no rollout.
         _ => true,
     };

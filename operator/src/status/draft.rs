@@ -14,8 +14,11 @@ use weir_compile::{ObjectId, Verdict};
 
 /// Who owns the fields of status.
 pub(crate) const FIELD_MANAGER: &str = "weir-operator";
-/// Conditions whose changes are told as Events; `Ready` speaks for those that it sums up.
-const TOLD: [&str; 3] = ["Ready", "CredentialsValid", "Healthy"];
+/// Conditions whose changes are told as Events, with the status that is bad; `Ready` speaks for those that it sums up.
+const TOLD: [(&str, &str); 4] =
+    [("Ready", "False"), ("CredentialsValid", "False"), ("Healthy", "False"), (EXHAUSTED, "True")];
+/// Of it only the end is news, beside itself.
+const EXHAUSTED: &str = "Exhausted";
 
 /// One status to be written.
 pub(crate) struct Draft {
@@ -101,9 +104,9 @@ fn news(about: &ObjectReference, stored: &Value, new: &Value) -> Vec<News> {
     };
     let text = |condition: &Value, field: &str| condition.get(field).and_then(Value::as_str).unwrap_or("").to_owned();
     let mut told = Vec::new();
-    for type_ in TOLD {
+    for (type_, bad) in TOLD {
         let Some(after) = find(new, type_) else { continue };
-        let before = find(stored, type_);
+        let before = find(stored, type_).filter(|before| type_ != EXHAUSTED || text(before, "status") == bad);
         let same = |field| before.as_ref().map(|before| text(before, field)) == Some(text(&after, field));
         // That a pod lags is no news of each object; its status says so.
         let lags = |condition: &Value| text(condition, "reason") == "PodLagging";
@@ -112,8 +115,8 @@ fn news(about: &ObjectReference, stored: &Value, new: &Value) -> Vec<News> {
         }
         let (reason, note) = (text(&after, "reason"), format!("{type_}: {}", text(&after, "message")));
         match (text(&after, "status").as_str(), before.is_some()) {
-            ("False", _) => told.push(News::warning(about.clone(), &reason, note)),
-            ("True", true) => told.push(News::normal(about.clone(), &reason, note)),
+            (status, _) if status == bad => told.push(News::warning(about.clone(), &reason, note)),
+            ("True" | "False", true) => told.push(News::normal(about.clone(), &reason, note)),
             // What is well from the start is no news, and what is not known never is.
             _ => {}
         }

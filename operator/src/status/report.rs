@@ -3,15 +3,18 @@
 //! A second look at the same facts writes nothing. A write names the version that it replaces, so a paused
 //! old leader loses.
 
+use super::alarm::Told;
 use super::change::Pace;
 use super::conditions::Finding;
 use super::fleet::Fleet;
-use super::{draft, provider, route};
+use super::spending::{Spending, Spent};
+use super::{budget, draft, provider, route};
 use crate::election::Leadership;
 use crate::events::{Events, News};
 use crate::publish::{Desired, Pods};
 use crate::source::cluster::{Cluster, Guarded, name_of};
 use crate::telemetry::Metrics;
+use crate::webhook::Webhooks;
 use draft::{Draft, Undecoded};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -44,7 +47,10 @@ pub(crate) struct Reporter {
     pub(crate) pods: Arc<Pods>,
     pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    /// What the ledger tells of Budgets.
+    pub(crate) spending: watch::Receiver<Arc<Spending>>,
     pub(crate) events: Events,
+    pub(crate) webhooks: Webhooks,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -57,22 +63,40 @@ struct Done {
     inspected: BTreeMap<ObjectId, String>,
     /// API keys that were told of, with what ails them.
     keys: BTreeMap<Name, String>,
-    /// The last look at each route.
-    looked: BTreeMap<ObjectId, Look>,
+    /// The last look at each route and Budget.
+    looked: Looked,
+    /// What was told of Budgets.
+    told: Told,
 }
 
-/// What was to be written of a route, and all that it followed from.
-struct Look {
-    object: Arc<LLMRoute>,
+#[derive(Default)]
+struct Looked {
+    routes: BTreeMap<ObjectId, Look<LLMRoute>>,
+    budgets: BTreeMap<ObjectId, Look<Budget>>,
+}
+
+/// What was to be written of an object, and all that it followed from.
+struct Look<K> {
+    object: Arc<K>,
     verdict: Arc<Verdict>,
     programmed: (Finding, String),
+    spent: Option<Arc<Spent>>,
     /// Nothing where its status was right.
     draft: Option<Arc<Draft>>,
 }
 
-impl Look {
-    fn is_of(&self, object: &Arc<LLMRoute>, verdict: &Arc<Verdict>, programmed: &(Finding, String)) -> bool {
-        Arc::ptr_eq(&self.object, object) && Arc::ptr_eq(&self.verdict, verdict) && self.programmed == *programmed
+impl<K> Look<K> {
+    fn is_of(
+        &self,
+        object: &Arc<K>,
+        verdict: &Arc<Verdict>,
+        programmed: &(Finding, String),
+        spent: Option<&Arc<Spent>>,
+    ) -> bool {
+        Arc::ptr_eq(&self.object, object)
+            && Arc::ptr_eq(&self.verdict, verdict)
+            && self.programmed == *programmed
+            && self.spent.as_ref().map(Arc::as_ptr) == spent.map(Arc::as_ptr)
     }
 }
 
@@ -93,7 +117,8 @@ impl Reporter {
             leads_since: None,
             inspected: BTreeMap::new(),
             keys: BTreeMap::new(),
-            looked: BTreeMap::new(),
+            looked: Looked::default(),
+            told: Told::default(),
         };
         loop {
             let next = self.round(&mut done).await;
@@ -107,6 +132,7 @@ impl Reporter {
                 changed = self.desired.changed() => if changed.is_err() { return },
                 changed = pods.changed() => if changed.is_err() { return },
                 changed = objects.changed() => if changed.is_err() { return },
+                changed = self.spending.changed() => if changed.is_err() { return },
                 () = again => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -118,18 +144,22 @@ impl Reporter {
     async fn round(&self, done: &mut Done) -> Option<Instant> {
         let Some(desired) = self.desired.borrow().clone() else {
             done.leads_since = None;
+            done.told = Told::default();
             return None;
         };
+        let spending = Arc::clone(&self.spending.borrow());
         let redial = *done.leads_since.get_or_insert_with(Instant::now) + REDIAL;
         self.tell_of_keys(&desired, &mut done.keys);
-        let Done { pace, leads_since: _, inspected, keys: _, looked } = done;
-        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, looked)?;
+        self.tell_of_spending(&desired, &spending, &mut done.told);
+        let Done { pace, leads_since: _, inspected, keys: _, looked, told: _ } = done;
+        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, &spending, looked)?;
         if !whole && Instant::now() < redial {
             return Some(redial);
         }
         pace.keep(|id| desired.verdicts.contains_key(id));
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
-        looked.retain(|id, _| desired.verdicts.contains_key(id));
+        looked.routes.retain(|id, _| desired.verdicts.contains_key(id));
+        looked.budgets.retain(|id, _| desired.verdicts.contains_key(id));
         let mut next: Option<Instant> = None;
         for object in undecoded {
             if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
@@ -174,12 +204,36 @@ impl Reporter {
         told.clone_from(&desired.refused_keys);
     }
 
+    /// Thresholds that are reached, as Events and webhooks.
+    fn tell_of_spending(&self, desired: &Desired, spending: &Spending, told: &mut Told) {
+        let Some(budgets) = self.cluster.budgets.all().filter(|_| self.may_write()) else { return };
+        told.keep(|name| desired.alarms.contains_key(name));
+        for object in budgets.iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
+            let name = name_of(&**object);
+            let (Some(alarms), Some(spent)) = (desired.alarms.get(&name), spending.get(&name)) else { continue };
+            for crossing in told.crossings(&name, object.status.as_ref(), alarms, spent) {
+                for alarm in alarms.iter().filter(|alarm| alarm.percent == crossing.percent) {
+                    let about = object.object_ref(&());
+                    if alarm.event {
+                        self.events.tell(News::warning(about.clone(), "ThresholdReached", crossing.note()));
+                    }
+                    if let Some(to) = alarm.webhook.clone() {
+                        let rules = desired.settings().cloned().unwrap_or_default();
+                        self.webhooks.send(crossing.message(&name, about, to, rules, Timestamp::now()));
+                    }
+                }
+            }
+        }
+    }
+
     fn may_write(&self) -> bool {
         self.leadership.borrow().term(Instant::now()).is_some()
     }
 
-    fn drafts(&self, desired: &Desired, looked: &mut BTreeMap<ObjectId, Look>) -> Option<Drafts> {
+    fn drafts(&self, desired: &Desired, spending: &Spending, looked: &mut Looked) -> Option<Drafts> {
         let (providers, routes) = (self.cluster.providers.all()?, self.cluster.routes.all()?);
+        let budgets = self.cluster.budgets.all()?;
+        let Looked { routes: looked, budgets: looked_budgets } = looked;
         let (pods, now) = (self.cluster.pods.all()?, truncated(Timestamp::now()));
         let mut drafts = Drafts { drafts: Vec::new(), undecoded: Vec::new(), whole: true };
         self.pods.read(|streams| {
@@ -194,13 +248,28 @@ impl Reporter {
             for object in &routes {
                 drafts.add(ObjectKind::LLMRoute, object, desired, |object, id, verdict| {
                     let programmed = fleet.programmed(verdict);
-                    if let Some(look) = looked.get(id).filter(|look| look.is_of(object, verdict, &programmed)) {
+                    if let Some(look) = looked.get(id).filter(|look| look.is_of(object, verdict, &programmed, None)) {
                         return look.draft.clone();
                     }
                     let new = route::status(object, verdict, programmed.clone(), now);
                     let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new);
                     let (object, verdict) = (Arc::clone(object), Arc::clone(verdict));
-                    looked.insert(id.clone(), Look { object, verdict, programmed, draft: draft.clone() });
+                    looked.insert(id.clone(), Look { object, verdict, programmed, spent: None, draft: draft.clone() });
+                    draft
+                });
+            }
+            for object in &budgets {
+                drafts.add(ObjectKind::Budget, object, desired, |object, id, verdict| {
+                    let (programmed, spent) = (fleet.programmed(verdict), spending.get(&id.name));
+                    let held = looked_budgets.get(id);
+                    if let Some(look) = held.filter(|look| look.is_of(object, verdict, &programmed, spent)) {
+                        return look.draft.clone();
+                    }
+                    let new = budget::status(object, verdict, programmed.0.clone(), spent.map(|spent| &**spent), now);
+                    let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new);
+                    let (object, verdict, spent) = (Arc::clone(object), Arc::clone(verdict), spent.cloned());
+                    let look = Look { object, verdict, programmed, spent, draft: draft.clone() };
+                    looked_budgets.insert(id.clone(), look);
                     draft
                 });
             }

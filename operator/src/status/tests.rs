@@ -1,7 +1,8 @@
 //! What stands in status, case by case.
 
 use super::fleet::Fleet;
-use super::{provider, route};
+use super::spending::{Caveat, Spent, SpentOfLimit, SpentOfPartition};
+use super::{budget, provider, route};
 use crate::publish::{Desired, Holdings, PodState};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_compile::{Condition, CredentialVerdict, ObjectId, ObjectKind, Verdict};
 use weir_snapshot::envelope::{CredentialState, ProviderState, Trouble};
-use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Snapshot, Unit};
 
 fn pod(name: &str, ready: bool) -> Arc<Pod> {
     let ready = if ready { "True" } else { "False" };
@@ -156,4 +157,109 @@ fn a_refused_route_is_neither_ready_nor_programmed_and_stalls() {
         assert_eq!(condition(&status, type_).0, "False");
     }
     assert_eq!(condition(&status, "Stalled"), ("True".to_owned(), "Invalid".to_owned(), "mend it".to_owned()));
+}
+
+fn budget_status(spec: &Value, verdict: &Verdict, spent: Option<&Spent>) -> Value {
+    let mut object = json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Budget",
+        "metadata": {"name": "p", "namespace": "ns"},
+        "spec": {"limits": [{"unit": "USD", "amount": "100"}], "window": {"total": {}}}});
+    for (name, value) in spec.as_object().unwrap() {
+        object["spec"][name] = value.clone();
+    }
+    let (pods, streams, desired) = ([pod("a", true)], streams(vec![("a", holding("new"))]), desired());
+    let programmed = Fleet::new(&pods, &streams, &desired).programmed(verdict).0;
+    let object = serde_json::from_value(object).unwrap();
+    serde_json::to_value(budget::status(&object, verdict, programmed, spent, Timestamp::UNIX_EPOCH)).unwrap()
+}
+
+fn dollars(limit: u64, spent: u64, reserved: u64) -> SpentOfLimit {
+    let nanos = |dollars: u64| dollars * 1_000_000_000;
+    let unit = Unit::Currency("USD".to_owned());
+    SpentOfLimit { unit, limit: nanos(limit), spent: nanos(spent), reserved: nanos(reserved) }
+}
+
+#[test]
+fn a_budget_shows_the_limit_that_is_used_most_and_how_it_stands() {
+    let tokens = SpentOfLimit { unit: Unit::Tokens, limit: 1000, spent: 100, reserved: 50 };
+    let spent = Spent {
+        limits: vec![tokens, dollars(100, 85, 5)],
+        starts: Some(0),
+        ends: Some(86_400),
+        partitions: 1,
+        ..Spent::default()
+    };
+    let thresholds = json!({"thresholds": [{"percent": 90}, {"percent": 50}, {"percent": 80}]});
+    let status = budget_status(&thresholds, &verdict(), Some(&spent));
+    let shown = |field: &str| status[field].clone();
+    assert_eq!(
+        ["limit", "spent", "reserved", "remaining", "used", "state", "mode", "periodEnd"].map(shown),
+        ["100 USD", "85", "5", "10", "85%", "Warning", "Enforce", "1970-01-02T00:00:00Z"].map(Value::from)
+    );
+    assert_eq!(status["thresholdsReached"], json!([50, 80]));
+    assert_eq!(status["limits"][0]["remaining"], "850");
+    assert_eq!(condition(&status, "Enforcing").0, "True");
+    assert_eq!(condition(&status, "WithinBudget").0, "True");
+    assert_eq!(condition(&status, "Exhausted").0, "False");
+    assert_eq!(condition(&status, "Overridden").0, "False");
+}
+
+#[test]
+fn a_spent_budget_is_exhausted_and_one_that_is_overdrawn_is_below_zero() {
+    let of = |spent| {
+        let spent = Spent { limits: vec![dollars(100, spent, 0)], ..Spent::default() };
+        budget_status(&json!({}), &verdict(), Some(&spent))
+    };
+    let (even, over) = (of(100), of(101));
+    assert_eq!((even["state"].as_str(), even["remaining"].as_str()), (Some("Exhausted"), Some("0")));
+    assert_eq!((condition(&even, "Exhausted").0, condition(&even, "WithinBudget").0), ("True".into(), "True".into()));
+    assert_eq!((over["remaining"].as_str(), condition(&over, "WithinBudget").1.as_str()), (Some("-1"), "OverBudget"));
+    assert_eq!(condition(&over, "Ready").0, "True", "spending blocks no rollout");
+}
+
+#[test]
+fn partitions_are_capped_with_a_total_beside_them() {
+    let pot = |n: u64| SpentOfPartition { partition: format!("u{n}"), limit: dollars(100, 100 - n, 0) };
+    let spent = Spent {
+        limits: vec![dollars(100, 100, 0)],
+        partitions: 500,
+        top: (0..20).map(pot).collect(),
+        ..Spent::default()
+    };
+    let status = budget_status(&json!({"partitionBy": ["User"]}), &verdict(), Some(&spent));
+    assert_eq!(
+        (status["partitionsTotal"].as_i64(), status["topPartitions"].as_array().unwrap().len()),
+        (Some(500), 10)
+    );
+    assert!(condition(&status, "Exhausted").2.contains("by u0"));
+}
+
+#[test]
+fn what_a_budget_does_not_know_it_does_not_claim() {
+    let unknown = budget_status(&json!({}), &verdict(), None);
+    assert_eq!((unknown["state"].as_str(), unknown["limit"].as_str()), (Some("Unknown"), Some("100 USD")));
+    assert_eq!(condition(&unknown, "Enforcing").1, "Recovering");
+    assert_eq!(condition(&unknown, "Exhausted").0, "Unknown");
+    assert_eq!(condition(&unknown, "Ready").0, "True", "a ledger that recovers blocks no rollout");
+    let caveat = Some(Caveat { reason: "LedgerReset", message: "it began anew".to_owned() });
+    let reset = budget_status(&json!({}), &verdict(), Some(&Spent { caveat, ..Spent::default() }));
+    assert_eq!(condition(&reset, "Enforcing"), ("False".into(), "LedgerReset".into(), "it began anew".into()));
+    let disabled = budget_status(&json!({"mode": "Disabled"}), &verdict(), None);
+    assert_eq!(
+        (disabled["state"].as_str(), condition(&disabled, "Enforcing").1.as_str()),
+        (Some("Disabled"), "Disabled")
+    );
+    let blocks = budget_status(&json!({"mode": "Block"}), &verdict(), None);
+    assert_eq!((blocks["state"].as_str(), condition(&blocks, "Enforcing").0.as_str()), (Some("Blocked"), "True"));
+}
+
+#[test]
+fn a_refused_budget_that_enforces_blocks_and_says_why() {
+    let refusal = Condition { type_: "Accepted", status: false, reason: "ParentNotFound", message: "why".to_owned() };
+    let verdict =
+        Verdict { generation: 1, conditions: vec![refusal], resources: vec![resource()], ..Verdict::default() };
+    let status = budget_status(&json!({}), &verdict, None);
+    assert_eq!((status["state"].as_str(), condition(&status, "Ready").1.as_str()), (Some("Blocked"), "ParentNotFound"));
+    assert_eq!(condition(&status, "Stalled").0, "True");
+    let counts = budget_status(&json!({"mode": "Warn"}), &verdict, None);
+    assert_eq!(counts["state"], "Unknown");
 }

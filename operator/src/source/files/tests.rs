@@ -73,6 +73,20 @@ fn broken_yaml_twins_and_unknown_kinds_are_told_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_budget_is_read_checked_and_placed() {
+    let budget = "apiVersion: weir.dev/v1alpha1\nkind: Budget\nmetadata: {name: b, namespace: team-a}\nspec:\n  \
+        limits: [{unit: USD, amount: \"5\"}]\n  window:\n    total: {}\n";
+    let found = folder(budget);
+    assert_eq!((found.complaints.len(), found.objects.budgets.len()), (0, 1));
+    let twice = complaints(&budget.replace("total: {}", "total: {}\n    rolling: {duration: 1h}"));
+    assert!(twice[0].contains("spec.window: give exactly one of calendar, rolling and total"), "{twice:?}");
+    let orphan = folder(&format!("{budget}  parentRef: {{name: gone}}\n"));
+    let complaints = orphan.complaints_of(&weir_compile::compile(&orphan.objects));
+    let text = complaints.iter().map(ToString::to_string).collect::<String>();
+    assert!(text.contains("8: Budget team-a/b spec.parentRef: there is no Budget team-a/gone"), "{text}");
+}
+
+#[test]
 fn a_key_comes_from_a_secret_or_from_the_environment_and_its_absence_names_both() {
     let keyed = |name: &str| format!("{PROVIDER}  credentials:\n    - name: main\n      secretRef: {{name: {name}}}\n");
     let found = folder(&keyed("open-ai"));

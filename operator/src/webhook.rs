@@ -1,0 +1,123 @@
+//! Webhooks in the form of Standard Webhooks: signed, tried a few times, and then given up.
+//!
+//! They tell and decide nothing; telling never waits. A URL may be a secret and is never shown.
+
+use crate::events::{Events, News};
+use crate::telemetry::Metrics;
+use futures_util::StreamExt as _;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use weir_compile::Webhook;
+use weir_dataplane::Callout;
+use weir_snapshot::{Headers, Settings};
+
+/// Webhooks that wait; more are dropped and counted.
+const QUEUE: usize = 256;
+/// Sent side by side, so that one receiver that does not answer holds up few others.
+const AT_ONCE: usize = 8;
+/// One attempt.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Pauses before further attempts.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+/// A receiver that wants no more.
+const GONE: u16 = 410;
+/// What a signing key begins with.
+const KEY_PREFIX: &str = "whsec_";
+
+/// One message to one receiver.
+pub(crate) struct Message {
+    /// The object that it is about.
+    pub(crate) about: ObjectReference,
+    /// The same for every attempt, and whoever sends it, so that a receiver can tell repetitions.
+    pub(crate) id: String,
+    /// JSON.
+    pub(crate) body: String,
+    /// Where it goes.
+    pub(crate) to: Webhook,
+    /// Which addresses may be dialled.
+    pub(crate) rules: Settings,
+}
+
+/// Where messages go.
+#[derive(Clone)]
+pub(crate) struct Webhooks {
+    queue: mpsc::Sender<Message>,
+    metrics: Arc<Metrics>,
+}
+
+impl Webhooks {
+    /// A queue, and the task that empties it.
+    pub(crate) fn new(events: Events, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let (callout, counts) = (Callout::default(), Arc::clone(&metrics));
+        let deliver = async move {
+            let deliver = |message| deliver(&callout, message, &events, &counts);
+            ReceiverStream::new(messages).for_each_concurrent(AT_ONCE, deliver).await;
+        };
+        (Self { queue, metrics }, deliver)
+    }
+
+    /// Sends it some time.
+    pub(crate) fn send(&self, message: Message) {
+        if self.queue.try_send(message).is_err() {
+            self.metrics.failed("webhook");
+        }
+    }
+}
+
+async fn deliver(callout: &Callout, message: Message, events: &Events, metrics: &Metrics) {
+    let mut failure = String::new();
+    for pause in [Duration::ZERO].into_iter().chain(PAUSES) {
+        tokio::time::sleep(pause).await;
+        match attempt(callout, &message).await {
+            Ok(200..300) => return,
+            Ok(GONE) => {
+                failure = "the receiver wants no more (410)".to_owned();
+                break;
+            }
+            Ok(status) => failure = format!("the receiver answered {status}"),
+            Err(error) => failure = error,
+        }
+    }
+    metrics.failed("webhook");
+    tracing::warn!(object = message.about.name, id = message.id, failure, "a webhook was not taken");
+    events.tell(News::warning(message.about, "WebhookFailed", format!("a webhook was not taken: {failure}")));
+}
+
+async fn attempt(callout: &Callout, message: &Message) -> Result<u16, String> {
+    let Message { about: _, id, body, to, rules } = message;
+    let timestamp = Timestamp::now().as_second().to_string();
+    let signature = signature(to.signing_key.expose(), id, &timestamp, body)?;
+    let set = [("webhook-id", id.clone()), ("webhook-timestamp", timestamp), ("webhook-signature", signature)];
+    let set = set.map(|(name, value)| (name.to_owned(), value)).into();
+    let posted = callout.post(to.url.expose(), Headers { set, remove: Vec::new() }, body.clone().into_bytes(), rules);
+    let silent = || format!("the receiver did not answer within {} s", TIMEOUT.as_secs());
+    tokio::time::timeout(TIMEOUT, posted).await.map_err(|_| silent())?
+}
+
+/// `v1,` and the base64 of HMAC-SHA256 over id, timestamp and body.
+fn signature(key: &str, id: &str, timestamp: &str, body: &str) -> Result<String, String> {
+    let no_key = |_| "the signing key is not whsec_ and base64".to_owned();
+    let key = EncodingKey::from_base64_secret(key.strip_prefix(KEY_PREFIX).unwrap_or(key)).map_err(no_key)?;
+    let signed = crypto::sign(format!("{id}.{timestamp}.{body}").as_bytes(), &key, Algorithm::HS256);
+    let signed = signed.map_err(|error| format!("the message cannot be signed: {error}"))?;
+    // 32 bytes have one digit of padding.
+    Ok(format!("v1,{}=", signed.replace('-', "+").replace('_', "/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_the_one_of_the_specifications_example() {
+        let (key, id) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek");
+        let signed = signature(key, id, "1614265330", r#"{"test": 2432232314}"#);
+        assert_eq!(signed.as_deref(), Ok("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    }
+}
