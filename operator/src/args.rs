@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Render(Folder),
     /// Print the definitions of the kinds, for kubectl apply
     Crds,
+    /// Print the catalogue of prices, with its source and date, in the form that an overlay takes
+    Prices(Wanted),
     /// API keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -32,6 +34,15 @@ pub(crate) enum Command {
 pub(crate) struct Folder {
     /// Folder of manifests, or one file
     pub(crate) folder: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Wanted {
+    /// Of this provider type alone, such as `OpenAI`
+    #[arg(long)]
+    pub(crate) provider_type: Option<String>,
+    /// Only the price of this model, by the provider's name for it
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Subcommand)]

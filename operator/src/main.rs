@@ -8,6 +8,7 @@ mod election;
 mod events;
 mod key;
 mod key_sets;
+mod prices;
 mod proof;
 mod publish;
 mod reconcile;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             snapshot
         })),
         Command::Crds => print(crds()),
+        Command::Prices(wanted) => print(prices::catalogue(wanted.provider_type.as_deref(), wanted.model.as_deref())),
         Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(|(secret, token)| {
             tell(&format!("{}\n", *token));
             secret

@@ -2,6 +2,10 @@
 //!
 //! Level-triggered: it never asks what changed, only what is.
 
+mod prices;
+
+pub(crate) use prices::Prices;
+
 use crate::election::Leadership;
 use crate::key_sets::KeySets;
 use crate::publish::{Desired, Kept};
@@ -13,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weir_compile::{Compiled, Compiler, ObjectId, ObjectKind, Objects, mapped_key_sets};
-use weir_snapshot::{Kind, Name, ResourceId, Settings};
+use weir_snapshot::{Kind, Name, ProviderType, ResourceId, Settings};
 
 /// The first change is compiled at once; further ones come together for that long, or for as long as it took.
 const GATHER: Duration = Duration::from_millis(5);
@@ -30,6 +34,7 @@ pub(crate) struct Reconcile {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) key_sets: KeySets,
     pub(crate) compiler: Compiler,
+    pub(crate) prices: Prices,
 }
 
 impl Reconcile {
@@ -69,11 +74,13 @@ impl Reconcile {
     async fn once(&mut self, now: Instant) -> bool {
         let Some(View { mut objects, unknown }) = self.cluster.view(now) else { return false };
         objects.key_sets = self.key_sets.known();
+        let (overlay, priced) = self.prices.overlay(&objects, &unknown);
+        objects.overlay = overlay;
         let rules = objects.settings.clone();
         let timer = self.metrics.compile_seconds.start_timer();
         let mut compiler = std::mem::take(&mut self.compiler);
         let next = tokio::task::spawn_blocking(move || {
-            let (mut kept, mut undecided) = undecided(&objects, unknown);
+            let (mut kept, mut undecided) = undecided(&objects, unknown, priced);
             let compiled = compiler.compile(&objects);
             let Compiled { snapshot, verdicts, alarms, refused_keys, key_sources, key_sets_missing } = compiled;
             kept.resources.extend(key_sets_missing);
@@ -121,16 +128,19 @@ impl Reconcile {
 }
 
 /// What depends on objects of which nothing is known yet: the resources that pods keep, and the objects whose
-/// verdicts say nothing.
-fn undecided(objects: &Objects, unknown: Names) -> (Kept, BTreeSet<ObjectId>) {
+/// verdicts say nothing. Without knowledge of the prices that is every Provider.
+fn undecided(objects: &Objects, unknown: Names, priced: bool) -> (Kept, BTreeSet<ObjectId>) {
     let (mut resources, mut undecided) = (BTreeSet::new(), BTreeSet::new());
-    if unknown.services.contains(&api_server()) {
+    if !priced {
+        resources.extend(ProviderType::ALL.map(|of| ResourceId::new(Kind::Prices, "", of.as_str())));
+    }
+    if !priced || unknown.services.contains(&api_server()) {
         resources.insert(ResourceId::new(Kind::Settings, "", ""));
     }
     let providers: BTreeSet<Name> = objects
         .providers
         .iter()
-        .filter(|provider| unknown.touch(provider))
+        .filter(|provider| !priced || unknown.touch(provider))
         .map(|provider| Name::new(provider.namespace().unwrap_or_default(), provider.name_any()))
         .collect();
     for route in objects.routes.iter().filter(|_| !unknown.is_empty()) {
@@ -215,7 +225,7 @@ mod tests {
     }
 
     fn told(unknown: Names) -> (Vec<String>, Vec<String>) {
-        let (kept, undecided) = undecided(&objects(), unknown);
+        let (kept, undecided) = undecided(&objects(), unknown, true);
         (undecided.iter().map(ToString::to_string).collect(), kept.resources.iter().map(ToString::to_string).collect())
     }
 
@@ -225,7 +235,7 @@ mod tests {
         let (undecided, resources) = told(secrets());
         assert_eq!(undecided, ["Provider a/keyed", "LLMRoute b/one"]);
         assert_eq!(resources, ["Provider a/keyed", "Consent a/keyed", "Route b/one"]);
-        assert_eq!(super::undecided(&objects(), secrets()).0.namespaces, secrets().secrets);
+        assert_eq!(super::undecided(&objects(), secrets(), true).0.namespaces, secrets().secrets);
     }
 
     #[test]
@@ -261,15 +271,25 @@ mod tests {
             ..Objects::default()
         };
         let unknown = Names { secrets: BTreeSet::from(["a".to_owned()]), ..Names::default() };
-        let (kept, undecided) = undecided(&objects, unknown);
+        let (kept, undecided) = undecided(&objects, unknown, true);
         assert_eq!(undecided.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Budget c/keyed"]);
         let kept: Vec<_> = kept.resources.iter().map(ToString::to_string).collect();
         assert_eq!(kept, ["Budget c/keyed", "Budget c/unread"]);
     }
 
     #[test]
+    fn prices_that_were_never_listed_are_not_taken_for_none_f41() {
+        let (kept, undecided) = undecided(&objects(), Names::default(), false);
+        assert_eq!(undecided.len(), 4, "no Provider is priced anew: {undecided:?}");
+        let kept: Vec<_> = kept.resources.iter().map(ToString::to_string).collect();
+        for held in ["Settings /", "Prices /OpenAI", "Prices /Anthropic", "Provider a/free"] {
+            assert!(kept.iter().any(|kept| kept == held), "{held}: {kept:?}");
+        }
+    }
+
+    #[test]
     fn with_everything_known_nothing_is_undecided() {
-        let (kept, undecided) = undecided(&objects(), Names::default());
+        let (kept, undecided) = undecided(&objects(), Names::default(), true);
         assert!(undecided.is_empty() && kept.resources.is_empty());
     }
 }

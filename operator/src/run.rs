@@ -10,7 +10,8 @@ use crate::events::Events;
 use crate::key_sets::{self, KeySets};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
-use crate::reconcile::Reconcile;
+use crate::reconcile::{Prices, Reconcile};
+use crate::source;
 use crate::source::cluster::{self, Cluster, Given};
 use crate::status::{Reporter, Spending};
 use crate::telemetry::Metrics;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use weir_snapshot::Settings;
+use weir_snapshot::{Name, Settings};
 
 /// A connection to the API server; it is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,6 +72,9 @@ pub(crate) struct RunArgs {
     /// How often key sets of token issuers are read: so long a key that an issuer begins to sign by may be unknown
     #[arg(long, env = "WEIR_KEY_SET_REFRESH", default_value = "5m", value_parser = key_sets::refresh)]
     key_set_refresh: Duration,
+    /// ConfigMap of the operator's namespace with prices that come before those of the catalogue
+    #[arg(long, env = "WEIR_PRICES_CONFIG_MAP", default_value = source::PRICES)]
+    prices_config_map: String,
     /// The operator's own Deployment, which owns its CA, and which is told of deletes that are held back
     #[arg(long, env = "WEIR_DEPLOYMENT")]
     deployment: Option<String>,
@@ -159,6 +163,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     parts.add("config stream", publish::serve(streams, Arc::new(shared), stopped.clone()));
     let (scene, told) = (Scene::new(&client, namespace, owner, events.clone()), stopped.clone());
     parts.add("brake", async move { brake.run(scene, told).await });
+    let prices = Prices::new(args.prices(), events.clone(), Arc::clone(&metrics));
     let reconcile = Reconcile {
         cluster: Arc::clone(&cluster),
         leadership: leadership.clone(),
@@ -166,6 +171,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         metrics: Arc::clone(&metrics),
         key_sets: KeySets::new(args.key_set_refresh, Some(Arc::clone(&metrics))),
         compiler: weir_compile::Compiler::default(),
+        prices,
     };
     parts.add("reconciler", reconcile.run(stopped.clone()));
     let reporter = Reporter { client, cluster, pods, desired, leadership, spending, events, webhooks, metrics };
@@ -214,6 +220,10 @@ impl Parts {
 }
 
 impl RunArgs {
+    fn prices(&self) -> Name {
+        Name::new(&self.namespace, &self.prices_config_map)
+    }
+
     fn given(&self) -> Given {
         Given {
             settings: Settings {
@@ -224,6 +234,7 @@ impl RunArgs {
             },
             allow_plaintext_namespaces: self.allow_plaintext_namespaces.iter().cloned().collect(),
             secret_namespaces: self.secret_namespaces.iter().cloned().collect(),
+            prices: self.prices(),
             namespace: self.namespace.clone(),
             operator_account: format!("{}:{}", self.namespace, self.service_account),
             dataplane_selector: self.dataplane_selector.clone(),

@@ -3,7 +3,9 @@
 //! No label holds the name of an object, so the number of series is fixed.
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// The operator's metrics, `weir_operator_*`.
 pub(crate) struct Metrics {
@@ -26,6 +28,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_streams: IntCounter,
     /// 1 while the brake holds deletes back.
     pub(crate) brake_held: IntGauge,
+    /// 1 while the overlay of prices is refused and the last good one stays.
+    pub(crate) prices_refused: IntGauge,
     /// Writes of status.
     pub(crate) status_writes: IntCounter,
     /// Unix seconds at which the leaf certificate of the stream expires.
@@ -50,6 +54,7 @@ impl Metrics {
             rejections: kept(&registry, counter("rejections_total", "Resources that pods refused"))?,
             refused_streams: kept(&registry, counter("refused_streams_total", "Streams without a valid proof"))?,
             brake_held: kept(&registry, gauge("brake_held", "Whether the brake holds deletes back"))?,
+            prices_refused: kept(&registry, gauge("prices_refused", "Whether the ConfigMap of prices is refused"))?,
             status_writes: kept(&registry, counter("status_writes_total", "Writes of status"))?,
             certificate_expiry: kept(
                 &registry,
@@ -58,9 +63,18 @@ impl Metrics {
             errors: kept(&registry, IntCounterVec::new(errors, &["what"]))?,
             registry,
         };
+        metrics.tell_of(weir_compile::Catalogue::built_in())?;
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
+    }
+
+    /// Where the prices that are compiled in come from.
+    fn tell_of(&self, catalogue: &weir_compile::Catalogue) -> Result<(), prometheus::Error> {
+        let info = Opts::new(name("catalogue_info"), "The catalogue of prices that is built in");
+        let info = kept(&self.registry, IntGaugeVec::new(info, &["source", "version", "date"]))?;
+        info.with_label_values(&[&*catalogue.source, &*catalogue.version, &*catalogue.date]).set(1);
+        Ok(())
     }
 
     /// Counts a failure of `what`.

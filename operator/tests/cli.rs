@@ -54,6 +54,16 @@ fn the_examples_are_good_and_a_mistake_is_told_with_file_line_field_and_mend() {
 }
 
 #[test]
+fn prices_prints_the_catalogue_with_its_source_as_an_overlay_would_say_it() {
+    let printed = weir(&["prices", "--provider-type", "OpenAI", "gpt-4o-2024-11-20"]);
+    let text = text(&printed.stdout);
+    assert!(text.starts_with("# genai-prices ") && text.lines().next().unwrap().contains("MIT"), "{text}");
+    assert!(text.contains("models:\n  OpenAI:\n  - names:\n    - gpt-4o\n"), "{text}");
+    assert!(text.contains("input: '2.5'"), "{text}");
+    assert!(!weir(&["prices", "no-such-model"]).status.success());
+}
+
+#[test]
 fn render_shows_fingerprints_and_key_new_shows_the_key_once() {
     let example = crds().join("examples/openai");
     let rendered = weir(&["render", example.to_str().unwrap()]);

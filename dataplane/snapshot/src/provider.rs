@@ -73,6 +73,9 @@ pub enum ProviderType {
 }
 
 impl ProviderType {
+    /// Every type.
+    pub const ALL: [Self; 4] = [Self::OpenAI, Self::OpenAICompatible, Self::Anthropic, Self::Mock];
+
     /// Its name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

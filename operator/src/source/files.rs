@@ -9,6 +9,8 @@ mod schema;
 
 pub(crate) use complaint::Complaint;
 
+use super::PRICES;
+use super::cluster::name_of;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ObjectMeta;
@@ -20,7 +22,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Undecodable, secret_variable};
+use weir_compile::{Compiled, ObjectId, ObjectKind, Objects, Overlay, Undecodable, secret_variable};
 use weir_snapshot::{Name, Settings};
 
 /// Ranges that a laptop's upstreams may be in besides public ones.
@@ -67,6 +69,7 @@ pub(crate) fn read(folder: &Path, environment: impl Fn(&str) -> Option<String>) 
         }
     }
     found.imply_namespaces();
+    found.read_prices();
     found.fill_from_environment(environment);
     Ok(found)
 }
@@ -225,6 +228,20 @@ impl Folder {
             for (key, text) in secret.string_data.take().unwrap_or_default() {
                 data.insert(key, ByteString(text.into_bytes()));
             }
+        }
+    }
+
+    /// Prices that come before those of the catalogue, from the ConfigMap that holds them in a cluster.
+    fn read_prices(&mut self) {
+        let name = Name::new(PLATFORM_NAMESPACE, PRICES);
+        let map = self.objects.config_maps.iter().find(|map| name_of(&***map) == name);
+        match map.map(|map| Overlay::read(map)) {
+            Some(Ok(overlay)) => self.objects.overlay = Some(Arc::new(overlay)),
+            Some(Err(why)) => {
+                let document = self.places.get(&("ConfigMap".to_owned(), name));
+                self.complaints.extend(document.map(|document| document.complaint("data", why)));
+            }
+            None => {}
         }
     }
 

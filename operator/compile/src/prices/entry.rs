@@ -3,7 +3,7 @@
 use crate::findings::{Findings, Gravity};
 use crate::pricing;
 use serde::{Deserialize, Serialize};
-use weir_snapshot::ModelPrice;
+use weir_snapshot::{ModelPrice, Prices};
 
 /// Most names of one entry.
 const MOST_NAMES: usize = 32;
@@ -26,6 +26,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it speaks of a model, by the provider's name for it.
+    pub fn fits(&self, name: &str) -> bool {
+        Prices::from(vec![self.read("", &mut Findings::default())]).find(name).is_some()
+    }
+
     /// As pods take it; `path` is where it stands.
     pub(super) fn read(&self, path: &str, findings: &mut Findings) -> ModelPrice {
         let mut invalid = |path: String, message: &str| findings.add(Gravity::Invalid, "InvalidPrice", path, message);

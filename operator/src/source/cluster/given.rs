@@ -1,7 +1,7 @@
 //! What the flags say of the cluster, beside its objects.
 
 use std::collections::BTreeSet;
-use weir_snapshot::Settings;
+use weir_snapshot::{Name, Settings};
 
 /// What does not come from objects.
 #[derive(Clone)]
@@ -12,6 +12,8 @@ pub(crate) struct Given {
     pub(crate) allow_plaintext_namespaces: BTreeSet<String>,
     /// Namespaces whose Secrets are watched whether or not an object needs them.
     pub(crate) secret_namespaces: BTreeSet<String>,
+    /// ConfigMap of the prices that come before those of the catalogue.
+    pub(crate) prices: Name,
     /// Namespace of the data plane's pods.
     pub(crate) namespace: String,
     /// The operator's own ServiceAccount as `namespace:name`.

@@ -16,7 +16,7 @@ use weir_snapshot::Name;
 pub(crate) struct Names {
     /// Namespaces whose Secrets matter.
     pub(crate) secrets: BTreeSet<String>,
-    /// ConfigMaps with CA certificates or keys.
+    /// ConfigMaps: of CA certificates, of key sets, and that of prices.
     pub(crate) config_maps: BTreeSet<Name>,
     /// Services whose endpoints matter.
     pub(crate) services: BTreeSet<Name>,
@@ -47,7 +47,7 @@ impl Names {
     ) -> Self {
         let mut names = Self {
             secrets: given.secret_namespaces.clone(),
-            config_maps: BTreeSet::new(),
+            config_maps: BTreeSet::from([given.prices.clone()]),
             services: BTreeSet::from([api_server()]),
         };
         for provider in providers {
@@ -122,6 +122,7 @@ mod tests {
             settings: weir_snapshot::Settings { platform_namespace: "platform".to_owned(), ..Default::default() },
             allow_plaintext_namespaces: BTreeSet::new(),
             secret_namespaces: BTreeSet::from(["flagged".to_owned()]),
+            prices: Name::new("weir", "prices"),
             namespace: "weir".to_owned(),
             operator_account: "weir:operator".to_owned(),
             dataplane_selector: "app=dataplane".to_owned(),
@@ -167,7 +168,7 @@ mod tests {
                 "credentials": [{"name": "main", "secretRef": {"name": "key"}}]}});
         let names = Names::of(&[Arc::new(serde_json::from_value(provider).unwrap())], &[], &[], &[], &given());
         assert!(names.secrets.contains("ns"));
-        assert_eq!(names.config_maps, BTreeSet::from([Name::new("ns", "ca")]));
+        assert_eq!(names.config_maps, BTreeSet::from([Name::new("ns", "ca"), given().prices]));
         assert!(names.services.contains(&Name::new("ns", "vllm")));
     }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use weir_snapshot::{Digest, ResourceId, Settings};
+use weir_snapshot::{Digest, Name, ResourceId, Settings};
 
 const SEEDS: u64 = 2_000;
 /// Changes of one run.
@@ -32,6 +32,7 @@ fn given() -> Given {
         settings: Settings { platform_namespace: "platform".to_owned(), ..Settings::default() },
         allow_plaintext_namespaces: BTreeSet::new(),
         secret_namespaces: BTreeSet::from(["team-a".to_owned()]),
+        prices: Name::new("weir", "prices"),
         namespace: "weir".to_owned(),
         operator_account: "weir:operator".to_owned(),
         dataplane_selector: "app=dataplane".to_owned(),

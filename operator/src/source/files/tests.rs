@@ -134,3 +134,22 @@ fn a_fault_is_told_once_and_its_users_are_sent_to_it() {
     assert!(complaints[0].to_string().contains("must be one of Listed, Any"), "{complaints:#?}");
     assert!(complaints[1].to_string().contains("cannot be used itself; mend it first"), "{complaints:#?}");
 }
+
+#[test]
+fn prices_with_a_mistake_are_a_complaint_where_they_stand() {
+    let map = "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: weir-prices
+  namespace: weir-system
+data:
+  prices.yaml: |
+    exchangeRates: {USD/EUR: \"0.9\"}
+";
+    let good = folder(map);
+    assert!(good.complaints.is_empty() && good.objects.overlay.is_some());
+    assert!(folder(&map.replace("weir-system", "elsewhere")).objects.overlay.is_none(), "it is nobody else's to write");
+    let found = complaints(&map.replace("0.9", "x"));
+    let told = "6: ConfigMap weir-system/weir-prices data: prices.yaml: exchangeRates.USD/EUR: the rate \"x\" is not";
+    assert!(found.iter().any(|complaint| complaint.starts_with(told)), "{found:#?}");
+}
