@@ -49,4 +49,9 @@ pub(crate) struct Wanted {
 pub(crate) enum KeyCommand {
     /// Mint a key: its Secret on standard output, the key itself, once, on standard error
     New(crate::key::NewKey),
+    /// Give a key's Secret a new key, which is printed, once, on standard error; the old one is good as well until it
+    /// is revoked
+    Rotate(crate::key::RotateKey),
+    /// Print the command that revokes a key, or with --previous the Secret without the key from before its rotation
+    Revoke(crate::key::RevokeKey),
 }

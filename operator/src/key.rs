@@ -1,12 +1,20 @@
-//! Minting API keys: the Secret holds a hash, the key is shown once.
+//! API keys: minted, rotated and revoked as manifests of their Secrets. The Secret holds a hash, the key is shown once.
+//!
+//! No cluster is asked: what is printed is for kubectl, or for the repository that the manifests are in.
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use weir_snapshot::api_key;
 use zeroize::Zeroizing;
+
+/// Label that holds a key's id, and type of its Secret.
+const MARK: &str = "weir.dev/api-key";
+/// What kubectl notes of a Secret is no part of it, and quotes its data.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What a new key is for.
 #[derive(Args)]
@@ -20,6 +28,12 @@ pub(crate) struct NewKey {
     /// Team that requests are accounted to
     #[arg(long)]
     team: Option<String>,
+    /// Project that requests are accounted to
+    #[arg(long)]
+    project: Option<String>,
+    /// Cost centre that requests are accounted to
+    #[arg(long)]
+    cost_center: Option<String>,
     /// User that requests are accounted to
     #[arg(long)]
     user: Option<String>,
@@ -32,38 +46,51 @@ pub(crate) struct NewKey {
     /// Models that the key may name, comma-separated; all that its routes serve when left out
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
-    /// Manifest of the Secret whose key this one replaces, - for standard input: the id stays, and the old key
-    /// is good as well until the entry `previous` is removed
-    #[arg(long, value_name = "FILE")]
-    previous: Option<PathBuf>,
+}
+
+/// Which key is rotated.
+#[derive(Args)]
+pub(crate) struct RotateKey {
+    /// Manifest of the key's Secret, such as kubectl get prints it; - for standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    manifest: PathBuf,
+}
+
+/// Which key is revoked.
+#[derive(Args)]
+pub(crate) struct RevokeKey {
+    /// Manifest of the key's Secret, such as kubectl get prints it; - for standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    manifest: PathBuf,
+    /// Revoke the key from before the last rotation alone: the Secret without it is printed, for kubectl replace
+    #[arg(long)]
+    previous: bool,
 }
 
 /// The Secret as YAML, and the key.
 pub(crate) fn new(wanted: &NewKey) -> Result<(String, Zeroizing<String>), String> {
-    let NewKey { name, namespace, team, user, owner, expires_at, models, previous } = wanted;
-    let previous = previous.as_deref().map(|file| replaced(&read(file)?)).transpose()?;
-    let mut random = Zeroizing::new([0u8; 32 + api_key::ID_LEN]);
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut *random)
-        .map_err(|_| "the system gave no random numbers".to_owned())?;
-    let (secret, rest) = random.split_first_chunk::<32>().ok_or("too few random numbers")?;
+    let NewKey { name, namespace, team, project, cost_center, user, owner, expires_at, models } = wanted;
+    let random = random()?;
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let letter = |byte: &u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('a', char::from);
-    let id = previous.as_ref().map_or_else(|| rest.iter().map(letter).collect(), |(id, _)| id.clone());
-    let mut hash = String::from("v1$");
-    for byte in api_key::hash(&id, secret) {
-        let _ = write!(hash, "{byte:02x}");
-    }
+    let id: String = random.iter().take(api_key::ID_LEN).map(letter).collect();
+    let (hash, token) = minted(&id)?;
     let models = (!models.is_empty()).then(|| models.join(","));
-    let annotations: Map<String, Value> =
-        [("team", team), ("user", user), ("owner", owner), ("expires-at", expires_at), ("models", &models)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((format!("weir.dev/{name}"), value.clone()?.into())))
-            .collect();
+    let annotations: Map<String, Value> = [
+        ("team", team),
+        ("project", project),
+        ("cost-center", cost_center),
+        ("user", user),
+        ("owner", owner),
+        ("expires-at", expires_at),
+        ("models", &models),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((format!("weir.dev/{name}"), value.clone()?.into())))
+    .collect();
     let mut manifest = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "weir.dev/api-key",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"weir.dev/api-key": id}},
+        "apiVersion": "v1", "kind": "Secret", "type": MARK,
+        "metadata": {"name": name, "namespace": namespace, "labels": {MARK: id}},
         "stringData": {"current": hash}
     });
     if !annotations.is_empty()
@@ -71,32 +98,86 @@ pub(crate) fn new(wanted: &NewKey) -> Result<(String, Zeroizing<String>), String
     {
         metadata.insert("annotations".into(), annotations.into());
     }
-    if let Some((_, hash)) = previous
-        && let Some(data) = manifest.get_mut("stringData").and_then(Value::as_object_mut)
-    {
-        data.insert("previous".into(), hash.into());
-    }
-    let text = serde_yaml::to_string(&manifest).map_err(|e| e.to_string())?;
-    Ok((format!("{}\n", text.trim_end()), api_key::token(&id, secret)))
+    Ok((yaml(&manifest)?, token))
 }
 
-fn read(file: &Path) -> Result<Zeroizing<String>, String> {
+/// The Secret with a new key beside the one that it had, as YAML, and the new key.
+pub(crate) fn rotate(wanted: &RotateKey) -> Result<(String, Zeroizing<String>), String> {
+    let mut secret = read(&wanted.manifest)?;
+    let id = secret.metadata.labels.as_ref().and_then(|labels| labels.get(MARK)).cloned().unwrap_or_default();
+    if taken(&mut secret, "plaintext").is_some() {
+        return Err("the Secret has the entry `plaintext`: rotate its key where that is written\n".to_owned());
+    }
+    let held = taken(&mut secret, "current").filter(|hash| hash.starts_with("v1$"));
+    let held = held.ok_or("the Secret has no entry `current`; mint a key with `weir-operator key new`\n")?;
+    let _ = taken(&mut secret, "previous");
+    let (hash, token) = minted(&id)?;
+    let entries = secret.string_data.get_or_insert_default();
+    entries.extend([("current".to_owned(), hash), ("previous".to_owned(), held)]);
+    Ok((yaml(&secret)?, token))
+}
+
+/// The command that revokes a key, or the Secret as YAML without the key from before the last rotation.
+pub(crate) fn revoke(wanted: &RevokeKey) -> Result<String, String> {
+    let mut secret = read(&wanted.manifest)?;
+    if wanted.previous {
+        taken(&mut secret, "previous").ok_or("the Secret has no entry `previous`: nothing is left to revoke\n")?;
+        return yaml(&secret);
+    }
+    let ObjectMeta { name, namespace, .. } = secret.metadata;
+    let namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
+    Ok(format!("kubectl delete secret {}{namespace}\n", name.unwrap_or_default()))
+}
+
+/// A new secret's hash, as it is stored, and the key.
+fn minted(id: &str) -> Result<(String, Zeroizing<String>), String> {
+    let secret = random()?;
+    let mut hash = String::from("v1$");
+    for byte in api_key::hash(id, &secret) {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    Ok((hash, api_key::token(id, &secret)))
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>, String> {
+    let mut random = Zeroizing::new([0u8; 32]);
+    let source = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    source.fill(&mut *random).map_err(|_| "the system gave no random numbers".to_owned())?;
+    Ok(random)
+}
+
+/// The Secret of a key, without what the API server adds. What it holds is never quoted.
+fn read(file: &Path) -> Result<Secret, String> {
     let text =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    text.map(Zeroizing::new).map_err(|e| format!("{}: {e}\n", file.display()))
+    let text = text.map(Zeroizing::new).map_err(|e| format!("{}: {e}\n", file.display()))?;
+    let secret: Secret = serde_yaml::from_str(&text).map_err(|_| "this is no manifest of a Secret\n")?;
+    let ObjectMeta { name, namespace, labels, mut annotations, .. } = secret.metadata;
+    if !labels.as_ref().and_then(|labels| labels.get(MARK)).is_some_and(|id| api_key::is_id(id)) {
+        return Err(format!("this is no API key: the Secret's label {MARK} is no key id\n"));
+    }
+    let is_name = |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if !name.as_ref().is_some_and(is_name) || !namespace.iter().all(is_name) {
+        return Err("the Secret's metadata.name or namespace is no name\n".to_owned());
+    }
+    if let Some(annotations) = &mut annotations {
+        annotations.remove(APPLIED);
+    }
+    let annotations = annotations.filter(|annotations| !annotations.is_empty());
+    Ok(Secret { metadata: ObjectMeta { name, namespace, labels, annotations, ..ObjectMeta::default() }, ..secret })
 }
 
-/// Id and stored hash of the key in a Secret's manifest. What it holds is never quoted.
-fn replaced(manifest: &str) -> Result<(String, String), String> {
-    let secret: Secret = serde_yaml::from_str(manifest).map_err(|_| "--previous: this is no manifest of a Secret\n")?;
-    let id = secret.metadata.labels.and_then(|mut labels| labels.remove("weir.dev/api-key"));
-    let id =
-        id.filter(|id| api_key::is_id(id)).ok_or("--previous: the Secret's label weir.dev/api-key is no key id\n")?;
-    let written = secret.string_data.and_then(|mut data| data.remove("current"));
-    let stored = secret.data.and_then(|mut data| String::from_utf8(data.remove("current")?.0).ok());
-    let hash = written.or(stored).filter(|hash| hash.starts_with("v1$"));
-    let hash = hash.ok_or("--previous: the Secret has no entry `current`; replace its key where it was written\n")?;
-    Ok((id, hash.trim_ascii_end().to_owned()))
+/// Takes an entry out of a Secret, however it is written.
+fn taken(secret: &mut Secret, entry: &str) -> Option<String> {
+    let written = secret.string_data.as_mut().and_then(|data| data.remove(entry));
+    let stored = secret.data.as_mut().and_then(|data| data.remove(entry));
+    secret.data = secret.data.take().filter(|data| !data.is_empty());
+    written.or_else(|| String::from_utf8(stored?.0).ok()).map(|text| text.trim_ascii_end().to_owned())
+}
+
+fn yaml(manifest: &impl serde::Serialize) -> Result<String, String> {
+    let text = serde_yaml::to_string(manifest).map_err(|e| format!("{e}\n"))?;
+    Ok(format!("{}\n", text.trim_end()))
 }
 
 fn timestamp(text: &str) -> Result<String, String> {
@@ -106,59 +187,4 @@ fn timestamp(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weir_snapshot::api_key::Presented;
-
-    #[test]
-    fn the_secret_holds_the_hash_of_the_key_and_not_the_key() {
-        let wanted = NewKey {
-            name: "app".into(),
-            namespace: "a".into(),
-            team: Some("t".into()),
-            user: None,
-            owner: None,
-            expires_at: None,
-            models: vec!["m".into(), "n".into()],
-            previous: None,
-        };
-        let (text, token) = new(&wanted).unwrap();
-        let secret: Value = serde_yaml::from_str(&text).unwrap();
-        let presented = Presented::parse(&token).unwrap();
-        assert_eq!(secret["metadata"]["labels"]["weir.dev/api-key"], presented.id);
-        let hash: String = presented.hash().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(secret["stringData"]["current"], format!("v1${hash}"));
-        assert_eq!(secret["metadata"]["annotations"]["weir.dev/models"], "m,n");
-        assert!(!text.contains(&token[18..60]));
-        assert_ne!(*new(&wanted).unwrap().1, *token);
-    }
-
-    #[test]
-    fn a_key_that_replaces_another_keeps_its_id_and_lets_the_old_one_go_on() {
-        let folder = std::env::temp_dir().join(format!("weir-key-{:x}", fastrand::u128(..)));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("old.yaml");
-        let mut wanted = NewKey {
-            name: "app".into(),
-            namespace: "a".into(),
-            team: None,
-            user: None,
-            owner: None,
-            expires_at: None,
-            models: Vec::new(),
-            previous: None,
-        };
-        let (old_text, old_token) = new(&wanted).unwrap();
-        std::fs::write(&file, &old_text).unwrap();
-        wanted.previous = Some(file);
-        let (text, token) = new(&wanted).unwrap();
-        let (old, renewed): (Value, Value) =
-            (serde_yaml::from_str(&old_text).unwrap(), serde_yaml::from_str(&text).unwrap());
-        assert_eq!(renewed["metadata"], old["metadata"]);
-        assert_eq!(renewed["stringData"]["previous"], old["stringData"]["current"]);
-        assert_eq!(Presented::parse(&token).unwrap().id, Presented::parse(&old_token).unwrap().id);
-        std::fs::write(folder.join("old.yaml"), "kind: Secret\nstringData: {apiKey: sk-x}\n").unwrap();
-        assert!(new(&wanted).unwrap_err().contains("label"));
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-}
+mod tests;

@@ -44,10 +44,9 @@ fn main() -> ExitCode {
         })),
         Command::Crds => print(crds()),
         Command::Prices(wanted) => print(prices::catalogue(wanted.provider_type.as_deref(), wanted.model.as_deref())),
-        Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(|(secret, token)| {
-            tell(&format!("{}\n", *token));
-            secret
-        })),
+        Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(told_once)),
+        Command::Key(KeyCommand::Rotate(wanted)) => print(key::rotate(&wanted).map(told_once)),
+        Command::Key(KeyCommand::Revoke(wanted)) => print(key::revoke(&wanted)),
     }
 }
 
@@ -97,6 +96,12 @@ fn print(result: Result<String, String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The Secret, once the person was told its key.
+fn told_once((secret, token): (String, zeroize::Zeroizing<String>)) -> String {
+    tell(&format!("{}\n", *token));
+    secret
 }
 
 /// For the person, beside the output.

@@ -64,7 +64,7 @@ fn prices_prints_the_catalogue_with_its_source_as_an_overlay_would_say_it() {
 }
 
 #[test]
-fn render_shows_fingerprints_and_key_new_shows_the_key_once() {
+fn render_shows_fingerprints_and_a_key_is_shown_once() {
     let example = crds().join("examples/openai");
     let rendered = weir(&["render", example.to_str().unwrap()]);
     assert!(rendered.status.success());
@@ -77,4 +77,12 @@ fn render_shows_fingerprints_and_key_new_shows_the_key_once() {
     let (secret, token) = (text(&minted.stdout), text(&minted.stderr));
     assert!(token.starts_with("weir_") && token.lines().count() == 1, "the key is alone on standard error");
     assert!(secret.contains("weir.dev/api-key") && !secret.contains(token.trim()));
+    let folder = std::env::temp_dir().join(format!("weir-cli-key-{}", std::process::id()));
+    std::fs::write(&folder, &secret).unwrap();
+    let rotated = weir(&["key", "rotate", folder.to_str().unwrap()]);
+    let revoked = weir(&["key", "revoke", folder.to_str().unwrap()]);
+    std::fs::remove_file(&folder).unwrap();
+    let (secret, token) = (text(&rotated.stdout), text(&rotated.stderr));
+    assert!(token.starts_with("weir_") && token.lines().count() == 1 && secret.contains("previous"), "{secret}");
+    assert_eq!(text(&revoked.stdout), "kubectl delete secret app --namespace default\n");
 }
