@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("!has(self.anonymous) || self.anonymous")
         .message("anonymous can only be true: without it nobody is anonymous, so remove the line"),
-    validation = Rule::new("!has(self.anonymous) || !(has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt))")
+    validation = Rule::new("!has(self.anonymous) || \
+        !(has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt) || has(self.certificates))")
         .message("anonymous: true lets everybody in and stands alone: remove the rest of access, or anonymous"),
-    validation = Rule::new("has(self.anonymous) || has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt)")
-        .message("access lets nobody in: name serviceAccounts, apiKeys or jwt, or remove access, which then means \
+    validation = Rule::new("has(self.anonymous) || has(self.apiKeys) || has(self.serviceAccounts) || has(self.jwt) \
+        || has(self.certificates)")
+        .message("access lets nobody in: name serviceAccounts, apiKeys, jwt or certificates, or remove access, which then means \
             the callers of the route's own namespace")
 )]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +42,14 @@ pub struct Access {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"])
     )]
     pub jwt: Vec<TokenIssuer>,
+    /// Holders of these client certificates, of an authority that the data plane's listener trusts. Those of
+    /// ServiceAccounts (SPIFFE) count as serviceAccounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["subject"])
+    )]
+    pub certificates: Vec<AdmittedCertificate>,
     /// `true` = everybody, without any credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<bool>,
@@ -72,6 +82,24 @@ pub struct ServiceAccountRef {
     /// Its name, or `*` for all of the namespace.
     #[schemars(length(min = 1, max = NAME_LENGTH), regex(pattern = r"^(\*|[a-z0-9]([-.a-z0-9]*[a-z0-9])?)$"))]
     pub name: String,
+}
+
+/// A client certificate that is admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmittedCertificate {
+    /// A URI or DNS name that it is for, or its common name, exactly. Each belongs to one namespace, whose routes alone
+    /// take it.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^\S(.*\S)?$"))]
+    pub subject: String,
+    /// Models of the route that it may name, with their aliases; all when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[^*\s]*\*?$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub models: Vec<String>,
 }
 
 /// API keys, by the labels of their Secrets.

@@ -17,7 +17,9 @@ mod provider;
 mod reference;
 mod scalar;
 
-pub use access::{Access, AdmittedAccount, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders};
+pub use access::{
+    Access, AdmittedAccount, AdmittedCertificate, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders,
+};
 pub use budget::{
     Budget, BudgetApiKeys, BudgetLimit, BudgetMode, BudgetPartition, BudgetSelector, BudgetSpec, Calendar,
     CallerNamespaces, Degrade, Estimate, ExceededAction, ExceededQueue, FailureMode, OnExceeded, OnUnpriced, Override,

@@ -1,32 +1,33 @@
-//! From headers to a caller. No network, no API server: keys and token signatures are checked against
+//! From a request's head to a caller. No network, no API server: keys and token signatures are checked against
 //! what was pushed.
 
-use crate::verifier::Verifier;
+use crate::live::Live;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
+use hyper::http::request::Parts;
+use std::sync::Arc;
 use weir_dialect::Refusal;
-use weir_policy::{Caller, Table, unauthenticated};
+use weir_policy::{Caller, Certificate, unauthenticated};
 
 /// Where Anthropic's SDKs put their key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The caller of a request. A credential that has the form of one and is not good is refused everywhere;
-/// anything else, such as the placeholder that SDKs insist on, is no credential.
-pub(crate) fn authenticate(
-    headers: &HeaderMap,
-    table: &Table,
-    verifier: &Verifier,
-    unix_s: i64,
-) -> Result<Caller, Refusal> {
+/// anything else, such as the placeholder that SDKs insist on, is no credential. Where there is none, the certificate
+/// of the connection is.
+pub(crate) fn authenticate(head: &Parts, live: &Live, trust_domain: &str, unix_s: i64) -> Result<Caller, Refusal> {
+    let (headers, table) = (&head.headers, &live.table);
     for credential in [bearer(headers)?, headers.get(API_KEY).and_then(|key| key.to_str().ok())].into_iter().flatten() {
         if credential.starts_with("weir_") {
             return Caller::of_key(table, credential, unix_s);
         }
         if credential.bytes().filter(|b| *b == b'.').count() == 2 {
-            return verifier.caller(table, credential, unix_s);
+            return live.verifier.caller(table, credential, unix_s);
         }
     }
-    Ok(Caller::anonymous())
+    let certificate = head.extensions.get::<Arc<Certificate>>();
+    Ok(certificate
+        .map_or_else(Caller::anonymous, |certificate| Caller::of_certificate(table, certificate, trust_domain)))
 }
 
 /// Whether a client sent anything that might be one.

@@ -13,9 +13,13 @@ pub struct Config {
     /// Address for probes, metrics and the config dump
     #[arg(long, env = "WEIR_ADMIN", default_value = "0.0.0.0:9090")]
     pub admin: SocketAddr,
-    /// Folder with `tls.crt` and `tls.key`, such as a mounted Secret; requests then come over TLS
+    /// Folder with `tls.crt` and `tls.key`, such as a mounted Secret; requests then come over TLS. With
+    /// `client-ca.crt` beside them, clients may prove themselves by certificates of these authorities
     #[arg(long, env = "WEIR_TLS_DIR")]
     pub tls_dir: Option<PathBuf>,
+    /// Trust domain of ServiceAccounts' certificates (SPIFFE), spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
+    #[arg(long, env = "WEIR_TRUST_DOMAIN", default_value = "cluster.local")]
+    pub trust_domain: String,
     /// How long requests are still accepted after SIGTERM, while load balancers learn of it
     #[arg(long, env = "WEIR_DRAIN_DELAY", default_value = "15s", value_parser = duration)]
     pub drain_delay: Duration,

@@ -79,7 +79,7 @@ async fn work(
     let outcome = async {
         let headers = &head.headers;
         let live = gateway.live.load_full();
-        let mut caller = authenticate(headers, &live.table, &live.verifier, unix_s())?;
+        let mut caller = authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?;
         account.called_by(&caller);
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
         let call = Call::read(surface.dialect(), &body)?;
@@ -213,7 +213,7 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
     let (headers, dialect) = (&head.headers, dialect_of(head.uri.path(), &head.headers));
     let mut account = Account::open(&gateway.telemetry, "/v1/models");
     let live = gateway.live.load();
-    let answer = authenticate(headers, &live.table, &live.verifier, unix_s()).and_then(|caller| {
+    let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).and_then(|caller| {
         account.called_by(&caller);
         let hostname = hostname(headers);
         let Some(id) = id else {

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use weir_dialect::{Dialect, ErrorType, Refusal};
+use weir_policy::Certificate;
 
 mod patience;
 mod screen;
@@ -102,16 +103,25 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {
     let stream = Patient::new(stream);
     match tls {
-        None => serve(gateway, stream).await,
+        None => serve(gateway, stream, None).await,
         Some(acceptor) => match tokio::time::timeout(Limits::HEAD_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => serve(gateway, stream).await,
+            Ok(Ok(stream)) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let peer = chain.and_then(|chain| Certificate::read(chain.first()?)).map(Arc::new);
+                serve(gateway, stream, peer).await;
+            }
             Ok(Err(e)) => tracing::debug!(error = %e, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake stood still"),
         },
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<Gateway>, stream: S) {
+/// Serves a connection; `peer` is the client's certificate, which TLS found good.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    gateway: Arc<Gateway>,
+    stream: S,
+    peer: Option<Arc<Certificate>>,
+) {
     let mut builder = Builder::new(Streams);
     builder
         .http1()
@@ -131,8 +141,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(gateway: Arc<
         .keep_alive_timeout(Duration::from_secs(10));
     let service = {
         let gateway = Arc::clone(&gateway);
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(Arc::clone(peer));
+            }
             let answer = async move { Ok::<_, Infallible>(answer(gateway, request).await.map(Told::new)) };
             Told::new(Box::pin(answer))
         })

@@ -18,6 +18,7 @@ fn gateway() -> Arc<Gateway> {
         listen: ([127, 0, 0, 1], 0).into(),
         admin: ([127, 0, 0, 1], 0).into(),
         tls_dir: None,
+        trust_domain: "cluster.local".into(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(5),
         grace_period: None,

@@ -6,9 +6,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::wait::PATIENCE;
 
@@ -122,6 +126,22 @@ impl Client {
         let (sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
         Ok(Sender::H1(sender))
+    }
+
+    /// Opens a connection of HTTP/1.1 over TLS that can be kept.
+    pub async fn connect_tls(&self, config: ClientConfig, name: ServerName<'static>) -> std::io::Result<Sender> {
+        let socket = TcpStream::connect(self.address).await?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(Sender::H1(sender))
+    }
+
+    /// A chat over a connection; nothing where it breaks before an answer.
+    pub async fn chat_over(&self, mut connection: Sender, model: &str) -> Option<Reply> {
+        let body = Bytes::from(chat(model).to_string());
+        let answer = connection.send(self.request(Method::POST, "/v1/chat/completions", body)).await.ok()?;
+        Some(Stream::new(answer, connection).whole().await)
     }
 
     /// Opens a connection of HTTP/2 that can be kept.

@@ -1,6 +1,9 @@
 //! A certificate authority of a test's own.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SanType,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
@@ -9,6 +12,17 @@ use tokio_rustls::TlsAcceptor;
 /// Signs certificates that only who is given its PEM trusts.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// The names in a client's certificate.
+#[derive(Default)]
+pub struct Named<'a> {
+    /// A URI.
+    pub uri: Option<&'a str>,
+    /// A DNS name.
+    pub dns: Option<&'a str>,
+    /// The common name.
+    pub common_name: Option<&'a str>,
 }
 
 impl Default for Authority {
@@ -30,6 +44,21 @@ impl Authority {
     pub fn certificate(&self, names: &[&str]) -> (String, String) {
         let (certificate, key) = self.issue(names);
         (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A certificate of a client, with its key, both PEM.
+    pub fn client_certificate(&self, named: &Named<'_>) -> (String, String) {
+        let Named { uri, dns, common_name } = named;
+        let (mut params, key) = asked(&[]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let name = |text: &str| text.try_into().expect("a name is ASCII");
+        params.subject_alt_names.extend(uri.map(|uri| SanType::URI(name(uri))));
+        params.subject_alt_names.extend(dns.map(|dns| SanType::DnsName(name(dns))));
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(common_name) = common_name {
+            params.distinguished_name.push(DnType::CommonName, *common_name);
+        }
+        (params.signed_by(&key, &self.issuer).expect("the authority can sign").pem(), key.serialize_pem())
     }
 
     /// What a server for `names` accepts connections with.

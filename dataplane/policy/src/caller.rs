@@ -1,6 +1,6 @@
 //! Who calls, and what that alone decides.
 
-use crate::{Route, Token};
+use crate::{Certificate, Route, Token};
 use std::sync::Arc;
 use weir_snapshot::{AdmittedAccount, ClaimPaths, Namespace, TrustedHeaders};
 
@@ -17,6 +17,7 @@ pub enum CallerKind {
     ApiKey,
     ServiceAccount,
     Jwt,
+    Certificate,
 }
 
 impl CallerKind {
@@ -27,6 +28,7 @@ impl CallerKind {
             Self::ApiKey => "api_key",
             Self::ServiceAccount => "service_account",
             Self::Jwt => "jwt",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -36,11 +38,12 @@ impl CallerKind {
 pub struct Caller {
     /// How it proved itself.
     pub kind: CallerKind,
-    /// Its namespace, for a token the one that its audience belongs to; empty when anonymous.
+    /// Its namespace; for a token of another issuer the one that its audience belongs to, for a certificate that of
+    /// its subject. Empty when there is none.
     pub namespace: String,
-    /// Name of the ServiceAccount, or of the key's Secret; the token's subject.
+    /// Name of the ServiceAccount, or of the key's Secret; the token's subject; the first name of the certificate.
     pub name: String,
-    /// UID of the ServiceAccount.
+    /// UID of the ServiceAccount, where a token said it.
     pub uid: Option<String>,
     /// Id of the API key.
     pub key_id: Option<String>,
@@ -58,6 +61,8 @@ pub struct Caller {
     pub models: Vec<String>,
     /// The token of another issuer that it came with.
     pub token: Option<Arc<Token>>,
+    /// The client certificate of its connection, where it came with no other credential.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 impl Caller {
@@ -76,6 +81,7 @@ impl Caller {
             groups: Vec::new(),
             models: Vec::new(),
             token: None,
+            certificate: None,
         }
     }
 
@@ -184,6 +190,9 @@ impl Caller {
             }),
             CallerKind::Jwt => self.token.as_ref().is_some_and(|token| {
                 access.jwt.iter().any(|issuer| token.is_of(&id.namespace, issuer) && token.has_grant(issuer, &fits))
+            }),
+            CallerKind::Certificate => self.certificate.as_ref().is_some_and(|certificate| {
+                access.certificates.iter().any(|held| fits(&held.models) && certificate.is_of(&held.subject))
             }),
         }
     }

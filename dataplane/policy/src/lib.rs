@@ -4,6 +4,7 @@
 //! It opens no socket and reads no clock; times are milliseconds on any monotonic scale.
 
 mod caller;
+mod certificate;
 mod health;
 mod listing;
 mod load;
@@ -17,6 +18,7 @@ mod table;
 mod token;
 
 pub use caller::{Caller, CallerKind};
+pub use certificate::Certificate;
 pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
 pub use load::Load;
 pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};

@@ -85,15 +85,20 @@ impl Caller {
         if !(issuer && audience && time && account) {
             return Err(unauthenticated());
         }
+        Ok(Self::of_account(table, namespace, &serviceaccount.name, Some(serviceaccount.uid.clone())))
+    }
+
+    /// A ServiceAccount that exists.
+    pub(crate) fn of_account(table: &Table, namespace: &str, name: &str, uid: Option<String>) -> Self {
         let mut caller = Self {
             kind: CallerKind::ServiceAccount,
-            namespace: namespace.clone(),
-            name: serviceaccount.name.clone(),
-            uid: Some(serviceaccount.uid.clone()),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid,
             ..Self::anonymous()
         };
         caller.fill_from(table.namespace(namespace));
-        Ok(caller)
+        caller
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Table {
     pub(crate) budgets: Budgets,
     /// Key sets by issuer and audience.
     key_sets: HashMap<String, HashMap<String, BTreeSet<Name>>>,
+    /// Namespaces by the certificates' subjects that their routes name.
+    subjects: HashMap<String, BTreeSet<String>>,
     namespaces: HashMap<String, Namespace>,
     accounts: HashMap<Name, ServiceAccount>,
     keys: Arc<Keys>,
@@ -314,6 +316,12 @@ impl Table {
 
     pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {
         self.accounts.get(&Name::new(namespace, name))
+    }
+
+    /// The namespace whose routes take a certificate of these names; of several the platform's comes first.
+    pub(crate) fn namespace_of_subject(&self, names: &[String]) -> Option<&str> {
+        let namespaces = names.iter().filter_map(|name| self.subjects.get(name)).flatten().map(String::as_str);
+        namespaces.min_by_key(|namespace| (*namespace != self.settings.platform_namespace, *namespace))
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {

@@ -123,6 +123,9 @@ pub struct Access {
     /// Holders of tokens of these issuers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jwt: Vec<TokenIssuer>,
+    /// Holders of these client certificates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<AdmittedCertificate>,
 }
 
 impl Access {
@@ -133,6 +136,9 @@ impl Access {
         let mut needs = if narrowed { vec!["access.models"] } else { Vec::new() };
         if !self.jwt.is_empty() {
             needs.push("access.jwt");
+        }
+        if !self.certificates.is_empty() {
+            needs.push("access.certificates");
         }
         needs
     }
@@ -145,6 +151,16 @@ pub struct AdmittedAccount {
     #[serde(flatten)]
     pub account: AccountRef,
     /// Models that they may name; empty = all of the route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// A client certificate that is admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmittedCertificate {
+    /// One of its names, exactly.
+    pub subject: String,
+    /// Models that its holder may name; empty = all of the route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
 }

@@ -18,7 +18,10 @@ mod route;
 mod secret;
 mod token;
 
-pub use access::{Access, AccountRef, AdmittedAccount, ApiKey, Consent, Issuer, Namespace, ServiceAccount, Settings};
+pub use access::{
+    Access, AccountRef, AdmittedAccount, AdmittedCertificate, ApiKey, Consent, Issuer, Namespace, ServiceAccount,
+    Settings,
+};
 pub use budget::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,
     ProviderLimits, Queue, RateLimit, Reservation, Unit, Window,
@@ -55,6 +58,7 @@ pub const FEATURES: &[&str] = &[
     "trusted-headers",
     "access.models",
     "access.jwt",
+    "access.certificates",
 ];
 
 /// Audience of the token by which a data-plane pod proves itself to the operator.

@@ -2,13 +2,14 @@
 //!
 //! It fails closed: whoever cannot be resolved or has not agreed is left out.
 
+use crate::claimed::Credential;
 use crate::findings::{Findings, Gravity};
 use crate::index::Index;
 use crate::jwt::{self, Keys, Scene};
 use crate::reference;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_crds::{ApiKeys, LLMRouteSpec};
-use weir_snapshot::{Access, AccountRef, AdmittedAccount, TrustedHeaders};
+use weir_snapshot::{Access, AccountRef, AdmittedAccount, AdmittedCertificate, TrustedHeaders};
 
 const API_KEYS: &str = "spec.access.apiKeys";
 
@@ -32,6 +33,7 @@ pub(crate) fn build(spec: &LLMRouteSpec, scene: &Scene<'_>, findings: &mut Findi
         anonymous: spec.anonymous.unwrap_or(false),
         service_accounts: accounts(&spec.service_accounts, scene, findings),
         jwt,
+        certificates: certificates(&spec.certificates, scene, findings),
         ..Access::default()
     };
     if let Some(keys) = &spec.api_keys {
@@ -73,6 +75,27 @@ fn accounts(spec: &[weir_crds::AdmittedAccount], scene: &Scene<'_>, findings: &m
         models,
     };
     accounts.into_iter().map(admitted).collect()
+}
+
+fn certificates(
+    spec: &[weir_crds::AdmittedCertificate],
+    scene: &Scene<'_>,
+    findings: &mut Findings,
+) -> Vec<AdmittedCertificate> {
+    let mut certificates = Vec::new();
+    for (at, weir_crds::AdmittedCertificate { subject, models }) in spec.iter().enumerate() {
+        let path = format!("spec.access.certificates[{at}]");
+        let models = scene.served.rights(models, &format!("{path}.models"), findings);
+        if scene.elsewhere.contains(&Credential::Subject(subject.clone())) {
+            let message = "certificates of this subject belong to the routes of another namespace already; \
+                           have one issued for a subject of your own";
+            findings.add(Gravity::Unresolved, "SubjectTaken", format!("{path}.subject"), message);
+        } else {
+            certificates.push(AdmittedCertificate { subject: subject.clone(), models });
+        }
+    }
+    certificates.sort_by(|one, other| one.subject.cmp(&other.subject));
+    certificates
 }
 
 fn admit_keys(spec: &ApiKeys, own: &str, index: &Index, access: &mut Access, findings: &mut Findings) {

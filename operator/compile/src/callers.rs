@@ -23,8 +23,8 @@ struct Admitted {
     key_namespaces: BTreeSet<String>,
     /// Ids of API keys by namespace.
     keys: BTreeMap<String, BTreeSet<String>>,
-    /// Namespaces whose routes take tokens of other issuers, whose holders count as theirs.
-    token_namespaces: BTreeSet<String>,
+    /// Namespaces whose routes take tokens of other issuers or certificates, whose holders count as theirs.
+    foreign_namespaces: BTreeSet<String>,
 }
 
 impl Callers {
@@ -52,10 +52,17 @@ impl Admitted {
     fn by<'a>(accesses: impl Iterator<Item = (&'a Name, &'a Access)>) -> Self {
         let mut all = Self::default();
         for (name, access) in accesses {
-            let Access { anonymous: _, service_accounts, api_key_namespaces, api_keys, api_key_models: _, jwt } =
-                access;
-            if !jwt.is_empty() {
-                all.token_namespaces.insert(name.namespace.clone());
+            let Access {
+                anonymous: _,
+                service_accounts,
+                api_key_namespaces,
+                api_keys,
+                api_key_models: _,
+                jwt,
+                certificates,
+            } = access;
+            if !(jwt.is_empty() && certificates.is_empty()) {
+                all.foreign_namespaces.insert(name.namespace.clone());
             }
             for AdmittedAccount { account, models: _ } in service_accounts {
                 add(&mut all.accounts, &account.namespace, &account.name);
@@ -73,9 +80,9 @@ impl Admitted {
     }
 
     fn resources(&self, index: &Index) -> Vec<(ResourceId, Arc<Sealed>)> {
-        let Self { accounts, key_namespaces, keys, token_namespaces } = self;
+        let Self { accounts, key_namespaces, keys, foreign_namespaces } = self;
         let mut resources = Vec::new();
-        let mut namespaces: BTreeSet<&str> = token_namespaces.iter().map(String::as_str).collect();
+        let mut namespaces: BTreeSet<&str> = foreign_namespaces.iter().map(String::as_str).collect();
         let has_account = |name: &Name| {
             accounts.get(&name.namespace).is_some_and(|names| names.contains("*") || names.contains(&name.name))
         };

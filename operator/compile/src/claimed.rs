@@ -1,7 +1,7 @@
-//! Whose callers are who come with a credential of no namespace: a token of some issuer.
+//! Whose callers are who come with a credential of no namespace: a token of some issuer, or a certificate.
 //!
-//! Each audience of an issuer belongs to one namespace, so that no tenant takes another's callers by naming it too:
-//! to the platform's, else to that of the oldest route that names it.
+//! Each audience of an issuer and each certificate's subject belongs to one namespace, so that no tenant takes
+//! another's callers by naming them too: to the platform's, else to that of the oldest route that names it.
 
 use crate::age::created_at;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,8 @@ use weir_snapshot::Name;
 pub(crate) enum Credential {
     /// Tokens of an issuer, for an audience.
     Token(String, String),
+    /// Certificates of a subject.
+    Subject(String),
 }
 
 /// What each route names and belongs to another namespace.
@@ -42,6 +44,7 @@ fn named(route: &LLMRoute) -> Option<BTreeSet<Credential>> {
     let tokens = access.jwt.iter().flat_map(|issuer| {
         issuer.audiences.iter().map(|audience| Credential::Token(issuer.issuer.clone(), audience.clone()))
     });
-    let named: BTreeSet<_> = tokens.collect();
+    let subjects = access.certificates.iter().map(|held| Credential::Subject(held.subject.clone()));
+    let named: BTreeSet<_> = tokens.chain(subjects).collect();
     (!named.is_empty()).then_some(named)
 }

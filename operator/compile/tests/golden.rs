@@ -325,7 +325,8 @@ proptest! {
                 "type": "Mock", "mock": {"errorRate": text, "latency": text, "cutAfterTokens": number}}},
             {"kind": "LLMRoute", "metadata": {"namespace": text, "name": "r"}, "spec": {
                 "models": [{"name": text, "aliases": [text]}], "hostnames": [text], "timeouts": {"request": text},
-                "access": {"serviceAccounts": [{"namespace": text, "name": text, "models": [text]}], "jwt": [
+                "access": {"serviceAccounts": [{"namespace": text, "name": text, "models": [text]}],
+                    "certificates": [{"subject": text, "models": [text]}], "jwt": [
                     {"issuer": text, "audiences": [text, text], "jwksUrl": format!("https://{text}?{text}"),
                         "caConfigMapRef": {"name": text}, "groups": [{"name": text, "models": [text]}]}]},
                 "rules": [{"targets": [{"name": text, "providerRef": {"name": text, "namespace": text}}]}, {"targets": []}]}},

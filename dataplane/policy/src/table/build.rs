@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::sync::Arc;
 use weir_lease::{Nature, Terms, limits_of_provider, limits_of_route};
-use weir_snapshot::{Access, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer, Unit};
+use weir_snapshot::{Access, AdmittedCertificate, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer, Unit};
 
 type Resources = BTreeMap<ResourceId, Arc<Resource>>;
 
@@ -102,6 +102,9 @@ impl Table {
     fn index(&mut self) {
         let mut wildcards: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
         for route in &self.routes {
+            for AdmittedCertificate { subject, .. } in &route.access.certificates {
+                self.subjects.entry(subject.clone()).or_default().insert(route.id.namespace.clone());
+            }
             for TokenIssuer { issuer, audiences, keys, .. } in &route.access.jwt {
                 let of_issuer = self.key_sets.entry(issuer.clone()).or_default();
                 for audience in audiences {
