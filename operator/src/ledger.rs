@@ -65,7 +65,7 @@ impl Ledger {
             let Some(epoch) = epoch else {
                 tokio::select! {
                     changed = self.leadership.changed() => if changed.is_err() { return },
-                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = turned(&mut stop) => return,
                 }
                 continue;
             };
@@ -81,7 +81,7 @@ impl Ledger {
                             end.send_replace(true);
                         }
                     }
-                    _ = stop.wait_for(|stop| *stop) => {
+                    () = turned(&mut stop) => {
                         end.send_replace(true);
                         leading.await;
                         break true;
@@ -105,7 +105,7 @@ impl Ledger {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOAD_RETRY) => {}
-                _ = end.wait_for(|end| *end) => return,
+                () = turned(&mut end) => return,
             }
         };
         let newest = stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
@@ -161,6 +161,11 @@ impl Ledger {
     fn running(&self) -> Option<BTreeSet<String>> {
         Some(self.pods.all()?.iter().filter_map(|pod| pod.metadata.uid.clone()).collect())
     }
+}
+
+/// Waits until it is true.
+async fn turned(switch: &mut watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
 }
 
 fn epoch(leadership: &Leadership) -> Option<u64> {

@@ -8,6 +8,7 @@ mod election;
 mod events;
 mod key;
 mod key_sets;
+mod ledger;
 mod prices;
 mod proof;
 mod publish;

@@ -8,6 +8,7 @@ use crate::brake::{Brake, Scene};
 use crate::election::{Election, EpochFloor, Leadership};
 use crate::events::Events;
 use crate::key_sets::{self, KeySets};
+use crate::ledger::{Desk, Ledger};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::{Prices, Reconcile};
@@ -24,12 +25,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use weir_ledger::Store;
 use weir_snapshot::{Name, Settings};
 
 /// A connection to the API server; it is near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two reads of it; longer than a watch lasts, so that only a dead connection meets it.
 const READ_TIMEOUT: Duration = Duration::from_secs(cluster::WATCH_SECONDS as u64 + 5);
+/// The parts whose end is waited for.
+const CONFIG_STREAM: &str = "config stream";
+const LEDGER: &str = "ledger";
 /// How long streams and the Lease may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -75,6 +80,9 @@ pub(crate) struct RunArgs {
     /// ConfigMap of the operator's namespace with prices that come before those of the catalogue
     #[arg(long, env = "WEIR_PRICES_CONFIG_MAP", default_value = source::PRICES)]
     prices_config_map: String,
+    /// Redis that holds the ledger in the place of ConfigMaps: redis://, redis+sentinel:// or redis+cluster://, over TLS rediss
+    #[arg(long, env = "WEIR_LEDGER_REDIS", hide_env_values = true)]
+    ledger_redis: Option<String>,
     /// The operator's own Deployment, which owns its CA, and which is told of deletes that are held back
     #[arg(long, env = "WEIR_DEPLOYMENT")]
     deployment: Option<String>,
@@ -132,8 +140,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let pods = Arc::new(Pods::new(Arc::clone(&metrics)));
     let (events, telling) = Events::new(client.clone(), args.pod_name.clone(), Arc::clone(&metrics));
     let (webhooks, sending) = Webhooks::new(events.clone(), Arc::clone(&metrics));
-    // The ledger's leader tells by it what was spent.
-    let (_tell_spending, spending) = watch::channel(Arc::new(Spending::new()));
+    let (tell_spending, spending) = watch::channel(Arc::new(Spending::new()));
     let owner = args.deployment.clone();
 
     let authority = Authority::new(&client, namespace, owner.clone(), Arc::clone(&leaf), Arc::clone(&metrics));
@@ -156,11 +163,22 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         desired: desired.clone(),
         pods: Arc::clone(&pods),
         prover,
-        floor,
+        floor: Arc::clone(&floor),
         brake: Arc::clone(&brake),
         metrics: Arc::clone(&metrics),
     };
-    parts.add("config stream", publish::serve(streams, Arc::new(shared), stopped.clone()));
+    let (desk, store) = (Arc::new(Desk::default()), args.store(&client)?);
+    let ledger = Ledger {
+        desk: Arc::clone(&desk),
+        store: Arc::new(store),
+        leadership: leadership.clone(),
+        desired: desired.clone(),
+        pods: Arc::clone(&cluster.pods),
+        floor,
+        spending: tell_spending,
+    };
+    parts.add(LEDGER, ledger.run(stopped.clone()));
+    parts.add(CONFIG_STREAM, publish::serve(streams, Arc::new(shared), desk, stopped.clone()));
     let (scene, told) = (Scene::new(&client, namespace, owner, events.clone()), stopped.clone());
     parts.add("brake", async move { brake.run(scene, told).await });
     let prices = Prices::new(args.prices(), events.clone(), Arc::clone(&metrics));
@@ -206,10 +224,10 @@ impl Parts {
         }
         stop.send_replace(true);
         let essential = async {
-            while let Some(ended) = self.0.join_next().await {
-                if matches!(ended, Ok("config stream")) {
-                    return;
-                }
+            let mut left = vec![CONFIG_STREAM, LEDGER];
+            while !left.is_empty() {
+                let Some(ended) = self.0.join_next().await else { return };
+                left.retain(|part| ended.as_ref().ok() != Some(part));
             }
         };
         if tokio::time::timeout(STOP_TIMEOUT, essential).await.is_err() {
@@ -220,6 +238,14 @@ impl Parts {
 }
 
 impl RunArgs {
+    /// What outlives the ledger's leader.
+    fn store(&self, client: &Client) -> Result<Store, Error> {
+        match &self.ledger_redis {
+            Some(url) => Store::redis(url, &format!("weir:{}", self.namespace)).map_err(Error::Process),
+            None => Ok(Store::cluster(client.clone(), &self.namespace)),
+        }
+    }
+
     fn prices(&self) -> Name {
         Name::new(&self.namespace, &self.prices_config_map)
     }

@@ -16,4 +16,4 @@ mod spending;
 mod tests;
 
 pub(crate) use report::Reporter;
-pub(crate) use spending::Spending;
+pub(crate) use spending::{Caveat, Spending, Spent, SpentOfLimit, SpentOfPartition};

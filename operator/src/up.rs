@@ -2,9 +2,12 @@
 //!
 //! A folder with mistakes changes nothing: they are printed, and the last good config stays.
 
+mod ledger;
+
 use crate::key_sets::{self, KeySets};
 use crate::source::files;
 use clap::Args;
+use ledger::Ledger;
 use notify::{RecursiveMode, Watcher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,23 +26,28 @@ pub(crate) struct UpArgs {
     /// How often key sets of token issuers are read
     #[arg(long, env = "WEIR_KEY_SET_REFRESH", default_value = "5m", value_parser = key_sets::refresh)]
     key_set_refresh: Duration,
+    /// File that keeps what was spent; by default one with your other state, named after the folder
+    #[arg(long, env = "WEIR_LEDGER")]
+    ledger: Option<PathBuf>,
     #[command(flatten)]
     config: Config,
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
-    let UpArgs { folder, key_set_refresh, config } = args;
+    let UpArgs { folder, key_set_refresh, ledger, config } = args;
     let key_sets = KeySets::new(key_set_refresh, None);
     let mut keys = key_sets.changes();
     let gateway = Gateway::new(config);
+    let file = ledger.map_or_else(|| ledger::default_file(&folder), Ok)?;
+    let ledger = Arc::new(Ledger::start(&file, &gateway).await?);
     let (_watcher, mut changes) = watch(&folder)?;
     let mut shown = String::new();
-    apply(&gateway, &folder, &key_sets, &mut shown);
+    apply(&gateway, &ledger, &folder, &key_sets, &mut shown);
     let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
     tracing::info!("send requests to http://{listen}/v1/chat/completions");
     let following = tokio::spawn({
-        let gateway = Arc::clone(&gateway);
+        let (gateway, leases) = (Arc::clone(&gateway), Arc::clone(&ledger));
         async move {
             loop {
                 tokio::select! {
@@ -47,7 +55,7 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
                     change = keys.changed() => if change.is_err() { return },
                 }
                 while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                apply(&gateway, &folder, &key_sets, &mut shown);
+                apply(&gateway, &leases, &folder, &key_sets, &mut shown);
             }
         }
     });
@@ -57,6 +65,8 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
         () = signals::interrupted() => {}
     }
     following.abort();
+    gateway.settle_up().await;
+    ledger.close().await;
     Ok(())
 }
 
@@ -77,7 +87,7 @@ fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver
 }
 
 /// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
-fn apply(gateway: &Arc<Gateway>, folder: &Path, key_sets: &KeySets, shown: &mut String) {
+fn apply(gateway: &Arc<Gateway>, ledger: &Ledger, folder: &Path, key_sets: &KeySets, shown: &mut String) {
     let mut found = match files::read(folder, |name| std::env::var(name).ok()) {
         Ok(found) => found,
         Err(e) => return tracing::error!("{}: {e}", folder.display()),
@@ -97,6 +107,7 @@ fn apply(gateway: &Arc<Gateway>, folder: &Path, key_sets: &KeySets, shown: &mut 
     if !complaints.is_empty() {
         return;
     }
+    ledger.limit(&compiled.snapshot);
     for rejected in gateway.apply(compiled.snapshot) {
         tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
     }

@@ -119,7 +119,7 @@ impl Lead {
                 () = sleep_until(due) => self.leader.tick(now(self.zero)),
                 _ = ticks.tick() => self.leader.tick(now(self.zero)),
                 _ = views.tick() => self.show(),
-                _ = stop.wait_for(|stop| *stop) => return self.hand_over().await,
+                () = turned(&mut stop) => return self.hand_over().await,
             }
             // What else came meanwhile is taken before anything is sent.
             while let Ok(command) = self.commands.try_recv() {
@@ -202,6 +202,10 @@ fn now(zero: Instant) -> Now {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mono = u64::try_from(zero.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
     Now { mono, unix: i64::try_from(unix).unwrap_or(i64::MAX) }
+}
+
+async fn turned(switch: &mut watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -59,9 +59,13 @@ fn top(limits: &[(&Limit, &LimitView)]) -> Vec<SpentOfPartition> {
             }
         }
     }
-    let mut top: Vec<_> =
-        all.into_iter().map(|(partition, limit)| SpentOfPartition { partition: partition.to_string(), limit }).collect();
-    top.sort_by(|a, b| (b.limit.percent(), b.limit.spent, &a.partition).cmp(&(a.limit.percent(), a.limit.spent, &b.partition)));
+    let mut top: Vec<_> = all
+        .into_iter()
+        .map(|(partition, limit)| SpentOfPartition { partition: partition.to_string(), limit })
+        .collect();
+    top.sort_by(|a, b| {
+        (b.limit.percent(), b.limit.spent, &a.partition).cmp(&(a.limit.percent(), a.limit.spent, &b.partition))
+    });
     top.truncate(TOP);
     top
 }
@@ -79,10 +83,9 @@ fn caveat(health: Health) -> Option<Caveat> {
             "Recovering",
             "a new leader of the ledger has not heard of every pod yet; what they may hold counts as spent until then",
         ),
-        Health::Reset => (
-            "LedgerReset",
-            "the ledger's store was empty and no pod knew what had been spent; counting began anew",
-        ),
+        Health::Reset => {
+            ("LedgerReset", "the ledger's store was empty and no pod knew what had been spent; counting began anew")
+        }
     };
     Some(Caveat { reason, message: message.to_owned() })
 }

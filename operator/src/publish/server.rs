@@ -6,6 +6,7 @@ use super::connection::Connection;
 use super::service::config_server::{Config, ConfigServer};
 use super::session::{self, Shared};
 use crate::authority::Leaf;
+use crate::ledger::{self, Desk, LedgerServer};
 use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
@@ -89,15 +90,18 @@ impl Listener {
 }
 
 /// Serves streams until `stop` turns true.
-pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>, desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     let (ready, connections) = mpsc::channel(BACKLOG);
     let accepting = tokio::spawn(listener.accept(ready));
+    let leases = ledger::Service::new(Arc::clone(&shared), desk);
+    let leases = LedgerServer::new(leases).max_decoding_message_size(DECODE_BYTES);
     let service = ConfigServer::new(Service { shared }).max_decoding_message_size(DECODE_BYTES);
     let ended = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(PING.0))
         .http2_keepalive_timeout(Some(PING.1))
         .add_service(service)
+        .add_service(leases)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
             let _ = stop.wait_for(|stop| *stop).await;
         })
