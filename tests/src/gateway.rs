@@ -11,6 +11,8 @@ use crate::wait;
 /// `weir-operator up` over a folder of manifests; stopped on drop.
 pub struct Gateway {
     folder: tempfile::TempDir,
+    /// Holds the ledger.
+    state: tempfile::TempDir,
     process: Process,
     addresses: Addresses,
 }
@@ -32,9 +34,9 @@ impl Gateway {
 
     /// The same, with environment variables.
     pub async fn up_with(manifests: &str, variables: &[(&str, &str)]) -> Self {
-        let (folder, mut command) = prepared(manifests, binary("weir-operator"));
+        let (folders, mut command) = prepared(manifests, binary("weir-operator"));
         command.envs(variables.iter().copied());
-        Self::serving(folder, Process::spawn("weir-operator up", &mut command)).await
+        Self::serving(folders, Process::spawn("weir-operator up", &mut command)).await
     }
 
     /// The same, with so few files that it may open.
@@ -42,20 +44,30 @@ impl Gateway {
         let binary = binary("weir-operator");
         let mut limited = Command::new("sh");
         limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "limited"]).arg(binary.get_program());
-        let (folder, mut command) = prepared(manifests, limited);
-        Self::serving(folder, Process::spawn("weir-operator up", &mut command)).await
+        let (folders, mut command) = prepared(manifests, limited);
+        Self::serving(folders, Process::spawn("weir-operator up", &mut command)).await
     }
 
     /// The same, with a standard output that nobody reads.
     pub async fn up_unread(manifests: &str) -> Self {
-        let (folder, mut command) = prepared(manifests, binary("weir-operator"));
-        Self::serving(folder, Process::spawn_unread("weir-operator up", &mut command)).await
+        let (folders, mut command) = prepared(manifests, binary("weir-operator"));
+        Self::serving(folders, Process::spawn_unread("weir-operator up", &mut command)).await
     }
 
-    async fn serving(folder: tempfile::TempDir, process: Process) -> Self {
+    async fn serving((folder, state): Folders, process: Process) -> Self {
         let addresses = addresses(&process).await;
         ready(&process, addresses.admin).await;
-        Self { folder, process, addresses }
+        Self { folder, state, process, addresses }
+    }
+
+    /// Ends the process in order and starts another one over the same folder and ledger.
+    pub async fn restart(self) -> Self {
+        let Self { folder, state, process, .. } = self;
+        process.signal("TERM");
+        process.exit().await;
+        let mut command = binary("weir-operator");
+        serve(&mut command, folder.path(), state.path());
+        Self::serving((folder, state), Process::spawn("weir-operator up", &mut command)).await
     }
 
     /// Writes one more file of manifests, or another version of one.
@@ -112,12 +124,20 @@ impl Gateway {
     }
 }
 
+/// A folder of manifests, and one for the ledger.
+type Folders = (tempfile::TempDir, tempfile::TempDir);
+
 /// A folder with one file of manifests, and how `program`, which runs `weir-operator`, serves it.
-fn prepared(manifests: &str, mut program: Command) -> (tempfile::TempDir, Command) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn prepared(manifests: &str, mut program: Command) -> (Folders, Command) {
+    let (folder, state) = (tempfile::tempdir().expect("a temporary folder"), tempfile::tempdir().expect("another"));
     std::fs::write(folder.path().join("weir.yaml"), manifests).expect("manifests can be written");
-    program.arg("up").arg(folder.path()).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    (folder, program)
+    serve(&mut program, folder.path(), state.path());
+    ((folder, state), program)
+}
+
+fn serve(program: &mut Command, folder: &Path, state: &Path) {
+    program.arg("up").arg(folder).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    program.arg("--ledger").arg(state.join("ledger.redb"));
 }
 
 /// One of our binaries: of `WEIR_BIN_DIR`, else built beside this test.

@@ -195,7 +195,11 @@ fn right(scope: &str, rule: &Value) -> Right {
     };
     let resources = match (list("nonResourceURLs"), list("resourceNames")) {
         (urls, _) if !urls.is_empty() => urls,
-        (_, names) if !names.is_empty() => format!("{} named {names}", list("resources")),
+        (_, names) if !names.is_empty() => {
+            let all: Vec<_> = names.split(", ").collect();
+            let named = if all.len() > 8 { format!("{} to {}", all[0], all[all.len() - 1]) } else { names };
+            format!("{} named {named}", list("resources"))
+        }
         _ => list("resources"),
     };
     (scope.to_owned(), group.to_owned(), resources, list("verbs"))

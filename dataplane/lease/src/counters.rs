@@ -15,6 +15,8 @@ pub struct Counters {
     pub overrun: u64,
     /// Reserved by requests that run.
     pub outstanding: u64,
+    /// Requests whose price nobody knew.
+    pub unpriced: u64,
 }
 
 impl Counters {
@@ -33,8 +35,11 @@ impl Counters {
         self.outstanding = self.outstanding.saturating_add(amount);
     }
 
-    /// Settles what was reserved at what it came to. What the lease does not cover is its overrun.
-    pub(crate) const fn settle(&mut self, reserved: u64, spent: u64) {
+    /// Settles what was reserved at what it came to; `None` = nobody knows its price. What the lease does not cover is
+    /// its overrun.
+    pub(crate) fn settle(&mut self, reserved: u64, spent: Option<u64>) {
+        self.unpriced += u64::from(spent.is_none());
+        let spent = spent.unwrap_or(0);
         self.outstanding = self.outstanding.saturating_sub(reserved);
         self.settled = self.settled.saturating_add(spent);
         let used = self.settled.saturating_add(self.outstanding);
@@ -54,13 +59,14 @@ impl Counters {
         self.settled = self.settled.max(told.settled);
         self.returned = self.returned.max(told.returned);
         self.overrun = self.overrun.max(told.overrun);
+        self.unpriced = self.unpriced.max(told.unpriced);
         self.outstanding = told.outstanding;
     }
 }
 
 impl From<&Held> for Counters {
     fn from(held: &Held) -> Self {
-        let Held { pot: _, granted, settled, returned, overrun, outstanding } = *held;
-        Self { granted, settled, returned, overrun, outstanding }
+        let Held { pot: _, granted, settled, returned, overrun, outstanding, unpriced } = *held;
+        Self { granted, settled, returned, overrun, outstanding, unpriced }
     }
 }

@@ -223,16 +223,17 @@ impl Wallet {
         Reserved::Held(reservation)
     }
 
-    /// Settles what each claim came to, in the order of the claims, and frees the rest.
-    pub fn settle(&mut self, reservation: Reservation, spent: &[u64], now: Millis) {
+    /// Settles what each claim came to, in the order of the claims, and frees the rest; `None` = nobody knows the price.
+    pub fn settle(&mut self, reservation: Reservation, spent: &[Option<u64>], now: Millis) {
         let of_now = reservation.of == self.starts;
         for (part, spent) in reservation.parts.into_iter().zip(spent).filter(|_| of_now) {
             let Some(slot) = self.slots.get_mut(part.slot) else { continue };
             let lease = slot.of_window(part.window, now);
             lease.counters.settle(part.amount, *spent);
             (lease.used_at, lease.changed) = (now, true);
-            slot.local.give_back(part.amount.saturating_sub(*spent));
-            slot.demand.add(*spent);
+            let spent = spent.unwrap_or(0);
+            slot.local.give_back(part.amount.saturating_sub(spent));
+            slot.demand.add(spent);
         }
     }
 

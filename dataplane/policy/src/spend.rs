@@ -188,31 +188,31 @@ impl Table {
         Some(cost.in_currency(currency, &self.settings().exchange_rates)?.nano())
     }
 
-    /// What a charge comes to in the end, in its unit's smallest parts.
-    pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> u64 {
+    /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price.
+    pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> Option<u64> {
         let on_unpriced = match &charge.of {
             Payer::Rate(..) => {
                 if charge.unit == Unit::Requests {
-                    return 1;
+                    return Some(1);
                 }
                 OnUnpriced::Refuse
             }
-            Payer::Provider { gauge: true, .. } => return 0,
+            Payer::Provider { gauge: true, .. } => return Some(0),
             // It was sent, whatever came of it.
-            Payer::Provider { gauge: false, .. } if charge.unit == Unit::Requests => return 1,
+            Payer::Provider { gauge: false, .. } if charge.unit == Unit::Requests => return Some(1),
             Payer::Provider { gauge: false, .. } => OnUnpriced::Refuse,
-            Payer::Budget(budget) if !budget.counts(came.provider) => return 0,
+            Payer::Budget(budget) if !budget.counts(came.provider) => return Some(0),
             Payer::Budget(budget) => budget.data.on_unpriced,
         };
-        let Some(usage) = came.usage else { return 0 };
+        let Some(usage) = came.usage else { return Some(0) };
         match &charge.unit {
-            Unit::Requests => 1,
-            Unit::Tokens => usage.input_total().saturating_add(usage.output_total()),
-            Unit::InputTokens => usage.input_total(),
-            Unit::OutputTokens => usage.output_total(),
+            Unit::Requests => Some(1),
+            Unit::Tokens => Some(usage.input_total().saturating_add(usage.output_total())),
+            Unit::InputTokens => Some(usage.input_total()),
+            Unit::OutputTokens => Some(usage.output_total()),
             Unit::Currency(currency) => {
                 let pricing = self.pricing(came.pricing, currency, on_unpriced);
-                pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency)).unwrap_or(0)
+                pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency))
             }
         }
     }

@@ -70,8 +70,8 @@ impl Ledger {
         }
     }
 
-    /// Settles what each claim came to, in their order.
-    pub(crate) fn settle(&self, reservation: Reservation, spent: &[u64]) {
+    /// Settles what each claim came to, in their order; `None` = nobody knows the price.
+    pub(crate) fn settle(&self, reservation: Reservation, spent: &[Option<u64>]) {
         held(&self.wallet).settle(reservation, spent, self.clock.now());
     }
 

@@ -37,11 +37,16 @@ fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
         ends: span.ends.map(|ends| ends / 1_000),
         partitions: if budget.partition_by.is_empty() { 1 } else { partitions },
         top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
-        unpriced: 0,
+        unpriced: limits.iter().map(unpriced).max().unwrap_or(0),
         unaccounted,
         overrides: overrides(budget, &limits),
         caveat: caveat(view.health),
     })
+}
+
+/// Requests whose price nobody knew, over all partitions.
+fn unpriced((_, held): &(&Limit, &LimitView)) -> u64 {
+    held.pots.values().map(|pot| pot.unpriced).sum()
 }
 
 fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {

@@ -43,8 +43,9 @@ pub(super) struct Pot {
     buckets: VecDeque<(u64, u64)>,
     /// Unix milliseconds at which its window ends.
     pub(super) ends: Option<i64>,
-    /// Requests refused since no price was known.
     pub(super) changed: u64,
+    /// Requests without a price, of starts that are closed.
+    unpriced: u64,
 }
 
 impl Pot {
@@ -71,6 +72,11 @@ impl Pot {
     /// What running requests have reserved.
     pub(super) fn outstanding(&self) -> u64 {
         self.shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.counters.outstanding))
+    }
+
+    /// Requests whose price nobody knew.
+    pub(super) fn unpriced(&self) -> u64 {
+        self.shares.iter().fold(self.unpriced, |sum, share| sum.saturating_add(share.counters.unpriced))
     }
 
     /// Spent, leased, or unknown and so taken as spent.
@@ -223,6 +229,7 @@ impl Pot {
         // A total that counts its grants counts now what it kept.
         self.told.2 = self.told.2.saturating_sub(counters.granted).saturating_add(kept);
         self.base = self.base.saturating_add(kept);
+        self.unpriced = self.unpriced.saturating_add(counters.unpriced);
         self.unaccounted = self.unaccounted.saturating_add(lost);
         self.bucket(nature, lost, now);
         self.sequence += 1;
@@ -253,12 +260,13 @@ impl Pot {
 
     pub(super) fn of_store(stored: StoredPot, members: &mut Members) -> Self {
         let share = |held: StoredHeld| {
-            let StoredHeld { incarnation, granted, settled, returned, overrun } = held;
-            let counters = Counters { granted, settled, returned, overrun, outstanding: 0 };
+            let StoredHeld { incarnation, granted, settled, returned, overrun, unpriced } = held;
+            let counters = Counters { granted, settled, returned, overrun, outstanding: 0, unpriced };
             Share { member: members.index(&incarnation), counters, idle: 0 }
         };
         Self {
             base: stored.base,
+            unpriced: stored.unpriced,
             unaccounted: stored.unaccounted,
             shares: stored.held.into_iter().map(share).collect(),
             floor: stored.mark,
@@ -290,9 +298,9 @@ impl Pot {
     pub(super) fn store(&self, id: ledger::Pot, members: &Members, of: Option<u64>) -> StoredPot {
         let (epoch, sequence, granted) = of.map_or(self.told, |epoch| (epoch, self.sequence, self.total()));
         let held = self.shares.iter().filter_map(|share| {
-            let Counters { granted, settled, returned, overrun, outstanding: _ } = share.counters;
+            let Counters { granted, settled, returned, overrun, outstanding: _, unpriced } = share.counters;
             let incarnation = members.get(share.member)?.incarnation.to_string();
-            Some(StoredHeld { incarnation, granted, settled, returned, overrun })
+            Some(StoredHeld { incarnation, granted, settled, returned, overrun, unpriced })
         });
         StoredPot {
             pot: Some(id),
@@ -304,6 +312,7 @@ impl Pot {
             held: held.collect(),
             buckets: self.buckets.iter().map(|(id, spent)| Bucket { id: *id, spent: *spent }).collect(),
             told: (epoch > 0).then_some(ledger::Total { pot: None, epoch, sequence, granted }),
+            unpriced: self.unpriced,
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct PotView {
     pub reserved: u64,
     /// What was taken by starts that are gone, and that nobody can tell the fate of.
     pub unaccounted: u64,
+    /// Requests whose price nobody knew.
+    pub unpriced: u64,
 }
 
 impl Leader {
@@ -81,7 +83,7 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
     let pots = open.map(|((_, partition), pot)| {
         pot.age(nature, now);
         let unaccounted = pot.unaccounted;
-        (Arc::clone(partition), PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted })
+        (Arc::clone(partition), PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted, unpriced: pot.unpriced() })
     });
     let pots = pots.collect();
     Some(LimitView { amount, overridden, span, pots })

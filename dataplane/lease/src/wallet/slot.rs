@@ -116,7 +116,8 @@ impl Slot {
         let unnamed = self.leases.iter().position(|lease| lease.window == UNNAMED);
         let unnamed = unnamed.map(|index| self.leases.swap_remove(index).counters);
         let lease = self.named(window);
-        if let Some(Counters { settled, overrun, outstanding, .. }) = unnamed {
+        if let Some(Counters { settled, overrun, outstanding, unpriced, .. }) = unnamed {
+            lease.counters.unpriced += unpriced;
             lease.counters.settled += settled;
             lease.counters.overrun += overrun;
             lease.counters.outstanding += outstanding;
@@ -238,8 +239,8 @@ impl Slot {
 
 impl Lease {
     const fn held(&self, pot: Pot) -> Held {
-        let Counters { granted, settled, returned, overrun, outstanding } = self.counters;
-        Held { pot: Some(pot), granted, settled, returned, overrun, outstanding }
+        let Counters { granted, settled, returned, overrun, outstanding, unpriced } = self.counters;
+        Held { pot: Some(pot), granted, settled, returned, overrun, outstanding, unpriced }
     }
 }
 

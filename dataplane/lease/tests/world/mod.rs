@@ -231,7 +231,7 @@ impl World {
             self.spent.push((mono, request.spends));
             self.overruns += request.spends.saturating_sub(request.reserved);
             let reservation = std::mem::take(&mut request.reservation);
-            self.pods[index].wallet.settle(reservation, &[request.spends], mono);
+            self.pods[index].wallet.settle(reservation, &[Some(request.spends)], mono);
             false
         });
         self.pods[index].running = running;
@@ -571,7 +571,7 @@ impl World {
         let mono = self.mono;
         for request in std::mem::take(&mut self.pods[index].running) {
             self.spent.push((mono, request.spends));
-            self.pods[index].wallet.settle(request.reservation, &[request.spends], mono);
+            self.pods[index].wallet.settle(request.reservation, &[Some(request.spends)], mono);
         }
         self.pods[index].waiting.clear();
         let newest = self.offices.len() - 1;
