@@ -88,7 +88,7 @@ async fn work(
         let hostname = head.uri.host().map(str::to_owned).or_else(|| hostname(headers));
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
         let route = matching(&live, &facts, headers)?;
-        if caller.learn(route, |name| header(headers, name)) {
+        if route.tell(&mut caller, |name| header(headers, name)) {
             account.called_by(&caller);
         }
         account.routed(route, &call.model);

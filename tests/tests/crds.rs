@@ -136,6 +136,13 @@ fn params(change: &Value) -> Value {
     route("/rules/0/targets/0", json!({"name": "t", "providerRef": {"name": "p"}, "params": change}))
 }
 
+/// A route that takes the tokens of an issuer, whose definition has these members besides.
+fn issuer(more: &Value) -> Value {
+    let mut issuer = json!({"issuer": "https://id.example", "audiences": ["weir"]});
+    issuer.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    route("/access", json!({"jwt": [issuer]}))
+}
+
 /// Bad routes, and the beginning of what is said of each.
 fn bad_routes() -> Vec<(&'static str, Value)> {
     let account = json!([{"namespace": "team-a", "name": "*"}]);
@@ -151,6 +158,17 @@ fn bad_routes() -> Vec<(&'static str, Value)> {
             route("/access", json!({"anonymous": true, "serviceAccounts": account})),
         ),
         ("access lets nobody in", route("/access", json!({}))),
+        ("the keys of an issuer come from one place", issuer(&json!({}))),
+        (
+            "caConfigMapRef goes with jwksUrl",
+            issuer(&json!({"jwksConfigMapRef": {"name": "keys"}, "caConfigMapRef": {"name": "ca"}})),
+        ),
+        (
+            "groups needs claims.groups",
+            issuer(&json!({"jwksConfigMapRef": {"name": "keys"}, "groups": [{"name": "staff"}]})),
+        ),
+        ("trustedHeaders names no header", route("/trustedHeaders", json!({}))),
+        ("trustedHeaders names a header that carries", route("/trustedHeaders", json!({"team": "cookie"}))),
         ("no target of the lowest priority has a weight over 0", route("/rules/0/targets", idle)),
         ("base (100ms when absent) <= max (2s when absent) <= 1m", route("/retry", json!({"backoff": {"base": "3s"}}))),
         ("a time limit must be longer than 0s and at most 24h", route("/timeouts", json!({"request": "25h"}))),
@@ -275,6 +293,11 @@ fn sparse() -> Vec<Value> {
         params(&json!({"defaults": {}, "overrides": {}, "caps": {}})),
         params(&json!({"defaults": {"topP": 0.5}, "caps": {"topP": 0.5}, "remove": ["seed"]})),
         route("/translation", json!({})),
+        route("/trustedHeaders", json!({"user": "x-user"})),
+        route("/access", json!({"certificates": [{"subject": "batch.example"}]})),
+        issuer(&json!({"jwksConfigMapRef": {"name": "keys"}, "claims": {}})),
+        issuer(&json!({"jwksUrl": "https://id.example/keys", "caConfigMapRef": {"name": "ca"},
+            "claims": {"groups": "groups"}, "groups": [{"name": "staff"}]})),
         route("/translation", json!({"onLoss": "CountOnly"})),
         route("/retry", json!({"backoff": {}})),
         route("/timeouts", json!({})),

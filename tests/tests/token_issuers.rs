@@ -1,6 +1,7 @@
 //! Tokens of an issuer outside the cluster: pods check them by themselves, with keys that the operator reads.
 
 use serde_json::{Value, json};
+use std::time::Instant;
 use weir_tests::fleet::{Fleet, TEAM};
 use weir_tests::gateway::Gateway;
 use weir_tests::issuer::{ISSUER, Issuer};
@@ -78,6 +79,19 @@ async fn an_issuers_outage_is_not_ours_and_its_new_keys_are_learnt_f89() {
     wait::until_true("the new key is known on every pod", || is_taken(&fleet, &second)).await;
     assert!(is_taken(&fleet, &first).await, "the old key is still in the set");
     fleet.wait_ready("llmroute/chat", TEAM);
+
+    let forger = Issuer::start().await;
+    let (reads, since) = (issuer.reads(), Instant::now());
+    for _ in 0..200 {
+        assert_eq!(client.with_credential(&forger.token(&staff())).chat(MODEL).await.status, 401);
+    }
+    // At most a third more often than once a second, by the leader, and by another that may have led meanwhile.
+    let due = since.elapsed().as_secs_f64() * 4.0 / 3.0 + 2.0;
+    assert!(
+        (issuer.reads() - reads) as f64 <= due,
+        "no caller makes anybody read: {} of {due}",
+        issuer.reads() - reads
+    );
 }
 
 #[tokio::test]

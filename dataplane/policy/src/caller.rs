@@ -1,8 +1,8 @@
 //! Who calls, and what that alone decides.
 
-use crate::{Certificate, Route, Token};
+use crate::{Certificate, Token};
 use std::sync::Arc;
-use weir_snapshot::{AdmittedAccount, ClaimPaths, Namespace, TrustedHeaders};
+use weir_snapshot::{Access, AdmittedAccount, ClaimPaths, Namespace, TrustedHeaders};
 
 /// Longest fact about a caller that is kept, in characters: it stands in every log line.
 const FACT_CHARS: usize = 256;
@@ -96,23 +96,11 @@ impl Caller {
         }
     }
 
-    /// Learns whom it asks for from the route that serves it: by the claims that the route names, then by the headers
-    /// that it trusts, of which `header` gives the value. False where there is nothing to learn. Access is no matter
-    /// of it.
-    pub fn learn(&mut self, route: &Route, header: impl Fn(&str) -> Option<String>) -> bool {
-        let trusted = &route.data.trusted_headers;
-        if self.token.is_none() && trusted.is_empty() {
-            return false;
-        }
-        self.take_claims(route);
-        self.take_headers(trusted, header);
-        true
-    }
-
-    fn take_claims(&mut self, route: &Route) {
+    /// Takes over what its token says by the claims that the access of a route names, whose namespace that is.
+    pub(crate) fn take_claims(&mut self, namespace: &str, access: &Access) {
         let Some(token) = &self.token else { return };
-        let is_of = |issuer: &&_| token.is_of(&route.id.namespace, issuer) && token.has_grant(issuer, &|_| true);
-        let Some(issuer) = route.access.jwt.iter().find(is_of) else { return };
+        let is_of = |issuer: &&_| token.is_of(namespace, issuer) && token.has_grant(issuer, &|_| true);
+        let Some(issuer) = access.jwt.iter().find(is_of) else { return };
         let ClaimPaths { user, team, project, cost_center, groups } = &issuer.claims;
         for (held, path) in [
             (&mut self.user, user),
@@ -128,7 +116,8 @@ impl Caller {
         self.groups = groups.take(MOST_GROUPS).map(cut).collect();
     }
 
-    fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
+    /// Takes over what headers say that a route trusts; `header` gives the value of one.
+    pub(crate) fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
         let TrustedHeaders { user, team, project, cost_center } = trusted;
         let said = |name: &Option<String>| {
             let text = cut(header(name.as_deref()?)?.trim());
@@ -151,14 +140,14 @@ impl Caller {
         self.models.is_empty() || self.models.iter().any(|held| held == model)
     }
 
-    /// Whether a route lets the caller in.
-    pub(crate) fn is_admitted_by(&self, route: &Route) -> bool {
-        self.has_grant(route, |_| true)
+    /// Whether a route of that namespace lets the caller in.
+    pub(crate) fn is_admitted_by(&self, namespace: &str, access: &Access) -> bool {
+        self.has_grant(namespace, access, |_| true)
     }
 
-    /// Whether a route lets the caller name that model. What admits it in several ways lets it name all that any does.
-    pub(crate) fn may_use(&self, route: &Route, model: &str) -> bool {
-        self.has_grant(route, |models| {
+    /// Whether it lets the caller name that model. What admits it in several ways lets it name all that any does.
+    pub(crate) fn may_use(&self, namespace: &str, access: &Access, model: &str) -> bool {
+        self.has_grant(namespace, access, |models| {
             models.is_empty()
                 || models.iter().any(|held| match held.strip_suffix('*') {
                     Some(prefix) => model.starts_with(prefix),
@@ -169,8 +158,7 @@ impl Caller {
 
     /// Whether one of the ways in which a route admits the caller fits; each is the models that it may name by it,
     /// empty = all.
-    fn has_grant(&self, route: &Route, fits: impl Fn(&[String]) -> bool) -> bool {
-        let Route { id, access, .. } = route;
+    fn has_grant(&self, namespace: &str, access: &Access, fits: impl Fn(&[String]) -> bool) -> bool {
         if access.anonymous {
             return fits(&[]);
         }
@@ -189,7 +177,7 @@ impl Caller {
                     && fits(models)
             }),
             CallerKind::Jwt => self.token.as_ref().is_some_and(|token| {
-                access.jwt.iter().any(|issuer| token.is_of(&id.namespace, issuer) && token.has_grant(issuer, &fits))
+                access.jwt.iter().any(|issuer| token.is_of(namespace, issuer) && token.has_grant(issuer, &fits))
             }),
             CallerKind::Certificate => self.certificate.as_ref().is_some_and(|certificate| {
                 access.certificates.iter().any(|held| fits(&held.models) && certificate.is_of(&held.subject))

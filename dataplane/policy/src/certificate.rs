@@ -1,8 +1,6 @@
 //! Who a client certificate is of, once TLS found it good.
 
-use crate::{Caller, CallerKind, Table};
 use rustls_pki_types::CertificateDer;
-use std::sync::Arc;
 use webpki::EndEntityCert;
 
 /// The names in a client certificate.
@@ -10,7 +8,7 @@ use webpki::EndEntityCert;
 pub struct Certificate {
     uris: Vec<String>,
     /// URIs, DNS names, and last the subject's common name.
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 impl Certificate {
@@ -32,31 +30,10 @@ impl Certificate {
 
     /// Namespace and name of the ServiceAccount that it is of in that trust domain (SPIFFE, as Istio and SPIRE write
     /// it). A SPIFFE certificate has one URI and no other.
-    fn account(&self, trust_domain: &str) -> Option<(&str, &str)> {
+    pub(crate) fn account(&self, trust_domain: &str) -> Option<(&str, &str)> {
         let [uri] = &*self.uris else { return None };
         let path = uri.strip_prefix("spiffe://")?.strip_prefix(trust_domain)?.strip_prefix("/ns/")?;
         path.split_once("/sa/").filter(|(namespace, name)| !namespace.contains('/') && !name.contains('/'))
-    }
-}
-
-impl Caller {
-    /// The caller of a connection with a client certificate that was found good. An account that no route admits,
-    /// or that is gone, leaves the certificate's own names.
-    pub fn of_certificate(table: &Table, certificate: &Arc<Certificate>, trust_domain: &str) -> Self {
-        let account = certificate.account(trust_domain);
-        if let Some((namespace, name)) = account.filter(|(namespace, name)| table.account(namespace, name).is_some()) {
-            return Self::of_account(table, namespace, name, None);
-        }
-        let namespace = table.namespace_of_subject(&certificate.names).unwrap_or_default();
-        let mut caller = Self {
-            kind: CallerKind::Certificate,
-            namespace: namespace.to_owned(),
-            name: certificate.names.first().cloned().unwrap_or_default(),
-            certificate: Some(Arc::clone(certificate)),
-            ..Self::anonymous()
-        };
-        caller.fill_from(table.namespace(namespace));
-        caller
     }
 }
 

@@ -10,7 +10,7 @@ impl Table {
     pub fn models(&self, caller: &Caller, hostname: Option<&str>) -> Vec<ListedModel> {
         let names: BTreeMap<&str, ()> = self
             .routes()
-            .filter(|route| caller.is_admitted_by(route))
+            .filter(|route| route.admits(caller))
             .flat_map(|route| route.data.models.iter().filter(|model| model.listed && !model.pattern.ends_with('*')))
             .map(|model| (model.pattern.as_str(), ()))
             .collect();

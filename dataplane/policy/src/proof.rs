@@ -1,8 +1,9 @@
-//! Proof of a caller: an API key or a ServiceAccount token, checked against the table.
+//! Proof of a caller: an API key, a token or a certificate, checked against the table.
 //!
 //! A digest is never a credential, and every way of being wrong gives the same refusal.
 
-use crate::{Caller, CallerKind, Table};
+use crate::{Caller, CallerKind, Certificate, Table, Token};
+use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use weir_dialect::{ErrorType, Refusal};
 use weir_snapshot::CALLER_AUDIENCE;
@@ -11,7 +12,10 @@ use weir_snapshot::api_key::Presented;
 /// Longest life of a ServiceAccount token that is accepted, in seconds.
 const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
 /// Clock difference that is forgiven, in seconds.
-pub(crate) const LEEWAY_S: i64 = 60;
+const LEEWAY_S: i64 = 60;
+
+/// Longest subject of a token (OpenID Connect); it stands in every log line.
+const MOST_SUBJECT_BYTES: usize = 255;
 
 /// The claims of a ServiceAccount token whose signature was found good.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -89,12 +93,54 @@ impl Caller {
     }
 
     /// A ServiceAccount that exists.
-    pub(crate) fn of_account(table: &Table, namespace: &str, name: &str, uid: Option<String>) -> Self {
+    fn of_account(table: &Table, namespace: &str, name: &str, uid: Option<String>) -> Self {
         let mut caller = Self {
             kind: CallerKind::ServiceAccount,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             uid,
+            ..Self::anonymous()
+        };
+        caller.fill_from(table.namespace(namespace));
+        caller
+    }
+
+    /// The caller of a token that key sets signed which its issuer and audience belong to, at this Unix time.
+    pub fn of_issuer(table: &Table, token: Token, unix_s: i64) -> Result<Self, Refusal> {
+        let claims = &token.claims;
+        let in_time = claims.time("exp").is_some_and(|end| end.saturating_add(LEEWAY_S) > unix_s)
+            && claims.time("nbf").is_none_or(|begin| begin.saturating_sub(LEEWAY_S) <= unix_s);
+        let subject = claims.text("sub").filter(|subject| in_time && subject.len() <= MOST_SUBJECT_BYTES);
+        let subject = subject.ok_or_else(unauthenticated)?;
+        // An audience belongs to one namespace; of a token for several the platform's comes first.
+        let platform = &table.settings().platform_namespace;
+        let namespaces = token.keys.iter().map(|keys| &keys.namespace);
+        let namespace = namespaces.min_by_key(|name| (*name != platform, *name)).ok_or_else(unauthenticated)?;
+        let mut caller = Self {
+            kind: CallerKind::Jwt,
+            namespace: namespace.clone(),
+            user: Some(subject.clone()),
+            name: subject,
+            ..Self::anonymous()
+        };
+        caller.fill_from(table.namespace(namespace));
+        caller.token = Some(Arc::new(token));
+        Ok(caller)
+    }
+
+    /// The caller of a connection with a client certificate that was found good. An account that no route admits,
+    /// or that is gone, leaves the certificate's own names.
+    pub fn of_certificate(table: &Table, certificate: &Arc<Certificate>, trust_domain: &str) -> Self {
+        let account = certificate.account(trust_domain);
+        if let Some((namespace, name)) = account.filter(|(namespace, name)| table.account(namespace, name).is_some()) {
+            return Self::of_account(table, namespace, name, None);
+        }
+        let namespace = table.namespace_of_subject(&certificate.names).unwrap_or_default();
+        let mut caller = Self {
+            kind: CallerKind::Certificate,
+            namespace: namespace.to_owned(),
+            name: certificate.names.first().cloned().unwrap_or_default(),
+            certificate: Some(Arc::clone(certificate)),
             ..Self::anonymous()
         };
         caller.fill_from(table.namespace(namespace));

@@ -174,6 +174,23 @@ impl Provider {
 }
 
 impl Route {
+    /// Whether it lets the caller in.
+    pub(crate) fn admits(&self, caller: &Caller) -> bool {
+        caller.is_admitted_by(&self.id.namespace, &self.access)
+    }
+
+    /// Tells a caller whom it asks for: by the claims that the route names, then by the headers that it trusts, of
+    /// which `header` gives the value. False where there is nothing to tell. It opens nothing.
+    pub fn tell(&self, caller: &mut Caller, header: impl Fn(&str) -> Option<String>) -> bool {
+        let trusted = &self.data.trusted_headers;
+        let tells = caller.token.is_some() || !trusted.is_empty();
+        if tells {
+            caller.take_claims(&self.id.namespace, &self.access);
+            caller.take_headers(trusted, header);
+        }
+        tells
+    }
+
     /// The model that a name stands for: of an alias the name it is an alias of, else the name itself.
     pub fn model<'a>(&'a self, named: &'a str) -> &'a str {
         let held = self.data.models.iter().find(|held| held.pattern == named);
@@ -256,13 +273,14 @@ impl Table {
             }
         }
         let (_, route) = best.ok_or_else(|| unknown_model(facts.model))?;
-        let may = facts.caller.may_name(facts.model) && facts.caller.may_use(route, facts.model);
+        let may =
+            facts.caller.may_name(facts.model) && facts.caller.may_use(&route.id.namespace, &route.access, facts.model);
         if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
     }
 
     /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
     fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
-        if !caller.is_admitted_by(route) {
+        if !route.admits(caller) {
             return None;
         }
         if caller.namespace == route.id.namespace {

@@ -1,10 +1,7 @@
-//! Proof of a caller by a token of another issuer than the cluster, once a key set was found to have signed it.
+//! What a token of another issuer than the cluster says, once a key set was found to have signed it.
 
-use crate::proof::{LEEWAY_S, unauthenticated};
-use crate::{Caller, CallerKind, Table};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use weir_dialect::Refusal;
 use weir_snapshot::{Name, TokenIssuer};
 
 /// The claims of a token whose signature was found good.
@@ -54,7 +51,7 @@ pub struct Token {
     /// What it says.
     pub(crate) claims: Arc<Claims>,
     /// The key sets that signed it: one namespace's routes never take a token by another's.
-    keys: Vec<Name>,
+    pub(crate) keys: Vec<Name>,
 }
 
 impl Token {
@@ -79,30 +76,6 @@ impl Token {
         let Some(path) = &wanted.claims.groups else { return false };
         let is_member = |name: &str| self.claims.texts(path).any(|held| held == name);
         wanted.groups.iter().any(|group| fits(&group.models) && is_member(&group.name))
-    }
-}
-
-impl Caller {
-    /// The caller of a token that key sets signed which its issuer and audience belong to, at this Unix time.
-    pub fn of_issuer(table: &Table, token: Token, unix_s: i64) -> Result<Self, Refusal> {
-        let claims = &token.claims;
-        let in_time = claims.time("exp").is_some_and(|end| end.saturating_add(LEEWAY_S) > unix_s)
-            && claims.time("nbf").is_none_or(|begin| begin.saturating_sub(LEEWAY_S) <= unix_s);
-        let subject = claims.text("sub").filter(|_| in_time).ok_or_else(unauthenticated)?;
-        // An audience belongs to one namespace; of a token for several the platform's comes first.
-        let platform = &table.settings().platform_namespace;
-        let namespaces = token.keys.iter().map(|keys| &keys.namespace);
-        let namespace = namespaces.min_by_key(|name| (*name != platform, *name)).ok_or_else(unauthenticated)?;
-        let mut caller = Self {
-            kind: CallerKind::Jwt,
-            namespace: namespace.clone(),
-            user: Some(subject.clone()),
-            name: subject,
-            ..Self::anonymous()
-        };
-        caller.fill_from(table.namespace(namespace));
-        caller.token = Some(Arc::new(token));
-        Ok(caller)
     }
 }
 

@@ -86,7 +86,7 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         put(&mut resources, Kind::Route, "a", "r", Resource::Route(trusting));
         let held = table(&resources);
         let mut caller = Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() };
-        caller.learn(held.routes().next()?, sent).then_some(caller)
+        held.routes().next()?.tell(&mut caller, sent).then_some(caller)
     };
     assert_eq!(learnt(TrustedHeaders::default()), None, "no header is trusted by itself");
     let trusted = TrustedHeaders {
@@ -170,7 +170,7 @@ fn a_token_says_whom_it_is_for_by_the_claims_that_the_route_names() {
     assert_eq!((caller.kind, &*caller.namespace, &*caller.name), (CallerKind::Jwt, "a", "u-1"));
     assert_eq!(caller.user, text("u-1"), "until a route says which claim it is");
     let route = Arc::clone(held.matching(&Facts { caller: &caller, hostname: None, model: "m" }).ok().unwrap());
-    assert!(caller.learn(&route, |_| None));
+    assert!(route.tell(&mut caller, |_| None));
     assert_eq!((&caller.user, &caller.team), (&text("ann@id"), &text("reds")));
     assert_eq!(caller.project, text("atlas"), "a claim that the route does not name says nothing");
     assert_eq!(caller.groups, ["g", "h"]);
@@ -182,7 +182,13 @@ fn a_token_is_good_in_its_time_for_its_audience_and_by_the_keys_of_the_route_tha
     let status = |claims: &Value, signer: &str| by_token(&held, claims, signer).map(|caller| served(&held, &caller).0);
     assert_eq!(status(&json!({}), "a"), Ok([200; 4]));
     assert_eq!(status(&json!({"exp": 41, "nbf": 159.5}), "a"), Ok([200; 4]), "clocks differ by a minute");
-    for wrong in [json!({"exp": 40}), json!({"nbf": 161}), json!({"exp": null}), json!({"sub": ""})] {
+    for wrong in [
+        json!({"exp": 40}),
+        json!({"nbf": 161}),
+        json!({"exp": null}),
+        json!({"sub": ""}),
+        json!({"sub": "s".repeat(256)}),
+    ] {
         assert_eq!(status(&wrong, "a"), Err(401), "{wrong}");
     }
     for wrong in [json!({"iss": "https://evil"}), json!({"aud": "other"}), json!({"aud": 7})] {
