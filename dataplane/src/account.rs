@@ -62,6 +62,8 @@ impl Account {
             provider: None,
             request_model: String::new(),
             model_label: "other".to_owned(),
+            team_label: String::new(),
+            project_label: String::new(),
             upstream_model: None,
             stream: false,
             attempts: 0,
@@ -90,7 +92,15 @@ impl Account {
         })
     }
 
+    /// Who calls, as far as that follows from the credential.
     pub(crate) fn called_by(&mut self, caller: &Caller) {
+        self.record.team_label = caller.team.clone().unwrap_or_default();
+        self.record.project_label = caller.project.clone().unwrap_or_default();
+        self.called_for(caller);
+    }
+
+    /// The same caller, once the route told whom it asks for.
+    pub(crate) fn called_for(&mut self, caller: &Caller) {
         self.record.caller = Some(CallerRecord {
             kind: caller.kind.as_str(),
             namespace: caller.namespace.clone(),

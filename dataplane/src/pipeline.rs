@@ -89,7 +89,7 @@ async fn work(
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
         let route = matching(&live, &facts, headers)?;
         if route.tell(&mut caller, |name| header(headers, name)) {
-            account.called_by(&caller);
+            account.called_for(&caller);
         }
         account.routed(route, &call.model);
         let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.chars().take(256).collect());

@@ -29,6 +29,11 @@ pub(crate) struct Record {
     /// What the route's configuration calls it; for metrics.
     #[serde(skip)]
     pub(crate) model_label: String,
+    /// Team and project as the configuration has them, whatever a token or a header says; for metrics.
+    #[serde(skip)]
+    pub(crate) team_label: String,
+    #[serde(skip)]
+    pub(crate) project_label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) upstream_model: Option<String>,
     pub(crate) stream: bool,

@@ -15,7 +15,7 @@ async fn logged(gateway: &Gateway, requests: usize) -> Value {
 }
 
 fn claiming(client: &Client) -> Client {
-    client.with_header("x-end-user", "mallory").with_header("x-team", "owners")
+    client.with_header("x-end-user", "mallory").with_header("x-team", "owners").with_header("x-project", "theirs")
 }
 
 #[tokio::test]
@@ -47,7 +47,17 @@ async fn a_request_is_accounted_to_whom_the_configuration_names_and_not_to_whom_
     assert_eq!(claiming(&with_key).chat("trusting").await.text(), "Hello");
     let caller = logged(&gateway, 2).await;
     assert_eq!(caller["user"], "mallory", "this route trusts that header");
+    assert_eq!(caller["project"], "theirs", "and that");
     assert_eq!(caller["team"], "reds", "and no other");
+
+    let text = String::from_utf8_lossy(&gateway.admin().get("/metrics").await.body).into_owned();
+    let used: Vec<_> = text.lines().filter(|line| line.starts_with("weir_tokens_total{")).collect();
+    assert!(!used.is_empty());
+    assert!(
+        used.iter().all(|line| line.contains(r#"team="reds""#) && line.contains(r#"project="atlas""#)),
+        "what the configuration says is a label: {used:?}"
+    );
+    assert!(!text.contains("mallory") && !text.contains("theirs"), "what a client says is none");
 
     let twice = claiming(&with_key).with_header("x-end-user", "trudy");
     assert_eq!(twice.chat("trusting").await.text(), "Hello");

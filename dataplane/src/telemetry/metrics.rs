@@ -11,6 +11,8 @@ use prometheus::{
 };
 
 const REQUEST: &[&str] = &["namespace", "route", "provider", "model"];
+/// What was used is told apart by these as well, as far as they are of the configuration.
+const WHOSE: &[&str] = &["team", "project"];
 
 /// All of them.
 pub(crate) struct Metrics {
@@ -62,7 +64,7 @@ impl Metrics {
                 tokens: counters(
                     "weir_tokens_total",
                     "Tokens used, in classes that do not overlap",
-                    &["token_type", "usage_source"],
+                    &[WHOSE, &["token_type", "usage_source"]].concat(),
                 ),
             },
             series: Cache::default(),
@@ -70,7 +72,7 @@ impl Metrics {
                 &registry,
                 CounterVec::new(
                     Opts::new("weir_cost_total", "Money spent, in units of the currency"),
-                    &[REQUEST, &["currency"]].concat(),
+                    &[REQUEST, WHOSE, &["currency"]].concat(),
                 ),
             ),
             unpriced: counters("weir_unpriced_requests_total", "Requests answered by a model that has no price", &[]),
@@ -145,7 +147,9 @@ impl Metrics {
             }
         }
         if let Some(cost) = &record.cost {
-            self.cost.with_label_values(&with(&cost.currency)).inc_by(cost.units);
+            let [team, project] = series.whose();
+            let labels = [namespace, route, provider, model, team, project, &*cost.currency];
+            self.cost.with_label_values(&labels).inc_by(cost.units);
         }
         if record.unpriced {
             self.unpriced.with_label_values(&series.labels()).inc();

@@ -1,4 +1,4 @@
-//! The time series that a plain answer counts in, looked up once for a route, provider and model.
+//! The time series that a plain answer counts in, looked up once for a route, provider, model and whose it is.
 //!
 //! It makes no series before something counts in it.
 
@@ -16,9 +16,10 @@ pub(super) struct Vectors {
     pub(super) tokens: IntCounterVec,
 }
 
-/// Series of one route, provider and model.
+/// Series of one route, provider, model, team and project.
 pub(super) struct Series {
     labels: [String; 4],
+    whose: [String; 2],
     succeeded: OnceLock<IntCounter>,
     duration: OnceLock<Histogram>,
     first_token: OnceLock<Histogram>,
@@ -30,26 +31,31 @@ pub(super) struct Series {
 #[derive(Default)]
 pub(super) struct Cache(RwLock<HashMap<Name, HashMap<Name, ByModel>>>);
 
-type ByModel = HashMap<String, Arc<Series>>;
+type ByModel = HashMap<String, ByWhose>;
+/// By team, then by project.
+type ByWhose = HashMap<String, HashMap<String, Arc<Series>>>;
 
 impl Cache {
     /// The series of a record that has a route and a provider.
     pub(super) fn of(&self, record: &Record) -> Option<Arc<Series>> {
         let (route, provider) = (record.route.as_ref()?, record.provider.as_ref()?);
+        let Record { model_label: model, team_label: team, project_label: project, .. } = record;
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = held.get(route).and_then(|by| by.get(provider)).and_then(|by| by.get(&record.model_label));
-        if let Some(series) = found {
+        let by_whose = held.get(route).and_then(|by| by.get(provider)).and_then(|by| by.get(model));
+        if let Some(series) = by_whose.and_then(|by| by.get(team)).and_then(|by| by.get(project)) {
             return Some(Arc::clone(series));
         }
         drop(held);
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let models = held.entry(route.clone()).or_default().entry(provider.clone()).or_default();
-        let labels = [route.namespace.clone(), route.name.clone(), provider.to_string(), record.model_label.clone()];
+        let labels = [route.namespace.clone(), route.name.clone(), provider.to_string(), model.clone()];
+        let whose = [team.clone(), project.clone()];
         let series = || {
             let (succeeded, duration, first_token, tokens) = Default::default();
-            Arc::new(Series { labels, succeeded, duration, first_token, tokens })
+            Arc::new(Series { labels, whose, succeeded, duration, first_token, tokens })
         };
-        Some(Arc::clone(models.entry(record.model_label.clone()).or_insert_with(series)))
+        let by_project = models.entry(model.clone()).or_default().entry(team.clone()).or_default();
+        Some(Arc::clone(by_project.entry(project.clone()).or_insert_with(series)))
     }
 }
 
@@ -57,6 +63,11 @@ impl Series {
     /// `namespace`, `route`, `provider` and `model`.
     pub(super) fn labels(&self) -> [&str; 4] {
         self.labels.each_ref().map(String::as_str)
+    }
+
+    /// `team` and `project`.
+    pub(super) fn whose(&self) -> [&str; 2] {
+        self.whose.each_ref().map(String::as_str)
     }
 
     /// One more request that went well.
@@ -76,8 +87,8 @@ impl Series {
 
     /// Tokens of one class.
     pub(super) fn used(&self, vectors: &Vectors, class: &str, source: &str, tokens: u64) {
-        let [namespace, route, provider, model] = self.labels();
-        let labels = [namespace, route, provider, model, class, source];
+        let ([namespace, route, provider, model], [team, project]) = (self.labels(), self.whose());
+        let labels = [namespace, route, provider, model, team, project, class, source];
         let [input, output] = &self.tokens;
         let counter = match (class, source) {
             ("input", "reported") => input,
