@@ -135,7 +135,8 @@ impl Funds {
 
     fn release(&mut self, came: &Came<'_>) {
         if let Some(reservation) = self.reservation.take().filter(|_| !self.charges.is_empty()) {
-            let spent: Vec<Option<u64>> = self.charges.iter().map(|charge| self.live.table.spent(charge, came)).collect();
+            let spent: Vec<Option<u64>> =
+                self.charges.iter().map(|charge| self.live.table.spent(charge, came)).collect();
             self.ledger.settle(reservation, &spent);
         }
     }

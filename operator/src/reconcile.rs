@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_in_a_config_map_that_was_never_listed_are_kept_f41() {
+        let mut objects = objects();
+        let mut route = weir_crds::LLMRoute::clone(&objects.routes[1]);
+        let issuer = json!({"issuer": "i", "audiences": ["a"], "jwksConfigMapRef": {"name": "keys"}});
+        route.spec.access = serde_json::from_value(json!({"jwt": [issuer]})).unwrap();
+        objects.routes = vec![Arc::new(route)];
+        let unknown = || Names { config_maps: BTreeSet::from([Name::new("b", "keys")]), ..Names::default() };
+        let (kept, undecided) = super::undecided(&objects, unknown(), true);
+        assert_eq!(kept.resources, BTreeSet::from([ResourceId::new(Kind::KeySet, "b", "keys/jwks.json")]));
+        assert_eq!(undecided.iter().map(ToString::to_string).collect::<Vec<_>>(), ["LLMRoute b/two"]);
+    }
+
+    #[test]
     fn with_everything_known_nothing_is_undecided() {
         let (kept, undecided) = undecided(&objects(), Names::default(), true);
         assert!(undecided.is_empty() && kept.resources.is_empty());

@@ -56,8 +56,7 @@ async fn a_budget_is_spent_to_the_last_cent_and_says_what_is_left_also_after_a_r
     let gateway = gateway.restart().await;
     assert_eq!(spend(&gateway.client(), 1).await.0, 0, "what was spent stays spent");
     let mut more = budget(PLATFORM, "team", "0.25");
-    more["spec"]["overrides"] =
-        json!([{"name": "demo", "unit": "USD", "operation": "Add", "amount": "0.05", "until": "2999-01-01T00:00:00Z", "reason": "a demo"}]);
+    more["spec"]["overrides"] = json!([{"name": "demo", "unit": "USD", "operation": "Add", "amount": "0.05", "until": "2999-01-01T00:00:00Z", "reason": "a demo"}]);
     gateway.write("weir.yaml", &manifests(more));
     wait::until_true("the override holds", || async { gateway.client().chat("m").await.status == 200 }).await;
     assert_eq!(spend(&gateway.client(), 4).await.0, 4, "five cents more, of which one is spent");
@@ -155,10 +154,7 @@ async fn two_thousand_requests_race_one_dollar_over_pods_and_over_the_leaders_de
     let (meanwhile, statuses) = race(&clients, 1_000).await;
     assert!(first + meanwhile <= 100, "{first} + {meanwhile}");
     assert!(statuses.iter().all(|status| [200, 429, 503].contains(status)), "{statuses:?}");
-    wait::until_true("another operator leads the ledger", || async {
-        clients[0].chat("m").await.status != 503
-    })
-    .await;
+    wait::until_true("another operator leads the ledger", || async { clients[0].chat("m").await.status != 503 }).await;
     // One at a time takes what is left, wherever it is leased.
     race(&clients, 1_000).await;
     let shown = wait::until("status says what was spent", || async {

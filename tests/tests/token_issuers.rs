@@ -134,3 +134,18 @@ async fn a_token_opens_what_its_groups_may_use_and_says_whom_it_is_for() {
     let (signed, _) = good.rsplit_once('.').expect("a signature");
     assert_eq!(status(format!("{signed}."), MODEL).await, 401, "a token without its signature");
 }
+
+#[tokio::test]
+async fn without_a_cluster_the_keys_are_read_too() {
+    let (upstream, issuer) = (Provider::start().await, Issuer::start().await);
+    let keys = json!({"jwksUrl": issuer.url(), "caConfigMapRef": {"name": "id-ca"}});
+    let gateway = Gateway::up(&file(&[
+        config_map("default", "id-ca", "ca.crt", &issuer.ca()),
+        provider("default", "upstream", &upstream.url(), MODEL),
+        taking("default", &keys),
+    ]))
+    .await;
+    let client = gateway.client().with_credential(&issuer.token(&staff()));
+    wait::until_true("the keys were read", || async { client.chat(MODEL).await.status == 200 }).await;
+    assert_eq!(issuer.reads(), 1);
+}

@@ -1,6 +1,11 @@
 //! What reserving, settling and granting cost: nanoseconds each, the best of several rounds.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -83,7 +83,10 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
     let pots = open.map(|((_, partition), pot)| {
         pot.age(nature, now);
         let unaccounted = pot.unaccounted;
-        (Arc::clone(partition), PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted, unpriced: pot.unpriced() })
+        (
+            Arc::clone(partition),
+            PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted, unpriced: pot.unpriced() },
+        )
     });
     let pots = pots.collect();
     Some(LimitView { amount, overridden, span, pots })

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn a_route_needs_the_config_maps_that_its_issuers_name() {
+        let access = json!({"jwt": [
+            {"issuer": "a", "audiences": ["x"], "jwksConfigMapRef": {"name": "keys"}},
+            {"issuer": "b", "audiences": ["x"], "jwksUrl": "https://id.example", "caConfigMapRef": {"name": "ca"}},
+        ]});
+        let names = Names::of(&[], &[route("ns", &access)], &[], &given());
+        assert_eq!(names.config_maps, BTreeSet::from(["ca", "keys"].map(|name| Name::new("ns", name))));
+    }
+
+    #[test]
     fn keys_of_other_namespaces_are_for_platform_routes_alone() {
         let others = json!({"apiKeys": {"namespaces": {"selector": {"matchLabels": {"team": "b"}}}}});
         assert_eq!(secrets(&[route("platform", &others)]), ["b", "flagged"]);
