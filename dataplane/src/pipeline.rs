@@ -92,7 +92,7 @@ async fn work(
             account.called_for(&caller);
         }
         account.routed(route, &call.model);
-        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.chars().take(256).collect());
+        let said = |name: &str| header(headers, name);
         let asked = Asked {
             caller: &caller,
             route,
@@ -100,7 +100,7 @@ async fn work(
             only: None,
             prompt_bytes: call.prompt_bytes,
             max_output: call.max_output,
-            header: &header,
+            header: &said,
         };
         if surface != Surface::CountTokens {
             let funds = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await?;

@@ -92,7 +92,7 @@ fn main() {
         turn += 1;
         match wallet.reserve(claims.get(turn % claims.len()).unwrap(), NOW.mono) {
             Reserved::Held(held) => wallet.settle(held, &[Some(1), Some(1)], NOW.mono),
-            other => panic!("{other:?}"),
+            short @ (Reserved::Short(_) | Reserved::Refused(_)) => panic!("{short:?}"),
         }
     });
 }

@@ -21,6 +21,8 @@ use weir_snapshot::{BudgetMode, Dimension, Name, OnUnpriced, Pricing, Reservatio
 const FEWEST_BYTES_PER_TOKEN: u64 = 2;
 /// Output of a model whose limit nobody knows and whose caller set none.
 const UNKNOWN_OUTPUT: u64 = 32_768;
+/// A longer value of a header names the same partition as its beginning.
+const PARTITION_CHARS: usize = 256;
 /// Pots of one request; what it needs beyond is refused.
 const MOST_POTS: usize = 32;
 
@@ -260,7 +262,7 @@ fn partition(by: &[Dimension], asked: &Asked<'_>) -> Arc<str> {
         Dimension::User => caller.user.clone().unwrap_or_default(),
         Dimension::Team => caller.team.clone().unwrap_or_default(),
         Dimension::Model => asked.model.to_owned(),
-        Dimension::Header(name) => (asked.header)(name).unwrap_or_default(),
+        Dimension::Header(name) => (asked.header)(name).unwrap_or_default().chars().take(PARTITION_CHARS).collect(),
     };
     match by {
         [] => Arc::from(""),

@@ -34,6 +34,9 @@ pub struct Held {
     /// Reserved by requests that run.
     #[prost(uint64, tag = "6")]
     pub outstanding: u64,
+    /// Requests whose price nobody knew; they count as nothing spent.
+    #[prost(uint64, tag = "7")]
+    pub unpriced: u64,
 }
 /// All that was ever granted of a pot, as a leader said; the highest (epoch, sequence) holds.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -326,6 +329,9 @@ pub struct StoredPot {
     /// The newest word of a leader that had heard of everybody, on what was granted of it.
     #[prost(message, optional, tag = "9")]
     pub told: ::core::option::Option<Total>,
+    /// Requests without a price, of starts that are closed.
+    #[prost(uint64, tag = "10")]
+    pub unpriced: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoredHeld {
@@ -339,6 +345,8 @@ pub struct StoredHeld {
     pub returned: u64,
     #[prost(uint64, tag = "5")]
     pub overrun: u64,
+    #[prost(uint64, tag = "6")]
+    pub unpriced: u64,
 }
 /// Spending of one sixtieth of a rolling window.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
