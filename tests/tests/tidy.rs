@@ -6,10 +6,11 @@ use weir_tests::workspace::{self, Crate};
 use weir_tests::{codegen, repository};
 
 /// Which crate may use which of the others.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("weir-crds", &[]),
     ("weir-snapshot", &[]),
     ("weir-dialect", &[]),
+    ("weir-costs", &["weir-snapshot"]),
     ("weir-lease", &["weir-snapshot"]),
     ("weir-policy", &["weir-dialect", "weir-lease", "weir-snapshot"]),
     ("weir-compile", &["weir-crds", "weir-snapshot"]),
@@ -21,7 +22,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     // Measures the binaries from outside.
     ("weir-bench", &[]),
 ];
-const PURE: [&str; 6] = ["weir-crds", "weir-snapshot", "weir-dialect", "weir-lease", "weir-policy", "weir-compile"];
+const PURE: [&str; 7] =
+    ["weir-crds", "weir-snapshot", "weir-dialect", "weir-costs", "weir-lease", "weir-policy", "weir-compile"];
 const MOST_LINES: usize = 500;
 const MOST_DEPENDENCIES_PURE: usize = 8;
 const MOST_DEPENDENCIES_SHELL: usize = 30;

@@ -1,0 +1,59 @@
+//! What is summed apart.
+
+use serde::{Deserialize, Serialize};
+use weir_snapshot::Name;
+
+/// Stands for all that were too many to be told apart.
+pub const OTHER: &str = "(other)";
+
+/// Who asked for what, in which hour. Names are those of the configuration or of identities; empty = none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Hours since the Unix epoch, in which the request was settled.
+    pub hour: u64,
+    /// Currency of the price; empty where the model is unpriced.
+    pub currency: String,
+    /// Namespace of the caller.
+    pub namespace: String,
+    /// User.
+    pub user: String,
+    /// Team.
+    pub team: String,
+    /// Project.
+    pub project: String,
+    /// Cost centre.
+    pub cost_center: String,
+    /// Route.
+    pub route: Name,
+    /// Provider.
+    pub provider: Name,
+    /// Its type, as in the API.
+    pub provider_type: String,
+    /// The model, as the configuration calls it.
+    pub model: String,
+}
+
+impl Key {
+    /// The same for whatever user.
+    pub(crate) fn of_other_user(&self) -> Self {
+        Self { user: OTHER.to_owned(), ..self.clone() }
+    }
+
+    /// What is told apart in any case: the hour and the currency.
+    pub(crate) fn of_others(&self) -> Self {
+        let other = || OTHER.to_owned();
+        Self {
+            hour: self.hour,
+            currency: self.currency.clone(),
+            namespace: other(),
+            user: other(),
+            team: other(),
+            project: other(),
+            cost_center: other(),
+            route: Name::new(OTHER, OTHER),
+            provider: Name::new(OTHER, OTHER),
+            provider_type: other(),
+            model: other(),
+        }
+    }
+}
