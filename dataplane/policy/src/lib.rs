@@ -23,7 +23,7 @@ pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
 pub use load::Load;
 pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};
 pub use plan::{Needs, Plan, Step};
-pub use price::{Cost, cost, dearest, estimate_input, estimate_output};
+pub use price::{Cost, Parts, cost, dearest, estimate_input, estimate_output, parts};
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use spend::{Asked, Budget, Came, Charge, Payer, no_room, refusal};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};

@@ -44,28 +44,46 @@ impl Cost {
     }
 }
 
-/// The cost of one answered attempt.
-pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
+/// What each class of token cost, and the request itself: 10⁻¹² of the price's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "named after the classes of usage")]
+pub struct Parts {
+    pub input: u128,
+    pub cache_read: u128,
+    pub cache_write_5m: u128,
+    pub cache_write_1h: u128,
+    pub output: u128,
+    pub reasoning: u128,
+    pub request: u128,
+}
+
+impl Parts {
+    /// All of them together.
+    pub fn total(&self) -> u128 {
+        let Self { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, request } = *self;
+        let all = [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, request];
+        all.into_iter().fold(0, u128::saturating_add)
+    }
+}
+
+/// What one answered attempt cost, by class.
+pub fn parts(usage: &Usage, pricing: &Pricing) -> Parts {
     let Rates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning } =
         *pricing.rates_for(usage.input_total());
-    let Usage {
-        input: fresh,
-        cache_read: cached,
-        cache_write_5m: brief,
-        cache_write_1h: hour,
-        output: visible,
-        reasoning: hidden,
-    } = *usage;
-    let parts = [
-        times(fresh, input),
-        times(cached, cache_read.unwrap_or(input)),
-        times(brief, cache_write_5m.unwrap_or(input)),
-        times(hour, cache_write_1h.unwrap_or(input)),
-        times(visible, output),
-        times(hidden, reasoning.unwrap_or(output)),
-        times(1, pricing.per_request.unwrap_or_default()),
-    ];
-    Cost { currency: pricing.currency.clone(), pico: parts.into_iter().fold(0, u128::saturating_add) }
+    Parts {
+        input: times(usage.input, input),
+        cache_read: times(usage.cache_read, cache_read.unwrap_or(input)),
+        cache_write_5m: times(usage.cache_write_5m, cache_write_5m.unwrap_or(input)),
+        cache_write_1h: times(usage.cache_write_1h, cache_write_1h.unwrap_or(input)),
+        output: times(usage.output, output),
+        reasoning: times(usage.reasoning, reasoning.unwrap_or(output)),
+        request: times(1, pricing.per_request.unwrap_or_default()),
+    }
+}
+
+/// The cost of one answered attempt.
+pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
+    Cost { currency: pricing.currency.clone(), pico: parts(usage, pricing).total() }
 }
 
 /// What a request of at most so many input and output tokens can cost at most, whichever classes they turn out
@@ -142,6 +160,8 @@ mod tests {
         let mut pricing = pricing();
         // 0.0025 + 0.01125 + 0.000625 + 0.0005 + 0.005 + 0.001
         assert_eq!(cost(&usage, &pricing).pico, 20_875_000_000);
+        let Parts { cache_read, reasoning, request, .. } = parts(&usage, &pricing);
+        assert_eq!((cache_read, reasoning, request), (11_250_000_000, 4_000_000_000, 1_000_000_000));
         let rates = &mut pricing.rates;
         (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h) = (None, None, None);
         assert_eq!(cost(&usage, &pricing).pico, 31_750_000_000);
