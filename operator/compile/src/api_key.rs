@@ -89,9 +89,10 @@ fn hashes(secret: &Secret, id: &str) -> Result<Vec<String>, String> {
         let text = std::str::from_utf8(&bytes.0).map_err(|_| format!("data.{entry} is no text"))?.trim_ascii();
         let hash = if entry == "plaintext" {
             let presented = Presented::parse(text).filter(|presented| presented.id == id);
-            hex::encode(presented.ok_or("data.plaintext is not a whole key with the id of the label")?.hash())
+            let hash = presented.ok_or("data.plaintext is not a whole key with the id of the label")?.hash();
+            hash.iter().map(|byte| format!("{byte:02x}")).collect()
         } else {
-            let hash = text.strip_prefix(STORED_PREFIX).filter(|hash| hex::decode(hash).is_ok_and(|b| b.len() == 32));
+            let hash = text.strip_prefix(STORED_PREFIX).filter(|hash| is_hash(hash));
             hash.ok_or_else(|| format!("data.{entry} is not `{STORED_PREFIX}` and 64 hex digits"))?.to_lowercase()
         };
         if !hashes.contains(&hash) {
@@ -102,4 +103,9 @@ fn hashes(secret: &Secret, id: &str) -> Result<Vec<String>, String> {
         return Err("data holds none of current, previous and plaintext; `weir-operator key new` writes one".into());
     }
     Ok(hashes)
+}
+
+/// 32 bytes in hex.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
