@@ -215,7 +215,7 @@ fn tried(step: &Step<'_>) -> (String, String) {
 /// Plays failures against a plan; what was tried, and at last the refusal.
 fn play(table: &Table, failures: &[Failure], now: u64) -> Vec<(String, String)> {
     let route = table.routes().next().unwrap();
-    let mut plan = Plan::new(route, "m", NEEDS, false, now, now + 60_000).unwrap();
+    let mut plan = Plan::new(route, "m", NEEDS, None, false, now, now + 60_000).unwrap();
     let mut out = Vec::new();
     for failure in failures {
         let step = plan.next(now, 7);
@@ -282,12 +282,12 @@ fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint(
         }
         assert!(matches!(target.health.standing(11), Standing::Out(_)));
     }
-    let ask = |now| tried(&Plan::new(route, "m", NEEDS, false, now, now + 60_000).unwrap().next(now, 1));
+    let ask = |now| tried(&Plan::new(route, "m", NEEDS, None, false, now, now + 60_000).unwrap().next(now, 1));
     assert_eq!(ask(20).0, "first");
     assert_eq!(ask(21), ("503".into(), "no_healthy_target".into()));
     assert_eq!(ask(1_019).0, "503");
     assert_ne!(ask(1_020).0, "503");
-    let mut plan = Plan::new(route, "m", NEEDS, false, 1_030, 60_000).unwrap();
+    let mut plan = Plan::new(route, "m", NEEDS, None, false, 1_030, 60_000).unwrap();
     let Step::Refuse(refusal) = plan.next(1_030, 1) else { panic!("refused") };
     assert!(refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry == Some(false));
 }
@@ -296,7 +296,7 @@ fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint(
 fn what_no_target_can_hold_is_refused_before_it_is_sent() {
     let table = fleet();
     let route = table.routes().next().unwrap();
-    let refused = |needs| Plan::new(route, "m", needs, false, 0, 1).err().expect("refused");
+    let refused = |needs| Plan::new(route, "m", needs, None, false, 0, 1).err().expect("refused");
     assert_eq!(refused(Needs { max_output: Some(101), ..NEEDS }).param.as_deref(), Some("max_completion_tokens"));
     assert_eq!(refused(Needs { input: 1_001, ..NEEDS }).code, "context_length_exceeded");
 }
@@ -340,7 +340,7 @@ fn an_alias_is_the_model_that_it_stands_for_at_a_target_that_names_none() {
     let caller = in_namespace("a");
     let route = table.matching(&Facts { caller: &caller, hostname: None, model: "short" }).unwrap();
     assert_eq!(route.model("short"), "m");
-    let mut plan = Plan::new(route, route.model("short"), NEEDS, false, 0, 1_000).unwrap();
+    let mut plan = Plan::new(route, route.model("short"), NEEDS, None, false, 0, 1_000).unwrap();
     assert!(matches!(plan.next(0, 0), Step::Attempt { target, .. } if target.upstream_model("m") == Some("m")));
 }
 
@@ -361,7 +361,7 @@ fn shares_follow_the_weights() {
     let route = table.routes().next().unwrap();
     let mut counts = BTreeMap::<String, u32>::new();
     for draw in 0..400 {
-        let mut plan = Plan::new(route, "m", NEEDS, false, 0, 1_000).unwrap();
+        let mut plan = Plan::new(route, "m", NEEDS, None, false, 0, 1_000).unwrap();
         *counts.entry(tried(&plan.next(0, draw)).0).or_default() += 1;
     }
     assert_eq!(counts, BTreeMap::from([("p".into(), 300), ("q".into(), 100)]));
@@ -383,7 +383,7 @@ proptest! {
         ];
         let table = fleet();
         let route = table.routes().next().unwrap();
-        let mut plan = Plan::new(route, "m", NEEDS, false, 0, 100_000).unwrap();
+        let mut plan = Plan::new(route, "m", NEEDS, None, false, 0, 100_000).unwrap();
         let (mut sent, mut refused) = (0, Vec::new());
         for (n, draw) in draws.iter().enumerate() {
             let Step::Attempt { target, credential, .. } = plan.next(n as u64, *draw) else { break };

@@ -54,7 +54,7 @@ impl World {
     fn ask(&mut self, now: u64, fails: impl Fn(&str, u64) -> bool) -> bool {
         let (route, config) = (self.route(), Health::default());
         self.clients += 1;
-        let mut plan = Plan::new(&route, "m", NEEDS, false, now, now + 10 * MINUTE).expect("it fits");
+        let mut plan = Plan::new(&route, "m", NEEDS, None, false, now, now + 10 * MINUTE).expect("it fits");
         let answered = loop {
             match plan.next(now, self.draw()) {
                 Step::Refuse(_) => break false,

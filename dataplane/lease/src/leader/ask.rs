@@ -1,6 +1,8 @@
 //! Asks: granted at once, after a recall or a write, or refused with the reason.
 
-use super::{Leader, PotId};
+use super::id::PotId;
+use super::pending::Pending;
+use super::state::Leader;
 use crate::{Millis, Now};
 use std::sync::Arc;
 use weir_snapshot::ledger::refused::Why;
@@ -16,20 +18,6 @@ const SCARCE: u64 = 20;
 const CHUNK_RESERVATIONS: u64 = 80;
 /// So many times the half minute that a pod asks ahead for is a quarter of an hour.
 const CHUNK_AHEADS: u64 = 30;
-
-/// An ask that waits.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) member: usize,
-    ask: Ask,
-    began: Millis,
-    /// When it is refused.
-    until: Millis,
-    /// Whether leases were recalled for it already.
-    recalled: bool,
-    /// Why it waits.
-    why: Refused,
-}
 
 /// What stands in the way of a want.
 enum Obstacle {

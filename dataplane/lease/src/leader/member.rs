@@ -1,6 +1,6 @@
 //! The starts of pods' processes that may hold leases.
 
-use super::PotId;
+use super::id::PotId;
 use crate::Now;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

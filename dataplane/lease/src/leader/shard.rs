@@ -1,6 +1,6 @@
 //! The store's parts: which must be written, and when.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::{Millis, Now};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

@@ -1,6 +1,6 @@
 //! What the ledger shows: to status, to metrics, to explain.
 
-use super::{Leader, LimitState};
+use super::state::{Leader, LimitState};
 use crate::{Now, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Leader {
         let window = state.turn(now).id;
         let amount = state.limit.as_ref()?.amount_at(now.unix);
         let pot = state.pots.get(&(window, Arc::from(partition)));
-        Some(amount.saturating_sub(pot.map_or(0, super::Pot::committed)))
+        Some(amount.saturating_sub(pot.map_or(0, super::pot::Pot::committed)))
     }
 }
 

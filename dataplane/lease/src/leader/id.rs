@@ -1,0 +1,22 @@
+//! The name of a pot.
+
+use std::sync::Arc;
+use weir_snapshot::ledger;
+
+/// Names a pot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct PotId {
+    pub(super) limit: Arc<str>,
+    pub(super) window: u64,
+    pub(super) partition: Arc<str>,
+}
+
+impl PotId {
+    pub(super) fn of(pot: &ledger::Pot) -> Self {
+        Self { limit: pot.limit.as_str().into(), window: pot.window, partition: pot.partition.as_str().into() }
+    }
+
+    pub(super) fn wire(&self) -> ledger::Pot {
+        ledger::Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window: self.window }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a leader knows.
+
+use super::id::PotId;
+use super::member::Members;
+use super::pending::Pending;
+use super::pot::Pot;
+use super::settings::Settings;
+use super::shard::Shards;
+use crate::{Limit, Millis, Nature, Now, Span};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use weir_snapshot::ledger::{Shard, State, ToPod};
+
+/// A part to store. The leader is told by [`Leader::written`] what became of it.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Which part.
+    pub shard: usize,
+    /// What it now says.
+    pub body: Shard,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The store has it.
+    Stored,
+    /// It failed, or nobody knows.
+    Failed,
+    /// The store has something else than what was last read or written: this.
+    Conflict(Shard),
+}
+
+/// How a start of a pod's process left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Its stream broke; it may come back.
+    Disconnected,
+    /// Its Pod is gone.
+    Gone,
+}
+
+/// Grants the leases of all pods.
+#[derive(Debug)]
+pub struct Leader {
+    pub(super) settings: Settings,
+    pub(super) limits: HashMap<Arc<str>, LimitState>,
+    pub(super) members: Members,
+    pub(super) shards: Shards,
+    /// What the writes under way say of marks and members.
+    pub(super) under_way: HashMap<usize, Promise>,
+    /// Orders what is closed and what is written.
+    pub(super) stamp: u64,
+    pub(super) pending: Vec<Pending>,
+    pub(super) out: Vec<(Arc<str>, ToPod)>,
+    /// Counts changes of pots.
+    pub(super) changes: u64,
+    /// Whether the store was empty although there were leaders before.
+    pub(super) emptied: bool,
+    /// Whether what was spent is lost, since no pod knew of it either.
+    pub(super) reset: bool,
+    /// Whether all that can be heard was heard, so that nothing is unknown any more.
+    pub(super) settled: bool,
+    /// Whether a start was given up before this leader heard of it.
+    pub(super) somebody_is_lost: bool,
+    /// Whether the store tells every earlier leader that it leads no more.
+    pub(super) fenced: bool,
+    /// How long it has listened.
+    pub(super) listened: Millis,
+    pub(super) ticked_at: Millis,
+    pub(super) swept_at: Millis,
+}
+
+/// What a write under way will have told the store.
+#[derive(Debug)]
+pub(super) struct Promise {
+    pub(super) marks: Vec<(PotId, u64)>,
+    /// How many starts.
+    pub(super) members: usize,
+    pub(super) stamp: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LimitState {
+    /// Absent where only the store or pods know it: it grants nothing.
+    pub(super) limit: Option<Limit>,
+    pub(super) pots: BTreeMap<(u64, Arc<str>), Pot>,
+    /// The window that is open; its id never goes back.
+    pub(super) open: Option<Span>,
+}
+
+impl LimitState {
+    pub(super) fn nature(&self) -> Option<Nature> {
+        self.limit.as_ref().map(|limit| limit.nature)
+    }
+
+    /// The window that is open now.
+    pub(super) fn turn(&mut self, now: Now) -> Span {
+        let over = |span: &Span| span.ends.is_some_and(|ends| now.unix >= ends);
+        if let Some(open) = self.open.filter(|span| !over(span)) {
+            return open;
+        }
+        let found = self.limit.as_ref().map_or(Span::ALWAYS, |limit| limit.turn.at(now.unix));
+        let open = self.open.filter(|open| open.id > found.id).unwrap_or(found);
+        self.open = Some(open);
+        open
+    }
+}
+
+impl Leader {
+    /// Replaces the limits. What was spent of one that stays, stays spent, whatever changed of it.
+    pub fn set_limits(&mut self, limits: impl IntoIterator<Item = (Arc<str>, Limit)>) {
+        self.limits.values_mut().for_each(|state| state.limit = None);
+        for (id, limit) in limits {
+            let state = self.limits.entry(id).or_default();
+            (state.limit, state.open) = (Some(limit), None);
+        }
+        self.changes += 1;
+        let changes = self.changes;
+        self.limits.values_mut().flat_map(|state| state.pots.values_mut()).for_each(|pot| pot.changed = changes);
+    }
+
+    pub(super) fn pot(&mut self, id: &PotId, now: Now) -> &mut Pot {
+        let state = self.limits.entry(Arc::clone(&id.limit)).or_default();
+        let open = state.turn(now);
+        let ends = if open.id == id.window { open.ends } else { None };
+        state.pots.entry((id.window, Arc::clone(&id.partition))).or_insert_with(|| Pot::new(ends, now))
+    }
+
+    pub(super) fn touch(&mut self, id: &PotId, urgent: bool) {
+        let shard = self.shards.of(&id.limit, &id.partition);
+        self.shards.touch(shard, urgent);
+    }
+
+    /// What a start is told of a pot.
+    pub(super) fn state(&mut self, member: usize, id: &PotId, now: Now) -> State {
+        let epoch = self.settings.epoch;
+        let state = self.limits.entry(Arc::clone(&id.limit)).or_default();
+        let limit = state.limit.as_ref().map_or(0, |limit| limit.amount_at(now.unix));
+        let Some(pot) = state.pots.get(&(id.window, Arc::clone(&id.partition))) else { return State::default() };
+        let share = pot.shares.iter().find(|share| share.member == member);
+        State {
+            pot: Some(id.wire()),
+            granted: share.map_or(0, |share| share.counters.granted),
+            epoch,
+            sequence: if self.settled { pot.sequence } else { 0 },
+            total: pot.total(),
+            limit,
+            committed: pot.committed(),
+            spent: pot.spent(),
+            begins_in_ms: 0,
+            ends_in_ms: pot.ends.map(|ends| u64::try_from(ends - now.unix).unwrap_or(0)),
+        }
+    }
+
+    /// Messages to send, each to the start of that name.
+    pub fn outgoing(&mut self) -> Vec<(Arc<str>, ToPod)> {
+        std::mem::take(&mut self.out)
+    }
+}
