@@ -3,7 +3,7 @@
 //! Amounts are decimal strings; what was spent is the ledger's, and status is only a view of it.
 
 use crate::access::ServiceAccountRef;
-use crate::budget_status::BudgetStatus;
+use crate::budget_status::{BudgetMode, BudgetStatus};
 use crate::reference::{AllowedNamespaces, ObjectRef, Selector};
 use crate::scalar::{Amount, GoDuration, LABEL, LABEL_LENGTH, NAME, NAME_LENGTH, UNIT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -261,18 +261,6 @@ pub enum BudgetPartition {
     User,
     Team,
     Model,
-}
-
-/// What a Budget does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "a documented variant is no plain enum in a structural schema")]
-pub enum BudgetMode {
-    #[default]
-    Enforce,
-    Warn,
-    Shadow,
-    Disabled,
-    Block,
 }
 
 /// What becomes of a request that a Budget does not cover.

@@ -27,8 +27,8 @@ pub struct BudgetStatus {
     pub state: Option<BudgetState>,
     /// The mode that is in effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "crate::budget::BudgetMode")]
-    pub mode: Option<crate::budget::BudgetMode>,
+    #[schemars(with = "BudgetMode")]
+    pub mode: Option<BudgetMode>,
     /// The limit with its unit, such as `100 USD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -85,6 +85,18 @@ pub struct BudgetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = AMOUNT_LENGTH))]
     pub unaccounted: Option<String>,
+}
+
+/// What a Budget does, as it is asked to and as it is in effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "a documented variant is no plain enum in a structural schema")]
+pub enum BudgetMode {
+    #[default]
+    Enforce,
+    Warn,
+    Shadow,
+    Disabled,
+    Block,
 }
 
 /// How a Budget stands.

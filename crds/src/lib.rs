@@ -21,11 +21,11 @@ pub use access::{
     Access, AdmittedAccount, AdmittedCertificate, ApiKeys, KeyNamespaces, ServiceAccountRef, TrustedHeaders,
 };
 pub use budget::{
-    Budget, BudgetApiKeys, BudgetLimit, BudgetMode, BudgetPartition, BudgetSelector, BudgetSpec, Calendar,
-    CallerNamespaces, Degrade, Estimate, ExceededAction, ExceededQueue, FailureMode, OnExceeded, OnUnpriced, Override,
-    OverrideOperation, Period, Reservation, Rolling, Threshold, Total, WebhookRef, Window,
+    Budget, BudgetApiKeys, BudgetLimit, BudgetPartition, BudgetSelector, BudgetSpec, Calendar, CallerNamespaces,
+    Degrade, Estimate, ExceededAction, ExceededQueue, FailureMode, OnExceeded, OnUnpriced, Override, OverrideOperation,
+    Period, Reservation, Rolling, Threshold, Total, WebhookRef, Window,
 };
-pub use budget_status::{BudgetState, BudgetStatus, LimitStatus, PartitionStatus};
+pub use budget_status::{BudgetMode, BudgetState, BudgetStatus, LimitStatus, PartitionStatus};
 pub use headers::{Header, Headers};
 pub use jwt::{AdmittedGroup, ClaimPaths, KeySetRef, TokenIssuer};
 pub use limits::{Cost, ProviderLimits, Queue, RateLimit, RatePartition};

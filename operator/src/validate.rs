@@ -11,8 +11,9 @@ pub(crate) fn validate(folder: &Path) -> Result<String, String> {
     if !complaints.is_empty() {
         return Err(complaints.iter().map(|complaint| format!("{complaint}\n")).collect());
     }
-    let mut summary =
-        format!("good: {} routes, {} providers\n", found.objects.routes.len(), found.objects.providers.len());
+    let (routes, providers, budgets) =
+        (found.objects.routes.len(), found.objects.providers.len(), found.objects.budgets.len());
+    let mut summary = format!("good: {routes} routes, {providers} providers, {budgets} budgets\n");
     for title in &found.ignored {
         summary.push_str(&format!("not looked at: {title}\n"));
     }

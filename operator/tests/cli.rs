@@ -21,7 +21,7 @@ fn crds() -> PathBuf {
 fn crds_prints_the_manifests_of_the_repository() {
     let printed = weir(&["crds"]);
     assert!(printed.status.success());
-    let kept = ["llmroutes.yaml", "providers.yaml"]
+    let kept = ["budgets.yaml", "llmroutes.yaml", "providers.yaml"]
         .map(|name| std::fs::read_to_string(crds().join("manifests").join(name)).unwrap());
     assert_eq!(text(&printed.stdout), kept.join("---\n"));
 }
@@ -32,6 +32,7 @@ fn the_examples_are_good_and_a_mistake_is_told_with_file_line_field_and_mend() {
         ("quickstart", "good: 1 routes, 1 providers"),
         ("openai", "good: 1 routes, 2 providers"),
         ("anthropic", "good: 1 routes, 1 providers"),
+        ("budget", "good: 0 routes, 0 providers, 2 budgets"),
     ] {
         let good = weir(&["validate", crds().join("examples").join(example).to_str().unwrap()]);
         assert!(good.status.success(), "{example}: {}", text(&good.stderr));

@@ -2,6 +2,7 @@
 //!
 //! One that is asked to enforce and cannot is pushed as a refusal of what it covers: a mistake never lifts a limit.
 
+mod absent;
 mod ancestry;
 mod assemble;
 mod coverage;

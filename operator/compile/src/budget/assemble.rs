@@ -2,6 +2,7 @@
 //!
 //! What was made of one is kept as long as all that it was made from is the same.
 
+use super::absent::{self, Absent};
 use super::ancestry::{Known, Misplaced, above};
 use super::pots::{Placed, too_many};
 use super::{BuiltBudget, build};
@@ -19,6 +20,7 @@ use weir_snapshot::{BudgetMode, BudgetSelector, Kind, Name, Resource, ResourceId
 pub(crate) struct Budgets {
     known: Known,
     objects: BTreeMap<Name, Arc<weir_crds::Budget>>,
+    absent: BTreeMap<Name, Vec<Absent>>,
     kept: BTreeMap<Name, KeptBudget>,
 }
 
@@ -26,6 +28,7 @@ pub(crate) struct Budgets {
 pub(crate) struct KeptBudget {
     built: Arc<BuiltBudget>,
     place: Result<Vec<Name>, Misplaced>,
+    absent: Vec<Absent>,
     /// What pods get.
     pub(crate) resource: Option<(ResourceId, Arc<Sealed>)>,
     /// What became of it.
@@ -66,10 +69,12 @@ impl Budgets {
         let as_before = |one: &Option<Arc<BuiltBudget>>, other: &Option<Arc<BuiltBudget>>| {
             one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
         };
+        let absent = absent::find(&known, objects);
         let mut pairs = known.iter().zip(&self.known);
         let changed = known.len() != self.known.len()
+            || absent != self.absent
             || pairs.any(|((name, built), (other, before))| name != other || !as_before(built, before));
-        (self.known, self.objects) = (known, wanted);
+        (self.known, self.objects, self.absent) = (known, wanted, absent);
         if changed {
             self.assemble();
         }
@@ -99,17 +104,22 @@ impl Budgets {
         let mut kept = BTreeMap::new();
         for (name, built) in readable() {
             let Some(place) = places.remove(name) else { continue };
-            let same = |held: &KeptBudget| Arc::ptr_eq(&held.built, built) && held.place == place;
+            let absent = self.absent.get(name).map(Vec::as_slice).unwrap_or_default();
+            let same =
+                |held: &KeptBudget| Arc::ptr_eq(&held.built, built) && held.place == place && held.absent == absent;
             let held = last.remove(name).filter(same);
-            kept.insert(name.clone(), held.unwrap_or_else(|| one(name, built, place)));
+            kept.insert(name.clone(), held.unwrap_or_else(|| one(name, built, place, absent)));
         }
         self.kept = kept;
     }
 }
 
 /// A Budget in its place. Asked to restrict and not accepted, it refuses what it covers.
-fn one(name: &Name, built: &Arc<BuiltBudget>, place: Result<Vec<Name>, Misplaced>) -> KeptBudget {
+fn one(name: &Name, built: &Arc<BuiltBudget>, place: Result<Vec<Name>, Misplaced>, absent: &[Absent]) -> KeptBudget {
     let mut findings = built.findings.clone();
+    for Absent { reason, path, message } in absent {
+        findings.add(Gravity::Partial, reason, *path, message.clone());
+    }
     if let Err(misplaced) = &place {
         findings.add(Gravity::Invalid, misplaced.reason, misplaced.path, misplaced.message.clone());
     }
@@ -130,5 +140,6 @@ fn one(name: &Name, built: &Arc<BuiltBudget>, place: Result<Vec<Name>, Misplaced
         resources: resource.iter().map(|(id, _)| id.clone()).collect(),
         ..Verdict::default()
     };
-    KeptBudget { built: Arc::clone(built), place, resource, verdict: Arc::new(verdict) }
+    let (built, absent) = (Arc::clone(built), absent.to_vec());
+    KeptBudget { built, place, absent, resource, verdict: Arc::new(verdict) }
 }
