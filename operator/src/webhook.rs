@@ -71,22 +71,26 @@ impl Webhooks {
 }
 
 async fn deliver(callout: &Callout, message: Message, events: &Events, metrics: &Metrics) {
+    let to = &message;
+    let Err(failure) = taken(|| attempt(callout, to)).await else { return };
+    metrics.failed("webhook");
+    tracing::warn!(object = message.about.name, id = message.id, failure, "a webhook was not taken");
+    events.tell(News::warning(message.about, "WebhookFailed", format!("a webhook was not taken: {failure}")));
+}
+
+/// Tries until the receiver takes it; else what the last attempt met.
+async fn taken<F: Future<Output = Result<u16, String>>>(attempt: impl Fn() -> F) -> Result<(), String> {
     let mut failure = String::new();
     for pause in [Duration::ZERO].into_iter().chain(PAUSES) {
         tokio::time::sleep(pause).await;
-        match attempt(callout, &message).await {
-            Ok(200..300) => return,
-            Ok(GONE) => {
-                failure = "the receiver wants no more (410)".to_owned();
-                break;
-            }
+        match attempt().await {
+            Ok(200..300) => return Ok(()),
+            Ok(GONE) => return Err("the receiver wants no more (410)".to_owned()),
             Ok(status) => failure = format!("the receiver answered {status}"),
             Err(error) => failure = error,
         }
     }
-    metrics.failed("webhook");
-    tracing::warn!(object = message.about.name, id = message.id, failure, "a webhook was not taken");
-    events.tell(News::warning(message.about, "WebhookFailed", format!("a webhook was not taken: {failure}")));
+    Err(failure)
 }
 
 async fn attempt(callout: &Callout, message: &Message) -> Result<u16, String> {
@@ -113,6 +117,26 @@ fn signature(key: &str, id: &str, timestamp: &str, body: &str) -> Result<String,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// How it ends with a receiver that answers so, and how often it is asked.
+    async fn ends(answers: &[u16]) -> (Result<(), String>, usize) {
+        let asked = Cell::new(0);
+        let answer = || {
+            let at = asked.replace(asked.get() + 1);
+            std::future::ready(answers.get(at).copied().ok_or_else(|| "no answer".to_owned()))
+        };
+        (taken(answer).await, asked.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_webhook_is_tried_a_few_times_and_not_where_it_is_not_wanted() {
+        assert_eq!(ends(&[204]).await, (Ok(()), 1));
+        assert_eq!(ends(&[500, 302, 200]).await, (Ok(()), 3), "a redirect is no receipt");
+        assert_eq!(ends(&[410]).await.1, 1);
+        assert_eq!(ends(&[]).await, (Err("no answer".to_owned()), 4));
+        assert_eq!(ends(&[500; 9]).await, (Err("the receiver answered 500".to_owned()), 4));
+    }
 
     #[test]
     fn a_signature_is_the_one_of_the_specifications_example() {
