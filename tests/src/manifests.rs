@@ -43,6 +43,17 @@ pub fn budget(namespace: &str, name: &str, dollars: &str) -> Value {
     })
 }
 
+/// A Provider of the model `m` that answers by itself, at a cent a request.
+pub fn cent(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "weir.dev/v1alpha1", "kind": "Provider", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "type": "Mock", "mock": {"text": "ok"},
+            "models": [{"name": "m", "pricing": {"currency": "USD", "input": "0", "output": "0", "perRequest": "0.01"}}],
+        },
+    })
+}
+
 /// An LLMRoute for everybody that serves `alias` from the `model` of one Provider.
 pub fn aliased_route(namespace: &str, alias: &str, provider: &str, model: &str) -> Value {
     let mut route = open_route(namespace, alias, alias, &[provider]);

@@ -6,6 +6,9 @@ use weir_dialect::{ErrorType, Refusal};
 use weir_lease::Standing;
 use weir_snapshot::{Name, Unit};
 
+/// The longest that SDKs wait before they try again by themselves; what takes longer they ask for at once, and in vain.
+const SDK_PATIENCE_MS: u64 = 60_000;
+
 /// The client's answer where a charge was not met.
 pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Refusal {
     match &charge.of {
@@ -36,7 +39,8 @@ fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal)
         again(met.retry_after_ms),
     );
     let refusal = Refusal::new(429, ErrorType::RateLimit, "rate_limit_exceeded", message);
-    Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
+    let should_retry = met.retry_after_ms.is_none_or(|ms| ms > SDK_PATIENCE_MS).then_some(false);
+    Refusal { retry_after_ms: met.retry_after_ms, should_retry, ..refusal }
 }
 
 fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Refusal {
