@@ -34,8 +34,10 @@ pub(super) fn includes(wide: &BudgetSelector, narrow: &BudgetSelector) -> bool {
 pub(crate) fn may_cover(selector: &BudgetSelector, name: &weir_snapshot::Name, route: &Route, access: &Access) -> bool {
     let callers = |namespaces: &Vec<String>| {
         let accounts = access.service_accounts.iter().map(|account| &account.account.namespace);
-        let mut all = accounts.chain(&access.api_key_namespaces).chain(access.api_keys.keys());
-        all.any(|namespace| namespaces.contains(namespace))
+        let keys = access.api_key_namespaces.iter().chain(access.api_keys.keys());
+        // Audiences of tokens and subjects of certificates are those of the route's namespace.
+        let others = (!access.jwt.is_empty() || !access.certificates.is_empty()).then_some(&name.namespace);
+        accounts.chain(keys).chain(others).any(|namespace| namespaces.contains(namespace))
     };
     let serves = |model: &String| {
         route.models.iter().any(|held| match held.pattern.strip_suffix('*') {
