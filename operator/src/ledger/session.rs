@@ -46,26 +46,36 @@ impl Ledger for Service {
     type LeaseStream = Pin<Box<dyn Stream<Item = Result<ToPod, Status>> + Send>>;
 
     async fn lease(&self, request: Request<Streaming<FromPod>>) -> Result<Response<Self::LeaseStream>, Status> {
-        let mut incoming = request.into_inner();
         let (outgoing, messages) = mpsc::channel(QUEUE);
-        let messages: Self::LeaseStream = Box::pin(ReceiverStream::new(messages).map(Ok));
-        let (office, pod, hello) = match enter(&self.shared, &self.desk, &mut incoming).await {
-            Ok(entered) => entered,
-            Err(End::NotLeader(address)) => {
-                let _ = outgoing.send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) }).await;
-                return Ok(Response::new(messages));
-            }
-            Err(End::Refused(status)) => return Err(status),
-        };
-        let (leadership, stream) = (self.shared.leadership.clone(), self.streams.fetch_add(1, Ordering::Relaxed));
-        tokio::spawn(pass(office, pod, hello, stream, incoming, outgoing, leadership));
-        Ok(Response::new(messages))
+        let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
+        let stream = self.streams.fetch_add(1, Ordering::Relaxed);
+        // The pod says hello once it is answered.
+        tokio::spawn(serve(shared, desk, stream, request.into_inner(), outgoing));
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok))))
+    }
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    stream: u64,
+    mut incoming: Streaming<FromPod>,
+    outgoing: mpsc::Sender<ToPod>,
+) {
+    match enter(&shared, &desk, &mut incoming).await {
+        Ok((office, pod, hello)) => {
+            pass(office, pod, hello, stream, incoming, outgoing, shared.leadership.clone()).await;
+        }
+        Err(End::NotLeader(address)) => {
+            let _ = outgoing.send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) }).await;
+        }
+        Err(End::Refused(reason)) => tracing::warn!(reason, "a ledger stream was refused"),
     }
 }
 
 enum End {
     NotLeader(String),
-    Refused(Status),
+    Refused(&'static str),
 }
 
 type Hello = (String, FromPod);
@@ -82,16 +92,16 @@ async fn enter(
     let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
     let kind = first.ok().and_then(Result::ok).flatten().and_then(|message| message.kind);
     let Some(from_pod::Kind::Hello(mut hello)) = kind else {
-        return Err(End::Refused(Status::invalid_argument("the first message of a stream is its hello")));
+        return Err(End::Refused("the first message of a stream is its hello"));
     };
     let pod = match shared.prover.admit(&std::mem::take(&mut hello.token)).await {
         Review::Proven(pod) => pod,
         Review::Refused(reason) => {
             shared.metrics.refused_streams.inc();
-            return Err(End::Refused(Status::permission_denied(reason)));
+            return Err(End::Refused(reason));
         }
         Review::Unanswered(_) => {
-            return Err(End::Refused(Status::unavailable("the token cannot be reviewed now")));
+            return Err(End::Refused("the token cannot be reviewed now"));
         }
     };
     shared.floor.raise(hello.highest_epoch.min(i32::MAX as u64));

@@ -40,8 +40,10 @@ pub(super) struct Lease {
     acknowledged: bool,
     /// As the leader told it last.
     told: State,
-    /// When that was, and what was settled here by then.
+    /// When that was, and what had been reported as settled by then.
     told_at: (Millis, u64),
+    /// What was settled at the last report.
+    settled_reported: u64,
     /// Epoch, sequence and amount of the newest word on what was granted to all.
     total: (u64, u64, u64),
 }
@@ -59,6 +61,7 @@ impl Lease {
             acknowledged: false,
             told: State::default(),
             told_at: (0, 0),
+            settled_reported: 0,
             total: (0, 0, 0),
         }
     }
@@ -126,7 +129,7 @@ impl Slot {
         lease.counters.granted = lease.counters.granted.max(state.granted);
         lease.from = now + state.begins_in_ms;
         lease.until = state.ends_in_ms.map_or(Millis::MAX, |ms| now + ms);
-        (lease.told, lease.told_at) = (state.clone(), (now, lease.counters.settled));
+        (lease.told, lease.told_at) = (state.clone(), (now, lease.settled_reported));
         // A leader that has not heard everybody yet sends no sequence: its total is none.
         if state.sequence > 0 {
             lease.total = lease.total.max((state.epoch, state.sequence, state.total));
@@ -204,6 +207,7 @@ impl Slot {
         let mut held = Vec::new();
         for lease in self.leases.iter_mut().filter(|lease| lease.changed && lease.window != UNNAMED) {
             (lease.changed, lease.reported, lease.acknowledged) = (false, round, false);
+            lease.settled_reported = lease.counters.settled;
             held.push(lease.held(pot(lease.window)));
         }
         held
