@@ -3,6 +3,7 @@
 //!
 //! It opens no socket and reads no clock; times are milliseconds on any monotonic scale.
 
+mod budgets;
 mod caller;
 mod certificate;
 mod health;
@@ -17,6 +18,7 @@ mod spend;
 mod table;
 mod token;
 
+pub use budgets::Budget;
 pub use caller::{Caller, CallerKind};
 pub use certificate::Certificate;
 pub use health::{CredentialHealth, CredentialState, Standing, TargetHealth};
@@ -25,7 +27,7 @@ pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status
 pub use plan::{Needs, Plan, Step};
 pub use price::{Cost, Parts, cost, dearest, estimate_input, estimate_output, parts};
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
-pub use spend::{Asked, Budget, Came, Charge, Payer, no_room, refusal};
+pub use spend::{Asked, Came, Charge, Payer, no_room, refusal};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
 pub use token::{Claims, Token};
 

@@ -2,81 +2,28 @@
 //!
 //! It names pots and amounts; whether they hold so much is the ledger's to say.
 
-mod budgets;
+mod asked;
+mod charge;
 mod refuse;
 
-pub use budgets::Budget;
-pub(crate) use budgets::Budgets;
+pub use asked::Asked;
+pub use charge::{Charge, Payer};
 pub use refuse::{no_room, refusal};
 
+use crate::budgets::Budget;
 use crate::price::{Cost, cost, dearest};
-use crate::{Caller, CallerKind, Route, Table, Target};
-use refuse::blocked;
+use crate::{Table, Target};
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
-use weir_snapshot::{BudgetMode, Dimension, Name, OnUnpriced, Pricing, Reservation, Unit};
+use weir_snapshot::{BudgetMode, Name, OnUnpriced, Pricing, Reservation, Unit};
 
 /// Bytes of JSON that make at least one token of input, whatever the language.
 const FEWEST_BYTES_PER_TOKEN: u64 = 2;
 /// Output of a model whose limit nobody knows and whose caller set none.
 const UNKNOWN_OUTPUT: u64 = 32_768;
-/// A longer value of a header names the same partition as its beginning.
-const PARTITION_CHARS: usize = 256;
 /// Pots of one request; what it needs beyond is refused.
 const MOST_POTS: usize = 32;
-
-/// What is known of a request before it is sent.
-#[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    /// Who calls.
-    pub caller: &'a Caller,
-    /// Its route.
-    pub route: &'a Route,
-    /// The model that it names, an alias resolved.
-    pub model: &'a str,
-    /// The target that it is limited to, if any.
-    pub only: Option<&'a str>,
-    /// Bytes of its prompt.
-    pub prompt_bytes: usize,
-    /// Most output that the caller asked for, in tokens.
-    pub max_output: Option<u64>,
-    /// Its headers, by lower-case name.
-    pub header: &'a (dyn Fn(&str) -> Option<String> + Sync),
-}
-
-/// One pot that a request is charged to.
-#[derive(Clone)]
-pub struct Charge {
-    /// What is reserved of which pot.
-    pub claim: Claim,
-    /// What is counted.
-    pub unit: Unit,
-    /// On whose word.
-    pub of: Payer,
-}
-
-impl AsRef<Claim> for Charge {
-    fn as_ref(&self) -> &Claim {
-        &self.claim
-    }
-}
-
-/// On whose word a request is charged.
-#[derive(Clone)]
-pub enum Payer {
-    /// A rate limit of its route, by its place there.
-    Rate(Name, usize),
-    /// A Budget.
-    Budget(Arc<Budget>),
-    /// The provider's own limit; without a unit it counts requests that run.
-    Provider {
-        /// Whose.
-        provider: Name,
-        /// Whether it counts requests that run.
-        gauge: bool,
-    },
-}
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +40,7 @@ impl Table {
     /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
     pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
         let mut charges = self.rates(asked);
-        for budget in self.budgets.covering(asked) {
+        for budget in asked.covering(&self.budgets) {
             let budget_charges = self.of_budget(&budget, asked, soft.contains(&budget.id))?;
             charges.extend(budget_charges);
         }
@@ -115,7 +62,7 @@ impl Table {
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
             // A request over the whole burst could never be met: it takes all of it.
             let amount = self.estimate(&rate.unit, asked, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
-            let partition = partition(&rate.partition_by, asked);
+            let partition = asked.partition(&rate.partition_by);
             Charge {
                 claim: Claim { limit: Arc::clone(limit), partition, amount, terms },
                 unit: rate.unit.clone(),
@@ -127,11 +74,11 @@ impl Table {
 
     fn of_budget(&self, budget: &Arc<Budget>, asked: &Asked<'_>, soft: bool) -> Result<Vec<Charge>, Refusal> {
         if budget.data.mode == BudgetMode::Block {
-            return Err(blocked(budget));
+            return Err(refuse::blocked(budget));
         }
         let hard = budget.data.mode == BudgetMode::Enforce && !soft;
         let terms = if hard { Terms::Hard(budget.data.failure_mode) } else { Terms::Soft };
-        let partition = partition(&budget.data.partition_by, asked);
+        let partition = asked.partition(&budget.data.partition_by);
         let mut charges = Vec::with_capacity(budget.limits.len());
         for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
             let amount = match budget.data.reservation {
@@ -237,40 +184,5 @@ impl Table {
             }
         };
         target.provider.pots.iter().map(charge).collect()
-    }
-}
-
-impl Asked<'_> {
-    /// The targets that may answer it.
-    fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.route.targets.iter().filter(|target| match self.only {
-            Some(only) => target.data.name == only,
-            None => target.data.weight > 0,
-        })
-    }
-}
-
-/// Which of a limit's pots a request is charged to.
-fn partition(by: &[Dimension], asked: &Asked<'_>) -> Arc<str> {
-    let caller = asked.caller;
-    let named = || format!("{}/{}", caller.namespace, caller.name);
-    let kind = |kind| if caller.kind == kind { named() } else { String::new() };
-    let value = |dimension: &Dimension| match dimension {
-        Dimension::Caller => named(),
-        Dimension::ApiKey => kind(CallerKind::ApiKey),
-        Dimension::ServiceAccount => kind(CallerKind::ServiceAccount),
-        Dimension::User => caller.user.clone().unwrap_or_default(),
-        Dimension::Team => caller.team.clone().unwrap_or_default(),
-        Dimension::Model => asked.model.to_owned(),
-        Dimension::Header(name) => (asked.header)(name).unwrap_or_default().chars().take(PARTITION_CHARS).collect(),
-    };
-    match by {
-        [] => Arc::from(""),
-        [one] => value(one).into(),
-        // The bar between them stands in no value, so that no two lists of values read the same.
-        several => {
-            let escaped = several.iter().map(|one| value(one).replace('%', "%25").replace('|', "%7C"));
-            escaped.collect::<Vec<_>>().join("|").into()
-        }
     }
 }

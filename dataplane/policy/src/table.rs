@@ -4,7 +4,7 @@
 
 mod build;
 
-use crate::spend::Budgets;
+use crate::budgets::Budgets;
 use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

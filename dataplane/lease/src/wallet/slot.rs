@@ -1,6 +1,6 @@
 //! What a pod has of one partition of a limit: a lease a window, and what it knows of the pot.
 
-use super::{Lack, Refusal, Standing};
+use super::outcome::{Lack, Refusal, Standing};
 use crate::{Counters, LEASE_MS, Millis};
 use std::sync::Arc;
 use weir_snapshot::ledger::{Held, Pot, Refused, State, Total, Want, refused::Why};

@@ -1,7 +1,8 @@
 //! What a client is told whose request a limit does not cover.
 
-use super::{Budget, Charge, Payer};
+use super::charge::{Charge, Payer};
 use crate::Route;
+use crate::budgets::Budget;
 use weir_dialect::{ErrorType, Refusal};
 use weir_lease::Standing;
 use weir_snapshot::{Name, Unit};

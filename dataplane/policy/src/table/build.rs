@@ -4,7 +4,7 @@
 //! building the whole; health and load are always kept, by identity.
 
 use super::{Credential, Key, Keys, Provider, Rejected, Route, Table, Target, TargetId};
-use crate::spend::Budgets;
+use crate::budgets::Budgets;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::sync::Arc;

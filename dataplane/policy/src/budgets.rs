@@ -1,11 +1,9 @@
-//! Which Budgets cover a request.
+//! The Budgets of a table, by whom they may cover.
 
-use super::Asked;
-use crate::{Caller, CallerKind};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_lease::limits_of_budget;
-use weir_snapshot::{AccountRef, BudgetMode, Name, OnExceeded, Price, Pricing, Resource};
+use weir_snapshot::{Name, OnExceeded, Price, Pricing, Resource};
 
 /// A Budget as requests use it.
 #[derive(Clone)]
@@ -62,21 +60,14 @@ impl Budgets {
         budgets
     }
 
-    /// The Budgets that cover a request, and all their ancestors, each once.
-    pub(crate) fn covering(&self, asked: &Asked<'_>) -> Vec<Arc<Budget>> {
-        let of_namespace = self.by_namespace.get(&asked.caller.namespace).into_iter().flatten();
-        let covering = of_namespace.chain(&self.others).filter(|budget| budget.covers(asked));
-        let mut all: Vec<Arc<Budget>> = Vec::new();
-        for budget in covering {
-            let ancestors = budget.data.ancestors.iter().filter_map(|name| self.by_name.get(name));
-            for budget in std::iter::once(budget).chain(ancestors) {
-                let counts = budget.data.mode != BudgetMode::Off;
-                if counts && !all.iter().any(|held| held.id == budget.id) {
-                    all.push(Arc::clone(budget));
-                }
-            }
-        }
-        all
+    /// Those that may cover a caller of that namespace.
+    pub(crate) fn of(&self, namespace: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.by_namespace.get(namespace).into_iter().flatten().chain(&self.others)
+    }
+
+    /// The Budgets above one, the parent first.
+    pub(crate) fn above<'a>(&'a self, budget: &'a Budget) -> impl Iterator<Item = &'a Arc<Budget>> {
+        budget.data.ancestors.iter().filter_map(|name| self.by_name.get(name))
     }
 
     /// The dearest price of a currency.
@@ -101,35 +92,8 @@ impl Budget {
     }
 
     /// Whether what a provider answered counts.
-    pub(super) fn counts(&self, provider: Option<&Name>) -> bool {
+    pub(crate) fn counts(&self, provider: Option<&Name>) -> bool {
         let wanted = &self.data.selector.providers;
         wanted.is_empty() || provider.is_some_and(|provider| wanted.contains(provider))
     }
-
-    fn covers(&self, asked: &Asked<'_>) -> bool {
-        let selector = &self.data.selector;
-        let caller = asked.caller;
-        let listed = |wanted: &[String], held: Option<&str>| {
-            wanted.is_empty() || held.is_some_and(|held| wanted.iter().any(|one| one == held))
-        };
-        let by_key =
-            selector.api_keys.as_ref().is_none_or(|ids| caller.key_id.as_ref().is_some_and(|id| ids.contains(id)));
-        let by_account = selector.service_accounts.is_empty() || is_account(caller, &selector.service_accounts);
-        let by_route = selector.routes.is_empty() || selector.routes.contains(&asked.route.id);
-        let by_provider = selector.providers.is_empty()
-            || asked.targets().any(|target| selector.providers.contains(&target.provider.id));
-        by_key
-            && by_account
-            && by_route
-            && by_provider
-            && listed(&selector.teams, caller.team.as_deref())
-            && listed(&selector.users, caller.user.as_deref())
-            && listed(&selector.models, Some(asked.model))
-    }
-}
-
-fn is_account(caller: &Caller, accounts: &[AccountRef]) -> bool {
-    let named = |held: &AccountRef| held.name == "*" || held.name == caller.name;
-    caller.kind == CallerKind::ServiceAccount
-        && accounts.iter().any(|held| held.namespace == caller.namespace && named(held))
 }

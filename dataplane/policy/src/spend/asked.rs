@@ -1,0 +1,105 @@
+//! What is known of a request before it is sent, and which limits that brings it under.
+
+use crate::budgets::{Budget, Budgets};
+use crate::{Caller, CallerKind, Route, Target};
+use std::sync::Arc;
+use weir_snapshot::{AccountRef, BudgetMode, Dimension};
+
+/// A longer value of a header names the same partition as its beginning.
+const PARTITION_CHARS: usize = 256;
+
+/// What is known of a request before it is sent.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// Its route.
+    pub route: &'a Route,
+    /// The model that it names, an alias resolved.
+    pub model: &'a str,
+    /// The target that it is limited to, if any.
+    pub only: Option<&'a str>,
+    /// Bytes of its prompt.
+    pub prompt_bytes: usize,
+    /// Most output that the caller asked for, in tokens.
+    pub max_output: Option<u64>,
+    /// Its headers, by lower-case name.
+    pub header: &'a (dyn Fn(&str) -> Option<String> + Sync),
+}
+
+impl Asked<'_> {
+    /// The targets that may answer it.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.route.targets.iter().filter(|target| match self.only {
+            Some(only) => target.data.name == only,
+            None => target.data.weight > 0,
+        })
+    }
+
+    /// The Budgets that cover a request, and all their ancestors, each once.
+    pub(super) fn covering(&self, budgets: &Budgets) -> Vec<Arc<Budget>> {
+        let covering = budgets.of(&self.caller.namespace).filter(|budget| self.is_covered_by(budget));
+        let mut all: Vec<Arc<Budget>> = Vec::new();
+        for budget in covering {
+            for budget in std::iter::once(budget).chain(budgets.above(budget)) {
+                let counts = budget.data.mode != BudgetMode::Off;
+                if counts && !all.iter().any(|held| held.id == budget.id) {
+                    all.push(Arc::clone(budget));
+                }
+            }
+        }
+        all
+    }
+
+    fn is_covered_by(&self, budget: &Budget) -> bool {
+        let selector = &budget.data.selector;
+        let caller = self.caller;
+        let listed = |wanted: &[String], held: Option<&str>| {
+            wanted.is_empty() || held.is_some_and(|held| wanted.iter().any(|one| one == held))
+        };
+        let by_key =
+            selector.api_keys.as_ref().is_none_or(|ids| caller.key_id.as_ref().is_some_and(|id| ids.contains(id)));
+        let by_account = selector.service_accounts.is_empty() || is_account(caller, &selector.service_accounts);
+        let by_route = selector.routes.is_empty() || selector.routes.contains(&self.route.id);
+        let by_provider = selector.providers.is_empty()
+            || self.targets().any(|target| selector.providers.contains(&target.provider.id));
+        by_key
+            && by_account
+            && by_route
+            && by_provider
+            && listed(&selector.teams, caller.team.as_deref())
+            && listed(&selector.users, caller.user.as_deref())
+            && listed(&selector.models, Some(self.model))
+    }
+
+    /// Which of a limit's pots a request is charged to.
+    pub(super) fn partition(&self, by: &[Dimension]) -> Arc<str> {
+        let caller = self.caller;
+        let named = || format!("{}/{}", caller.namespace, caller.name);
+        let kind = |kind| if caller.kind == kind { named() } else { String::new() };
+        let value = |dimension: &Dimension| match dimension {
+            Dimension::Caller => named(),
+            Dimension::ApiKey => kind(CallerKind::ApiKey),
+            Dimension::ServiceAccount => kind(CallerKind::ServiceAccount),
+            Dimension::User => caller.user.clone().unwrap_or_default(),
+            Dimension::Team => caller.team.clone().unwrap_or_default(),
+            Dimension::Model => self.model.to_owned(),
+            Dimension::Header(name) => (self.header)(name).unwrap_or_default().chars().take(PARTITION_CHARS).collect(),
+        };
+        match by {
+            [] => Arc::from(""),
+            [one] => value(one).into(),
+            // The bar between them stands in no value, so that no two lists of values read the same.
+            several => {
+                let escaped = several.iter().map(|one| value(one).replace('%', "%25").replace('|', "%7C"));
+                escaped.collect::<Vec<_>>().join("|").into()
+            }
+        }
+    }
+}
+
+fn is_account(caller: &Caller, accounts: &[AccountRef]) -> bool {
+    let named = |held: &AccountRef| held.name == "*" || held.name == caller.name;
+    caller.kind == CallerKind::ServiceAccount
+        && accounts.iter().any(|held| held.namespace == caller.namespace && named(held))
+}
