@@ -50,14 +50,13 @@ impl<'a> Attempts<'a> {
     pub(crate) const fn new(
         gateway: &'a Arc<Gateway>,
         live: &'a Arc<Live>,
-        route: &'a Arc<Route>,
         surface: Surface,
         call: &'a Call<'a>,
         body: &'a Bytes,
         asked: Asked<'a>,
         headers: &'a HeaderMap,
     ) -> Self {
-        Self { gateway, live, route, surface, call, body, asked, headers, decoded: OnceLock::new() }
+        Self { gateway, live, route: asked.route, surface, call, body, asked, headers, decoded: OnceLock::new() }
     }
 
     /// Tries targets as the plan says, until one answers or none is left.

@@ -106,7 +106,7 @@ async fn work(
             let funds = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await?;
             account.funds = Some(funds);
         }
-        Attempts::new(&gateway, &live, route, surface, &call, &body, asked, headers).run(&mut account).await
+        Attempts::new(&gateway, &live, surface, &call, &body, asked, headers).run(&mut account).await
     }
     .await;
     (account, outcome)

@@ -9,7 +9,7 @@ pub(crate) use session::Service;
 pub(crate) use show::spending;
 
 use crate::election::{EpochFloor, Leadership};
-use crate::publish::Desired;
+use crate::publish::{Desired, Shared};
 use crate::source::cluster::Cache;
 use crate::status::Spending;
 use arc_swap::ArcSwapOption;
@@ -39,25 +39,41 @@ impl Desk {
     }
 }
 
-/// What the part needs.
+/// The part that leads the ledger.
 pub(crate) struct Ledger {
-    /// Where the leader is found.
-    pub(crate) desk: Arc<Desk>,
-    /// What outlives it.
-    pub(crate) store: Arc<Store>,
-    /// Whether this process leads.
-    pub(crate) leadership: watch::Receiver<Leadership>,
-    /// What may be spent.
-    pub(crate) desired: watch::Receiver<Option<Arc<Desired>>>,
-    /// The data plane's pods.
-    pub(crate) pods: Arc<Cache<Pod>>,
-    /// Raised where the store is ahead of the election.
-    pub(crate) floor: Arc<EpochFloor>,
-    /// For status.
-    pub(crate) spending: watch::Sender<Arc<Spending>>,
+    desk: Arc<Desk>,
+    store: Arc<Store>,
+    leadership: watch::Receiver<Leadership>,
+    desired: watch::Receiver<Option<Arc<Desired>>>,
+    pods: Arc<Cache<Pod>>,
+    floor: Arc<EpochFloor>,
+    spending: watch::Sender<Arc<Spending>>,
 }
 
 impl Ledger {
+    /// Over that store, for the data plane's `pods`; status is told by `spending` what was spent.
+    pub(crate) fn new(
+        store: Store,
+        shared: &Shared,
+        pods: Arc<Cache<Pod>>,
+        spending: watch::Sender<Arc<Spending>>,
+    ) -> Self {
+        Self {
+            desk: Arc::default(),
+            store: Arc::new(store),
+            leadership: shared.leadership.clone(),
+            desired: shared.desired.clone(),
+            pods,
+            floor: Arc::clone(&shared.floor),
+            spending,
+        }
+    }
+
+    /// Where the leader is found.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
     /// Leads whenever this process does, until `stop` turns true.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {

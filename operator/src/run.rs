@@ -8,7 +8,7 @@ use crate::brake::{Brake, Scene};
 use crate::election::{Election, EpochFloor, Leadership};
 use crate::events::Events;
 use crate::key_sets::{self, KeySets};
-use crate::ledger::{Desk, Ledger};
+use crate::ledger::Ledger;
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::{Prices, Reconcile};
@@ -163,20 +163,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         desired: desired.clone(),
         pods: Arc::clone(&pods),
         prover,
-        floor: Arc::clone(&floor),
+        floor,
         brake: Arc::clone(&brake),
         metrics: Arc::clone(&metrics),
     };
-    let (desk, store) = (Arc::new(Desk::default()), args.store(&client)?);
-    let ledger = Ledger {
-        desk: Arc::clone(&desk),
-        store: Arc::new(store),
-        leadership: leadership.clone(),
-        desired: desired.clone(),
-        pods: Arc::clone(&cluster.pods),
-        floor,
-        spending: tell_spending,
-    };
+    let ledger = Ledger::new(args.store(&client)?, &shared, Arc::clone(&cluster.pods), tell_spending);
+    let desk = ledger.desk();
     parts.add(LEDGER, ledger.run(stopped.clone()));
     parts.add(CONFIG_STREAM, publish::serve(streams, Arc::new(shared), desk, stopped.clone()));
     let (scene, told) = (Scene::new(&client, namespace, owner, events.clone()), stopped.clone());

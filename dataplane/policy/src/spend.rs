@@ -11,7 +11,7 @@ pub use charge::{Charge, Payer};
 pub use refuse::{no_room, refusal};
 
 use crate::budgets::Budget;
-use crate::price::{Cost, cost, dearest};
+use crate::price::{Cost, cost, dearest, estimate_input};
 use crate::{Table, Target};
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
@@ -22,8 +22,19 @@ use weir_snapshot::{BudgetMode, Name, OnUnpriced, Pricing, Reservation, Unit};
 const FEWEST_BYTES_PER_TOKEN: u64 = 2;
 /// Output of a model whose limit nobody knows and whose caller set none.
 const UNKNOWN_OUTPUT: u64 = 32_768;
+/// Output that a rate makes room for where the caller set no limit.
+const LIKELY_OUTPUT: u64 = 1_024;
 /// Pots of one request; what it needs beyond is refused.
 const MOST_POTS: usize = 32;
+
+/// How careful an estimate is.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// No request comes to more.
+    Upper,
+    /// Few do; what one comes to beyond is charged afterwards.
+    Likely,
+}
 
 /// What came of a request.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +72,8 @@ impl Table {
         let charge = |(place, (rate, limit)): (usize, (&weir_snapshot::RateLimit, &Arc<str>))| {
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
             // A request over the whole burst could never be met: it takes all of it.
-            let amount = self.estimate(&rate.unit, asked, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
+            let amount =
+                self.estimate(&rate.unit, asked, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
             let partition = asked.partition(&rate.partition_by);
             Charge {
                 claim: Claim { limit: Arc::clone(limit), partition, amount, terms },
@@ -83,7 +95,7 @@ impl Table {
         for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
             let amount = match budget.data.reservation {
                 Reservation::Fixed(amount) => Some(amount),
-                Reservation::UpperBound => self.estimate(&limit.unit, asked, budget.data.on_unpriced),
+                Reservation::UpperBound => self.estimate(&limit.unit, asked, Bound::Upper, budget.data.on_unpriced),
             };
             let amount = match amount {
                 Some(amount) => amount,
@@ -96,18 +108,31 @@ impl Table {
         Ok(charges)
     }
 
-    /// The most of a unit that the request can come to, whichever of its targets answers; `None` where a price is
-    /// needed and missing.
-    fn estimate(&self, unit: &Unit, asked: &Asked<'_>, on_unpriced: OnUnpriced) -> Option<u64> {
-        let targets = asked.targets().map(|target| self.estimate_at(unit, asked, target, on_unpriced));
+    /// What the request comes to of a unit, whichever of its targets answers; `None` where a price is needed and missing.
+    fn estimate(&self, unit: &Unit, asked: &Asked<'_>, bound: Bound, on_unpriced: OnUnpriced) -> Option<u64> {
+        let targets = asked.targets().map(|target| self.estimate_at(unit, asked, target, bound, on_unpriced));
         targets.reduce(|a, b| Some(a?.max(b?))).unwrap_or(Some(0))
     }
 
-    fn estimate_at(&self, unit: &Unit, asked: &Asked<'_>, target: &Target, on_unpriced: OnUnpriced) -> Option<u64> {
+    fn estimate_at(
+        &self,
+        unit: &Unit,
+        asked: &Asked<'_>,
+        target: &Target,
+        bound: Bound,
+        on_unpriced: OnUnpriced,
+    ) -> Option<u64> {
         let limits = target.limits_for(asked.model);
-        let by_bytes = (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN);
+        let by_bytes = match bound {
+            Bound::Upper => (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN),
+            Bound::Likely => estimate_input(asked.prompt_bytes),
+        };
         let input = limits.context_window.map_or(by_bytes, |window| by_bytes.min(window));
-        let output = target.most_output(asked.max_output).or(limits.max_output).unwrap_or(UNKNOWN_OUTPUT);
+        let otherwise = match bound {
+            Bound::Upper => limits.max_output.unwrap_or(UNKNOWN_OUTPUT),
+            Bound::Likely => limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT)),
+        };
+        let output = target.most_output(asked.max_output).unwrap_or(otherwise);
         match unit {
             Unit::Requests => Some(1),
             Unit::Tokens => Some(input.saturating_add(output)),
@@ -174,7 +199,7 @@ impl Table {
                 None | Some(Unit::Requests) => 1,
                 Some(unit) => {
                     let most = limits.tokens_per_minute.unwrap_or(u64::MAX);
-                    self.estimate_at(unit, asked, target, OnUnpriced::Refuse).unwrap_or(0).min(most)
+                    self.estimate_at(unit, asked, target, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(most)
                 }
             };
             Charge {

@@ -3,16 +3,17 @@
 use crate::status::{Caveat, Spending, Spent, SpentOfLimit, SpentOfPartition};
 use std::sync::Arc;
 use weir_lease::{Health, LimitView, PotView, View, limits_of_budget};
-use weir_snapshot::{Budget, Limit, Name, Resource, Snapshot};
+use weir_snapshot::{Budget, Kind, Limit, Name, Resource, Snapshot};
 
 /// Partitions that a status names.
 const TOP: usize = 10;
 
 /// How every Budget of the snapshot stands.
 pub(crate) fn spending(view: &View, snapshot: &Snapshot) -> Spending {
-    let budgets = snapshot.resources.iter().filter_map(|(id, sealed)| match &*sealed.resource {
-        Resource::Budget(budget) => Some((&id.name, budget)),
-        _ => None,
+    let of_kind = snapshot.resources.iter().filter(|(id, _)| id.kind == Kind::Budget);
+    let budgets = of_kind.filter_map(|(id, sealed)| {
+        let Resource::Budget(budget) = &*sealed.resource else { return None };
+        Some((&id.name, budget))
     });
     budgets.filter_map(|(name, budget)| Some((name.clone(), Arc::new(spent(view, name, budget)?)))).collect()
 }

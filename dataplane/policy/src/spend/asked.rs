@@ -14,7 +14,7 @@ pub struct Asked<'a> {
     /// Who calls.
     pub caller: &'a Caller,
     /// Its route.
-    pub route: &'a Route,
+    pub route: &'a Arc<Route>,
     /// The model that it names, an alias resolved.
     pub model: &'a str,
     /// The target that it is limited to, if any.

@@ -158,7 +158,7 @@ mod tests {
             {"issuer": "a", "audiences": ["x"], "jwksConfigMapRef": {"name": "keys"}},
             {"issuer": "b", "audiences": ["x"], "jwksUrl": "https://id.example", "caConfigMapRef": {"name": "ca"}},
         ]});
-        let names = Names::of(&[], &[route("ns", &access)], &[], &given());
+        let names = Names::of(&[], &[route("ns", &access)], &[], &[], &given());
         assert_eq!(names.config_maps, BTreeSet::from(["ca", "keys"].map(|name| Name::new("ns", name))));
     }
 

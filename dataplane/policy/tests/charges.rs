@@ -1,0 +1,196 @@
+//! What a request is charged to, and how much of it is reserved and spent.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use weir_dialect::Usage;
+use weir_lease::Terms;
+use weir_policy::{Asked, Caller, Came, Charge, Table};
+use weir_snapshot::{
+    Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced, Price,
+    Pricing, RateLimit, Rates, Reservation, Resource, Unit, Window,
+};
+
+mod objects;
+
+use objects::{Resources, provider, put, route, table, target};
+
+const CENT: u64 = 10_000_000;
+
+fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
+    Budget {
+        limits: units.iter().map(|unit| Limit { unit: unit.clone(), amount: 100 }).collect(),
+        window: Window::Total,
+        selector: BudgetSelector {
+            caller_namespaces: namespaces.map(|all| all.iter().map(ToString::to_string).collect()),
+            ..BudgetSelector::default()
+        },
+        partition_by: vec![],
+        ancestors: vec![],
+        mode: BudgetMode::Enforce,
+        on_exceeded: OnExceeded::Reject,
+        degrade_at: None,
+        reservation: Reservation::UpperBound,
+        failure_mode: FailureMode::LeasedOnly,
+        on_unpriced: OnUnpriced::Refuse,
+        overrides: vec![],
+    }
+}
+
+fn add(resources: &mut Resources, namespace: &str, name: &str, budget: Budget) {
+    put(resources, Kind::Budget, namespace, name, Resource::Budget(budget));
+}
+
+/// A route of one target; its model has room for 1,000 tokens, of which 100 are output, at a cent a token.
+fn scene() -> Resources {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &["k"]);
+    route(&mut resources, "shared", "r", "m", vec![target("p", 0)]);
+    let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    let rates = Rates {
+        input: Price(CENT * 1_000),
+        output: Price(CENT * 1_000),
+        cache_read: None,
+        cache_write_5m: None,
+        cache_write_1h: None,
+        reasoning: None,
+    };
+    held.models.get_mut("m").unwrap().pricing =
+        Some(Pricing { currency: "USD".into(), rates, tiers: vec![], per_request: None });
+    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    resources
+}
+
+fn caller(namespace: &str) -> Caller {
+    Caller { namespace: namespace.into(), name: "app".into(), ..Caller::anonymous() }
+}
+
+fn charges(table: &Table, caller: &Caller, prompt_bytes: usize, max_output: Option<u64>) -> Vec<Charge> {
+    let route = table.routes().next().unwrap();
+    let none = |_: &str| None;
+    let asked = Asked { caller, route, model: "m", only: None, prompt_bytes, max_output, header: &none };
+    table.charges(&asked, &[]).unwrap()
+}
+
+fn pots(charges: &[Charge]) -> Vec<(&str, &str, u64)> {
+    charges.iter().map(|charge| (&*charge.claim.limit, &*charge.claim.partition, charge.claim.amount)).collect()
+}
+
+#[test]
+fn a_request_is_charged_to_every_budget_that_covers_it_and_once_to_each_above() {
+    let mut resources = scene();
+    let under = |parents: &[&str]| Budget {
+        ancestors: parents.iter().map(|name| Name::new("platform", *name)).collect(),
+        ..budget(Some(&["team"]), &[Unit::Requests])
+    };
+    add(&mut resources, "platform", "all", budget(None, &[Unit::Requests]));
+    add(&mut resources, "team", "one", under(&["all"]));
+    add(&mut resources, "team", "two", under(&["all"]));
+    add(&mut resources, "team", "off", Budget { mode: BudgetMode::Off, ..under(&[]) });
+    add(&mut resources, "other", "theirs", budget(Some(&["other"]), &[Unit::Requests]));
+    let table = table(&resources);
+    let found = charges(&table, &caller("team"), 0, None);
+    assert_eq!(
+        pots(&found),
+        [
+            ("Budget/platform/all/Requests", "", 1),
+            ("Budget/team/one/Requests", "", 1),
+            ("Budget/team/two/Requests", "", 1)
+        ]
+    );
+    assert_eq!(pots(&charges(&table, &caller("nobody"), 0, None)), [("Budget/platform/all/Requests", "", 1)]);
+}
+
+#[test]
+fn a_hard_budget_reserves_the_most_that_a_request_can_cost_and_is_charged_what_it_did() {
+    let mut resources = scene();
+    let units = [Unit::Currency("USD".into()), Unit::InputTokens, Unit::OutputTokens, Unit::Tokens];
+    add(&mut resources, "platform", "all", budget(None, &units));
+    let table = table(&resources);
+    let found = charges(&table, &caller("team"), 100, None);
+    let amounts: Vec<_> = pots(&found).into_iter().map(|(_, _, amount)| amount).collect();
+    assert_eq!(amounts, [50, 100, 150, 150 * CENT], "InputTokens, OutputTokens, Tokens, USD");
+    let found = charges(&table, &caller("team"), 1_000_000, Some(7));
+    assert_eq!(pots(&found)[0].2, 1_000, "never more input than the model's window");
+    assert_eq!(pots(&found)[1].2, 7, "the caller's own limit");
+    let usage = Usage { input: 30, output: 5, reasoning: 2, ..Usage::default() };
+    let target = &table.routes().next().unwrap().targets[0];
+    let provider = Name::new("shared", "p");
+    let came = Came { usage: Some(&usage), pricing: target.pricing("m"), provider: Some(&provider) };
+    let spent: Vec<_> = found.iter().map(|charge| table.spent(charge, &came)).collect();
+    assert_eq!(spent, [Some(30), Some(7), Some(37), Some(37 * CENT)]);
+    let failed = Came { usage: None, pricing: None, provider: None };
+    assert!(found.iter().all(|charge| table.spent(charge, &failed) == Some(0)), "what failed is free");
+    let unpriced = Came { pricing: None, ..came };
+    assert_eq!(table.spent(&found[3], &unpriced), None, "never zero where nobody knows the price");
+}
+
+#[test]
+fn a_mode_decides_whether_it_reserves_counts_or_refuses() {
+    let mut resources = scene();
+    add(&mut resources, "platform", "hard", budget(None, &[Unit::Requests]));
+    add(&mut resources, "platform", "soft", Budget { mode: BudgetMode::Warn, ..budget(None, &[Unit::Requests]) });
+    let found = charges(&table(&resources), &caller("team"), 0, None);
+    let terms: Vec<_> = found.iter().map(|charge| charge.claim.terms).collect();
+    assert_eq!(terms, [Terms::Hard(FailureMode::LeasedOnly), Terms::Soft]);
+    add(
+        &mut resources,
+        "team",
+        "block",
+        Budget { mode: BudgetMode::Block, ..budget(Some(&["team"]), &[Unit::Requests]) },
+    );
+    let table = table(&resources);
+    let none = |_: &str| None;
+    let (route, caller) = (table.routes().next().unwrap(), caller("team"));
+    let asked =
+        Asked { caller: &caller, route, model: "m", only: None, prompt_bytes: 0, max_output: None, header: &none };
+    let refused = table.charges(&asked, &[]).err().unwrap();
+    assert_eq!((refused.status, &*refused.code), (403, "budget_blocked"));
+}
+
+#[test]
+fn partitions_tell_callers_apart_and_no_two_read_the_same() {
+    let mut resources = scene();
+    let by = |by: &[Dimension]| Budget { partition_by: by.to_vec(), ..budget(None, &[Unit::Requests]) };
+    add(&mut resources, "platform", "one", by(&[Dimension::User]));
+    add(&mut resources, "platform", "two", by(&[Dimension::User, Dimension::Team, Dimension::Model]));
+    let table = table(&resources);
+    let named = |user: &str, team: &str| {
+        let caller = Caller { user: Some(user.into()), team: Some(team.into()), ..caller("team") };
+        charges(&table, &caller, 0, None)
+    };
+    assert_eq!(pots(&named("ann", "blue")).iter().map(|(_, of, _)| *of).collect::<Vec<_>>(), ["ann", "ann|blue|m"]);
+    assert_ne!(pots(&named("a|b", "c"))[1].1, pots(&named("a", "b|c"))[1].1);
+}
+
+#[test]
+fn a_rate_makes_room_for_what_is_likely_and_a_request_larger_than_its_burst_takes_all_of_it() {
+    let mut resources = scene();
+    let id = weir_snapshot::ResourceId::new(Kind::Route, "shared", "r");
+    let Resource::Route(mut held) = (*resources[&id]).clone() else { panic!("a route") };
+    let rate = |name: &str, unit| RateLimit {
+        name: name.into(),
+        unit,
+        amount: 120,
+        per_ms: 60_000,
+        burst: 120,
+        partition_by: vec![Dimension::Caller],
+    };
+    held.rate_limits = vec![rate("requests", Unit::Requests), rate("tokens", Unit::Tokens)];
+    put(&mut resources, Kind::Route, "shared", "r", Resource::Route(held));
+    let table = table(&resources);
+    let found = charges(&table, &caller("team"), 40, Some(20));
+    assert_eq!(
+        pots(&found),
+        [("LLMRoute/shared/r/requests", "team/app", 1), ("LLMRoute/shared/r/tokens", "team/app", 30)]
+    );
+    assert_eq!(pots(&charges(&table, &caller("team"), 40_000, None))[1].2, 120);
+    let failed = Came { usage: None, pricing: None, provider: None };
+    assert_eq!(table.spent(&found[0], &failed), Some(1), "a request is one, whatever came of it");
+}
