@@ -75,6 +75,10 @@ pub struct LLMRouteSpec {
     /// How requests are put into another dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
+    /// Whether its callers may ask, by the header `x-weir-explain: 1`, why a request went where it did and what it was
+    /// charged to; the answer names Providers, Budgets and what is left of them. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<bool>,
 }
 
 /// A model that callers may name.

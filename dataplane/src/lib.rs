@@ -11,6 +11,7 @@ mod body;
 mod clock;
 mod config;
 mod drain;
+mod explain;
 pub mod feed;
 mod funds;
 mod gateway;
@@ -33,7 +34,9 @@ mod verifier;
 
 pub use config::{Config, Limits, StartError};
 pub use drain::Drain;
+pub use explain::explain;
 pub use gateway::Gateway;
 pub use live::Rejection;
 pub use telemetry::LogLine;
 pub use upstream::{Callout, Fetcher};
+pub use weir_policy::{Answer, Identity, Question};

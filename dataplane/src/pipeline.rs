@@ -8,6 +8,7 @@ use crate::authenticate::{authenticate, has_credential};
 use crate::body::Body;
 use crate::clock::unix_s;
 use crate::config::Limits;
+use crate::explain;
 use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
@@ -103,8 +104,10 @@ async fn work(
             header: &said,
         };
         if surface != Surface::CountTokens {
-            let funds = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await?;
-            account.funds = Some(funds);
+            let secured = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await;
+            let only = secured.as_ref().ok().and_then(|funds| funds.only.as_deref());
+            explain::tell(&gateway, &live, &Asked { only, ..asked }, headers, &mut account.told.headers);
+            account.funds = Some(secured?);
         }
         Attempts::new(&gateway, &live, surface, &call, &body, asked, headers).run(&mut account).await
     }

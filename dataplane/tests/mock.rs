@@ -72,6 +72,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         on_loss: weir_snapshot::OnLoss::default(),
         rate_limits: Vec::new(),
         trusted_headers: weir_snapshot::TrustedHeaders::default(),
+        explain: false,
     };
     let resources = [
         (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),

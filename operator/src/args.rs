@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Validate(Folder),
     /// Print what the data plane would be given, secrets as fingerprints
     Render(Folder),
+    /// Say which route serves a caller's request for a model, where it goes, what it may cost and which limits it meets
+    Explain(crate::explain::ExplainArgs),
     /// Print the definitions of the kinds, for kubectl apply
     Crds,
     /// Print the catalogue of prices, with its source and date, in the form that an overlay takes

@@ -6,6 +6,7 @@ mod authority;
 mod brake;
 mod election;
 mod events;
+mod explain;
 mod key;
 mod key_sets;
 mod ledger;
@@ -39,10 +40,8 @@ fn main() -> ExitCode {
         Command::Run(args) => serve(true, async { run::run(args).await.map_err(|why| why.to_string()) }),
         Command::Up(args) => serve(false, up::up(args)),
         Command::Validate(args) => print(validate::validate(&args.folder)),
-        Command::Render(args) => print(validate::render(&args.folder).map(|(snapshot, complaints)| {
-            tell(&complaints);
-            snapshot
-        })),
+        Command::Render(args) => print(validate::render(&args.folder).map(told)),
+        Command::Explain(args) => print(explain::explain(args).map(told)),
         Command::Crds => print(crds()),
         Command::Prices(wanted) => print(prices::catalogue(wanted.provider_type.as_deref(), wanted.model.as_deref())),
         Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(told_once)),
@@ -103,6 +102,12 @@ fn print(result: Result<String, String>) -> ExitCode {
 fn told_once((secret, token): (String, zeroize::Zeroizing<String>)) -> String {
     tell(&format!("{}\n", *token));
     secret
+}
+
+/// What was asked for, once the person was told of complaints.
+fn told((text, complaints): (String, String)) -> String {
+    tell(&complaints);
+    text
 }
 
 /// For the person, beside the output.

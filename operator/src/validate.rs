@@ -28,6 +28,7 @@ pub(crate) fn render(folder: &Path) -> Result<(String, String), String> {
     Ok((weir_compile::render(&compiled.snapshot), complaints))
 }
 
-fn read(folder: &Path) -> Result<files::Folder, String> {
+/// Reads a folder or one file.
+pub(crate) fn read(folder: &Path) -> Result<files::Folder, String> {
     files::read(folder, |name| std::env::var(name).ok()).map_err(|e| format!("{}: {e}\n", folder.display()))
 }

@@ -65,6 +65,26 @@ fn prices_prints_the_catalogue_with_its_source_as_an_overlay_would_say_it() {
 }
 
 #[test]
+fn explain_says_which_route_serves_whom_where_it_goes_and_why_not() {
+    let example = crds().join("examples/quickstart");
+    let ask = |caller: &str, model: &str, output: &str| {
+        weir(&["explain", example.to_str().unwrap(), "--as", caller, "--model", model, "--output", output])
+    };
+    let good = ask("anonymous", "demo", "yaml");
+    let said = text(&good.stdout);
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    for part in ["route: default/chat", "why: serves it", "provider: default/demo", "state: ready", "kind: anonymous"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let unknown = text(&ask("serviceaccount:team-a/app", "gone", "json").stdout);
+    assert!(unknown.contains(r#""routes": []"#) && unknown.contains(r#""refused": "the model"#), "{unknown}");
+    let wrong = ask("app", "demo", "json");
+    assert!(!wrong.status.success() && text(&wrong.stderr).contains("serviceaccount:NAMESPACE/NAME"));
+    let missing = ask("apikey:team-a/web", "demo", "json");
+    assert!(!missing.status.success() && text(&missing.stderr).contains("team-a/web"));
+}
+
+#[test]
 fn render_shows_fingerprints_and_a_key_is_shown_once() {
     let example = crds().join("examples/openai");
     let rendered = weir(&["render", example.to_str().unwrap()]);

@@ -294,6 +294,7 @@ fn sparse() -> Vec<Value> {
         params(&json!({"defaults": {"topP": 0.5}, "caps": {"topP": 0.5}, "remove": ["seed"]})),
         route("/translation", json!({})),
         route("/trustedHeaders", json!({"user": "x-user"})),
+        route("/explain", json!(true)),
         route("/access", json!({"certificates": [{"subject": "batch.example"}]})),
         issuer(&json!({"jwksConfigMapRef": {"name": "keys"}, "claims": {}})),
         issuer(&json!({"jwksUrl": "https://id.example/keys", "caConfigMapRef": {"name": "ca"},

@@ -46,6 +46,7 @@ fn route() -> Route {
             partition_by: vec![],
         }],
         trusted_headers: weir_snapshot::TrustedHeaders::default(),
+        explain: false,
     }
 }
 

@@ -356,7 +356,7 @@ fn weighted<T>(items: &[(T, u64)], draw: u64) -> Option<&T> {
 }
 
 /// Why a target cannot hold the request at all.
-fn misfit(target: &Target, model: &str, needs: Needs) -> Option<Refusal> {
+pub(crate) fn misfit(target: &Target, model: &str, needs: Needs) -> Option<Refusal> {
     let Needs { input, max_output, max_output_name } = needs;
     let limits = target.limits_for(model);
     if let (Some(limit), Some(wanted)) = (limits.max_output, max_output)

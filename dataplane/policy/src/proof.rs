@@ -6,8 +6,8 @@ use crate::{Caller, CallerKind, Certificate, Table, Token};
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use weir_dialect::{ErrorType, Refusal};
-use weir_snapshot::CALLER_AUDIENCE;
 use weir_snapshot::api_key::Presented;
+use weir_snapshot::{ApiKey, CALLER_AUDIENCE, Name};
 
 /// Longest life of a ServiceAccount token that is accepted, in seconds.
 const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
@@ -61,10 +61,14 @@ impl Caller {
         if data.expires_at.is_some_and(|end| unix_s >= end) {
             return Err(unauthenticated());
         }
+        Ok(Self::of_secret(table, &key.secret, data))
+    }
+
+    fn of_secret(table: &Table, secret: &Name, data: &ApiKey) -> Self {
         let mut caller = Self {
             kind: CallerKind::ApiKey,
-            namespace: key.secret.namespace.clone(),
-            name: key.secret.name.clone(),
+            namespace: secret.namespace.clone(),
+            name: secret.name.clone(),
             key_id: Some(data.id.clone()),
             user: data.user.clone(),
             team: data.team.clone(),
@@ -73,8 +77,14 @@ impl Caller {
             models: data.models.clone(),
             ..Self::anonymous()
         };
-        caller.fill_from(table.namespace(&key.secret.namespace));
-        Ok(caller)
+        caller.fill_from(table.namespace(&secret.namespace));
+        caller
+    }
+
+    /// The key that a Secret holds, without the proof that a request must bring.
+    pub(crate) fn known_by(table: &Table, secret: &Name) -> Option<Self> {
+        let data = table.key_of(secret)?.data()?;
+        Some(Self::of_secret(table, secret, data))
     }
 
     /// The caller of a ServiceAccount token whose signature is good, at this Unix time.
@@ -92,8 +102,8 @@ impl Caller {
         Ok(Self::of_account(table, namespace, &serviceaccount.name, Some(serviceaccount.uid.clone())))
     }
 
-    /// A ServiceAccount that exists.
-    fn of_account(table: &Table, namespace: &str, name: &str, uid: Option<String>) -> Self {
+    /// A ServiceAccount.
+    pub(crate) fn of_account(table: &Table, namespace: &str, name: &str, uid: Option<String>) -> Self {
         let mut caller = Self {
             kind: CallerKind::ServiceAccount,
             namespace: namespace.to_owned(),

@@ -8,6 +8,7 @@ mod refuse;
 
 pub use asked::Asked;
 pub use charge::{Charge, Payer};
+pub(crate) use refuse::{decimal, shown, span};
 pub use refuse::{no_room, refusal};
 
 use crate::budgets::Budget;

@@ -179,6 +179,12 @@ impl Route {
         caller.is_admitted_by(&self.id.namespace, &self.access)
     }
 
+    /// Whether it answers for that host.
+    pub(crate) fn answers_for(&self, hostname: Option<&str>) -> bool {
+        let hosts = &self.data.hostnames;
+        hosts.is_empty() || hosts.iter().any(|host| Some(host.as_str()) == hostname)
+    }
+
     /// Tells a caller whom it asks for: by the claims that the route names, then by the headers that it trusts, of
     /// which `header` gives the value. False where there is nothing to tell. It opens nothing.
     pub fn tell(&self, caller: &mut Caller, header: impl Fn(&str) -> Option<String>) -> bool {
@@ -256,18 +262,14 @@ impl Table {
     /// then those that its namespace accepts; within each, exact host over none, exact model over the longest
     /// prefix, the oldest.
     pub fn matching(&self, facts: &Facts<'_>) -> Result<&Arc<Route>, Refusal> {
-        let exact = self.exact.get(facts.model).into_iter().flatten();
-        let prefixed =
-            self.wildcards.iter().filter(|(prefix, _)| facts.model.starts_with(prefix)).flat_map(|(_, routes)| routes);
         let mut best: Option<((u8, bool), &Arc<Route>)> = None;
-        for route in exact.chain(prefixed) {
+        for route in self.naming(facts.model) {
             let Some(tier) = self.tier(facts.caller, route) else { continue };
-            let hosts = &route.data.hostnames;
-            if !hosts.is_empty() && !hosts.iter().any(|host| Some(host.as_str()) == facts.hostname) {
+            if !route.answers_for(facts.hostname) {
                 continue;
             }
             // Candidates come in order of precision of the model and of age: only a better rank replaces.
-            let rank = (tier, hosts.is_empty());
+            let rank = (tier, route.data.hostnames.is_empty());
             if best.is_none_or(|(held, _)| rank < held) {
                 best = Some((rank, route));
             }
@@ -278,8 +280,14 @@ impl Table {
         if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
     }
 
+    /// The routes that have the model: the exact ones before those of a prefix, the longest first; the oldest first.
+    pub(crate) fn naming<'t>(&'t self, model: &str) -> impl Iterator<Item = &'t Arc<Route>> {
+        let prefixed = self.wildcards.iter().filter(move |(prefix, _)| model.starts_with(prefix));
+        self.exact.get(model).into_iter().flatten().chain(prefixed.flat_map(|(_, routes)| routes))
+    }
+
     /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
-    fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
+    pub(crate) fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
         if !route.admits(caller) {
             return None;
         }
@@ -330,6 +338,11 @@ impl Table {
 
     pub(crate) fn key(&self, id: &str) -> Option<&Key> {
         self.keys.by_id.get(id)
+    }
+
+    /// The key that a Secret holds.
+    pub(crate) fn key_of(&self, secret: &Name) -> Option<&Key> {
+        self.keys.by_id.values().find(|key| key.secret == *secret)
     }
 
     pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {

@@ -56,6 +56,7 @@ pub const FEATURES: &[&str] = &[
     "rate-limits",
     "provider.limits",
     "trusted-headers",
+    "explain",
     "access.models",
     "access.jwt",
     "access.certificates",

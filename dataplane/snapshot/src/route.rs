@@ -33,6 +33,9 @@ pub struct Route {
     /// Headers of the caller that say whom its requests are for.
     #[serde(default, skip_serializing_if = "TrustedHeaders::is_empty")]
     pub trusted_headers: TrustedHeaders,
+    /// Whether its callers may ask why a request went where it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
 }
 
 impl Route {
@@ -54,6 +57,9 @@ impl Route {
         }
         if !self.trusted_headers.is_empty() {
             needs.push("trusted-headers");
+        }
+        if self.explain {
+            needs.push("explain");
         }
         needs
     }

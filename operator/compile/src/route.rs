@@ -87,6 +87,7 @@ pub(crate) fn build(
         on_loss: spec::on_loss(object.spec.translation.as_ref()),
         rate_limits,
         trusted_headers: access::trusted_headers(object.spec.trusted_headers.as_ref()),
+        explain: object.spec.explain.unwrap_or_default(),
     };
     BuiltRoute { data, access, keys, verdict }
 }

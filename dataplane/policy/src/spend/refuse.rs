@@ -91,14 +91,9 @@ pub(super) fn unpriced(budget: &Budget, unit: &Unit, model: &str) -> Refusal {
 }
 
 /// An amount as people read it.
-fn shown(unit: &Unit, amount: u64) -> String {
-    const NANO: u64 = 1_000_000_000;
+pub(crate) fn shown(unit: &Unit, amount: u64) -> String {
     match unit {
-        Unit::Currency(code) => {
-            let text = format!("{}.{:09}", amount / NANO, amount % NANO);
-            let cut = text.trim_end_matches('0');
-            format!("{} {code}", cut.strip_suffix('.').unwrap_or(cut))
-        }
+        Unit::Currency(code) => format!("{} {code}", decimal(amount, 9)),
         Unit::Tokens => format!("{amount} tokens"),
         Unit::InputTokens => format!("{amount} input tokens"),
         Unit::OutputTokens => format!("{amount} output tokens"),
@@ -106,7 +101,15 @@ fn shown(unit: &Unit, amount: u64) -> String {
     }
 }
 
-fn span(ms: u64) -> String {
+/// So many parts of a unit as a decimal number; a unit has 10 to the power of `digits` of them.
+pub(crate) fn decimal(parts: u64, digits: u32) -> String {
+    let one = 10_u64.saturating_pow(digits);
+    let text = format!("{}.{:0width$}", parts / one, parts % one, width = digits as usize);
+    let cut = text.trim_end_matches('0');
+    cut.strip_suffix('.').unwrap_or(cut).to_owned()
+}
+
+pub(crate) fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
         ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),

@@ -70,6 +70,7 @@ pub(super) fn route(resources: &mut Resources, namespace: &str, name: &str, patt
         on_loss: OnLoss::default(),
         rate_limits: Vec::new(),
         trusted_headers: TrustedHeaders::default(),
+        explain: false,
     };
     put(resources, Kind::Route, namespace, name, Resource::Route(route));
     put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
