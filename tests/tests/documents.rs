@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use weir_tests::{gateway, helm, repository, schema};
 
-const DOCUMENTS: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/budgets.md"];
 
 fn documents() -> impl Iterator<Item = (&'static str, String)> {
     DOCUMENTS
@@ -28,7 +28,7 @@ fn commands_exist() {
 
 #[test]
 fn files_exist() {
-    let folders = ["tests/", "charts/", "crds/", "operator/", "dataplane/"];
+    let folders = ["tests/", "charts/", "crds/", "docs/", "operator/", "dataplane/"];
     for (name, text) in documents() {
         let words = text.split(['\n', '`', ' ', '(', ')', '|']).map(|word| word.trim_end_matches(['.', ',', ':', ';']));
         let paths = words.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
