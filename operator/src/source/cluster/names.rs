@@ -159,7 +159,8 @@ mod tests {
             {"issuer": "b", "audiences": ["x"], "jwksUrl": "https://id.example", "caConfigMapRef": {"name": "ca"}},
         ]});
         let names = Names::of(&[], &[route("ns", &access)], &[], &[], &given());
-        assert_eq!(names.config_maps, BTreeSet::from(["ca", "keys"].map(|name| Name::new("ns", name))));
+        let named = BTreeSet::from([Name::new("ns", "ca"), Name::new("ns", "keys"), given().prices]);
+        assert_eq!(names.config_maps, named);
     }
 
     #[test]
