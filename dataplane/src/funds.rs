@@ -195,7 +195,7 @@ fn tell(
     };
     for unit in [Unit::Requests, Unit::Tokens] {
         let rates = charges.iter().filter(|charge| charge.unit == unit).filter_map(|charge| {
-            let Payer::Rate(_, place) = &charge.of else { return None };
+            let Payer::Rate(place) = &charge.of else { return None };
             Some((route.data.rate_limits.get(*place)?, ledger.standing(&charge.claim)?))
         });
         let Some((rate, standing)) = rates.min_by_key(|(_, standing)| standing.remaining) else { continue };

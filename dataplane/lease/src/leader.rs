@@ -17,5 +17,5 @@ mod state;
 mod view;
 
 pub use settings::Settings;
-pub use state::{Leader, Left, Outcome, Write};
+pub use state::{Leader, Outcome, Write};
 pub use view::{Health, LimitView, PotView, View};

@@ -11,7 +11,7 @@ mod wallet;
 mod window;
 
 pub use counters::Counters;
-pub use leader::{Health, Leader, Left, LimitView, Outcome, PotView, Settings, View, Write};
+pub use leader::{Health, Leader, LimitView, Outcome, PotView, Settings, View, Write};
 pub use limit::{Limit, Nature, limits_of_budget, limits_of_provider, limits_of_route};
 pub use wallet::{Claim, Refusal, Reservation, Reserved, Standing, Taken, Terms, Wallet};
 pub use window::{Span, Turn};

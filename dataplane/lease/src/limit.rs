@@ -15,7 +15,8 @@ pub struct Limit {
     pub durable: bool,
     /// Changes of `amount` for a time.
     pub overrides: Vec<Override>,
-    pub(crate) turn: Turn,
+    /// How its windows are cut.
+    pub turn: Turn,
 }
 
 /// How a limit counts.

@@ -149,16 +149,6 @@ impl Wallet {
         *self = Self { starts, epoch, totals, ..Self::new(incarnation) };
     }
 
-    /// The highest epoch that a leader spoke with.
-    pub const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Whether a leader is being spoken to.
-    pub const fn is_connected(&self) -> bool {
-        self.connected
-    }
-
     /// A stream to a leader begins or has ended.
     pub fn set_connected(&mut self, connected: bool) {
         self.connected = connected;
@@ -238,14 +228,7 @@ impl Wallet {
         let mut totals: Vec<Total> = self.totals.values().cloned().collect();
         totals.extend(self.slots.iter().flat_map(Slot::totals));
         let held = self.slots.iter_mut().flat_map(Slot::all).collect();
-        Hello {
-            token: String::new(),
-            incarnation: self.incarnation.clone(),
-            highest_epoch: self.epoch,
-            held,
-            ended: Vec::new(),
-            totals,
-        }
+        Hello { token: String::new(), incarnation: self.incarnation.clone(), highest_epoch: self.epoch, held, totals }
     }
 
     /// What changed since the last report. It renews the leases, so that there is one every while even if nothing did.
@@ -390,7 +373,7 @@ impl Wallet {
         Lack::Room(claim.amount - free)
     }
 
-    /// Every lease, for tests and for what a restarted process replays.
+    /// Every lease, for those who check the sums.
     pub fn counters(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u64, Counters)> {
         self.slots.iter().flat_map(|slot| {
             let of = |lease: &'_ Lease| (&slot.limit, &slot.partition, lease.window, lease.counters);

@@ -22,7 +22,7 @@ impl Span {
 }
 
 /// Finds the windows of one limit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     calendar: Option<(Period, TimeZone)>,
 }

@@ -267,7 +267,7 @@ fn explained_limit(charge: &Charge, route: &Route, moment: Moment<'_>) -> Explai
     let standing = (moment.standing)(&charge.claim);
     let show = |amount| shown(&charge.unit, amount);
     let (of, mode, limit, exceeded) = match &charge.of {
-        Payer::Rate(_, place) => {
+        Payer::Rate(place) => {
             let rate = route.data.rate_limits.get(*place);
             let limit = rate.map(|rate| format!("{} in {}", show(rate.amount), span(rate.per_ms)));
             (format!("rate limit {}", rate.map_or("", |rate| &rate.name)), None, limit, "Reject".to_owned())

@@ -79,7 +79,7 @@ impl Table {
             Charge {
                 claim: Claim { limit: Arc::clone(limit), partition, amount, terms },
                 unit: rate.unit.clone(),
-                of: Payer::Rate(asked.route.id.clone(), place),
+                of: Payer::Rate(place),
             }
         };
         limits.map(charge).collect()

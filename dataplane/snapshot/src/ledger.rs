@@ -82,20 +82,9 @@ pub struct Hello {
     /// All that this start holds.
     #[prost(message, repeated, tag = "4")]
     pub held: ::prost::alloc::vec::Vec<Held>,
-    /// Earlier starts of this pod that have not been closed yet.
-    #[prost(message, repeated, tag = "5")]
-    pub ended: ::prost::alloc::vec::Vec<Ended>,
     /// What it was told of pots, its own and others.
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "5")]
     pub totals: ::prost::alloc::vec::Vec<Total>,
-}
-/// What an earlier start of a process left behind; it spends no more.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Ended {
-    #[prost(string, tag = "1")]
-    pub incarnation: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "2")]
-    pub held: ::prost::alloc::vec::Vec<Held>,
 }
 /// What changed since the last report, as it is now.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -168,9 +157,6 @@ pub struct Round {
     /// For safekeeping.
     #[prost(message, repeated, tag = "5")]
     pub totals: ::prost::alloc::vec::Vec<Total>,
-    /// Earlier starts of this pod that are closed.
-    #[prost(string, repeated, tag = "6")]
-    pub closed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One pot, as the leader sees it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -196,11 +182,8 @@ pub struct State {
     /// What was spent of it.
     #[prost(uint64, tag = "8")]
     pub spent: u64,
-    /// Milliseconds from now until it begins; 0 = it has begun.
-    #[prost(uint64, tag = "9")]
-    pub begins_in_ms: u64,
     /// Milliseconds from now until it ends; absent = never.
-    #[prost(uint64, optional, tag = "10")]
+    #[prost(uint64, optional, tag = "9")]
     pub ends_in_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use weir_lease::{Leader, Left, Limit, Now, Outcome, Settings, View};
+use weir_lease::{Leader, Limit, Now, Outcome, Settings, View};
 use weir_snapshot::ledger::{FromPod, Shard, ToPod};
 
 /// Between two looks at what time alone changes.
@@ -140,7 +140,7 @@ impl Lead {
             Command::Left { incarnation, stream } => {
                 if self.streams.get(incarnation.as_str()).is_some_and(|(held, _)| *held == stream) {
                     self.streams.remove(incarnation.as_str());
-                    self.leader.left(&incarnation, Left::Disconnected, now);
+                    self.leader.left(&incarnation);
                 }
             }
             Command::Running(pods) => {
@@ -156,7 +156,7 @@ impl Lead {
         for (to, message) in self.leader.outgoing() {
             let sent = self.streams.get(&to).is_some_and(|(_, stream)| stream.try_send(message).is_ok());
             if !sent && self.streams.remove(&to).is_some() {
-                self.leader.left(&to, Left::Disconnected, now(self.zero));
+                self.leader.left(&to);
             }
         }
     }

@@ -98,7 +98,7 @@ impl Leader {
         let Some(state) = self.limits.get_mut(&limit) else {
             return Err(Box::new((Obstacle::Final, refused(Why::Unknown, 0, 0, Some(100)))));
         };
-        let span = state.turn(now);
+        let span = state.opened(now);
         let Some(known) = state.limit.as_ref() else {
             return Err(Box::new((Obstacle::Final, refused(Why::Unknown, 0, 0, Some(100)))));
         };

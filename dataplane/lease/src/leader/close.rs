@@ -90,7 +90,7 @@ impl Leader {
         }
         self.swept_at = now.mono;
         for state in self.limits.values_mut() {
-            let open = state.turn(now).id;
+            let open = state.opened(now).id;
             state.pots.retain(|(window, _), pot| {
                 let over = pot.ends.is_some_and(|ends| now.unix >= ends) || (*window != open && pot.ends.is_none());
                 let old = pot.ends.is_some_and(|ends| now.unix >= ends + CLOSED_MS);

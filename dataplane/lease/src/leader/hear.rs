@@ -1,7 +1,7 @@
 //! What pods say: what they hold, what they want, that they leave.
 
 use super::id::PotId;
-use super::state::{Leader, Left, LimitState};
+use super::state::{Leader, LimitState};
 use crate::{Counters, Now};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Leader {
     }
 
     pub(super) fn hello(&mut self, pod: &str, hello: Hello, now: Now) {
-        let Hello { token: _, incarnation, highest_epoch: _, held, ended, totals } = hello;
+        let Hello { token: _, incarnation, highest_epoch: _, held, totals } = hello;
         if self.members.is_buried(&incarnation) {
             let closed = ToPod { kind: Some(to_pod::Kind::Closed(Closed {})) };
             self.out.push((incarnation.into(), closed));
@@ -40,30 +40,20 @@ impl Leader {
             }
             self.pot(&id, now).told((total.epoch, total.sequence, total.granted));
         }
-        let mut closed = Vec::new();
-        for start in ended {
-            closed.push(start.incarnation.clone());
-            if self.members.is_buried(&start.incarnation) {
-                continue;
-            }
-            let old = self.members.enter(&start.incarnation, pod);
-            self.held(old, &start.held, now);
-            self.close(old, now);
-        }
         self.held(member, &held, now);
-        // A Pod runs one start at a time: what an earlier one held and nobody replayed is lost.
+        // A Pod runs one start at a time: what an earlier one held is lost.
         for lost in self.members.of_pod(pod, Some(member)) {
             self.lose(lost, now);
         }
         self.hear(now);
-        self.round(member, 0, closed, now);
+        self.round(member, 0, now);
     }
 
     pub(super) fn report(&mut self, incarnation: &str, report: &Report, now: Now) {
         let Some(member) = self.members.find_open(incarnation) else { return };
         self.held(member, &report.held, now);
         self.retry(now);
-        self.round(member, report.round, Vec::new(), now);
+        self.round(member, report.round, now);
         if report.last {
             self.close(member, now);
         }
@@ -85,17 +75,13 @@ impl Leader {
         }
     }
 
-    /// A start leaves.
-    pub fn left(&mut self, incarnation: &str, how: Left, now: Now) {
+    /// The stream of a start broke; it may come back.
+    pub fn left(&mut self, incarnation: &str) {
         let Some(index) = self.members.find(incarnation) else { return };
         if let Some(member) = self.members.get_mut(index) {
             member.connected = false;
         }
-        if how == Left::Gone {
-            self.lose(index, now);
-        }
         self.pending.retain(|pending| pending.member != index);
-        self.hear(now);
     }
 
     /// A Pod is gone, with all of its starts.
@@ -113,7 +99,7 @@ impl Leader {
     }
 
     /// Answers a report: what changed of the start's pots, and totals to keep for others.
-    pub(super) fn round(&mut self, index: usize, round: u64, closed: Vec<String>, now: Now) {
+    pub(super) fn round(&mut self, index: usize, round: u64, now: Now) {
         let Some(member) = self.members.get_mut(index) else { return };
         let (incarnation, told) = (Arc::clone(&member.incarnation), member.told);
         member.told = self.changes;
@@ -140,7 +126,7 @@ impl Leader {
         });
         let totals = totals.filter(|total| total.pot.is_some() && total.sequence > 0).collect();
         let pods = u32::try_from(self.members.connected().count()).unwrap_or(u32::MAX);
-        let round = Round { epoch: self.settings.epoch, round, pods, states, totals, closed };
+        let round = Round { epoch: self.settings.epoch, round, pods, states, totals };
         self.out.push((incarnation, ToPod { kind: Some(to_pod::Kind::Round(round)) }));
     }
 }

@@ -38,7 +38,8 @@ pub(super) struct Pot {
     pub(super) sequence: u64,
     /// What no longer counts, of a rolling window or a rate.
     aged: u64,
-    aged_at: i64,
+    /// When a rate last filled up.
+    aged_at: Millis,
     rest: u64,
     buckets: VecDeque<(u64, u64)>,
     /// Unix milliseconds at which its window ends.
@@ -50,7 +51,7 @@ pub(super) struct Pot {
 
 impl Pot {
     pub(super) fn new(ends: Option<i64>, now: Now) -> Self {
-        Self { ends, aged_at: now.unix, ..Self::default() }
+        Self { ends, aged_at: now.mono, ..Self::default() }
     }
 
     /// What was taken of it as far as that is known, ever.
@@ -180,11 +181,11 @@ impl Pot {
                 }
             }
             Nature::Rate { amount, per_ms } => {
-                let passed = u64::try_from(now.unix - self.aged_at).unwrap_or(0);
+                let passed = now.mono.saturating_sub(self.aged_at);
                 let came = u128::from(passed) * u128::from(amount) + u128::from(self.rest);
                 let per = u128::from(per_ms.max(1));
                 self.rest = u64::try_from(came % per).unwrap_or(0);
-                self.aged_at = self.aged_at.max(now.unix);
+                self.aged_at = now.mono;
                 let aged = self.aged.saturating_add(u64::try_from(came / per).unwrap_or(u64::MAX));
                 self.aged = aged.min(self.taken());
             }

@@ -6,7 +6,7 @@ use super::pending::Pending;
 use super::pot::Pot;
 use super::settings::Settings;
 use super::shard::Shards;
-use crate::{Limit, Millis, Nature, Now, Span};
+use crate::{Limit, Millis, Nature, Now, Span, Turn};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_snapshot::ledger::{Shard, State, ToPod};
@@ -29,15 +29,6 @@ pub enum Outcome {
     Failed,
     /// The store has something else than what was last read or written: this.
     Conflict(Shard),
-}
-
-/// How a start of a pod's process left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// Its stream broke; it may come back.
-    Disconnected,
-    /// Its Pod is gone.
-    Gone,
 }
 
 /// Grants the leases of all pods.
@@ -87,6 +78,8 @@ pub(super) struct LimitState {
     pub(super) pots: BTreeMap<(u64, Arc<str>), Pot>,
     /// The window that is open; its id never goes back.
     pub(super) open: Option<Span>,
+    /// How windows were cut when it opened.
+    pub(super) turn: Option<Turn>,
 }
 
 impl LimitState {
@@ -95,7 +88,7 @@ impl LimitState {
     }
 
     /// The window that is open now.
-    pub(super) fn turn(&mut self, now: Now) -> Span {
+    pub(super) fn opened(&mut self, now: Now) -> Span {
         let over = |span: &Span| span.ends.is_some_and(|ends| now.unix >= ends);
         if let Some(open) = self.open.filter(|span| !over(span)) {
             return open;
@@ -113,7 +106,10 @@ impl Leader {
         self.limits.values_mut().for_each(|state| state.limit = None);
         for (id, limit) in limits {
             let state = self.limits.entry(id).or_default();
-            (state.limit, state.open) = (Some(limit), None);
+            // The window that is open stays so, unless windows are cut otherwise now.
+            state.open = state.open.filter(|_| state.turn.as_ref() == Some(&limit.turn));
+            state.turn = Some(limit.turn.clone());
+            state.limit = Some(limit);
         }
         self.changes += 1;
         let changes = self.changes;
@@ -122,7 +118,7 @@ impl Leader {
 
     pub(super) fn pot(&mut self, id: &PotId, now: Now) -> &mut Pot {
         let state = self.limits.entry(Arc::clone(&id.limit)).or_default();
-        let open = state.turn(now);
+        let open = state.opened(now);
         let ends = if open.id == id.window { open.ends } else { None };
         state.pots.entry((id.window, Arc::clone(&id.partition))).or_insert_with(|| Pot::new(ends, now))
     }
@@ -148,7 +144,6 @@ impl Leader {
             limit,
             committed: pot.committed(),
             spent: pot.spent(),
-            begins_in_ms: 0,
             ends_in_ms: pot.ends.map(|ends| u64::try_from(ends - now.unix).unwrap_or(0)),
         }
     }

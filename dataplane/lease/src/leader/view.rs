@@ -67,7 +67,7 @@ impl Leader {
     /// What can still be granted of a pot in the window that is open; `None` for a limit that nobody set.
     pub fn remaining(&mut self, limit: &str, partition: &str, now: Now) -> Option<u64> {
         let state = self.limits.get_mut(limit)?;
-        let window = state.turn(now).id;
+        let window = state.opened(now).id;
         let amount = state.limit.as_ref()?.amount_at(now.unix);
         let pot = state.pots.get(&(window, Arc::from(partition)));
         Some(amount.saturating_sub(pot.map_or(0, super::pot::Pot::committed)))
@@ -75,7 +75,7 @@ impl Leader {
 }
 
 fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
-    let span = state.turn(now);
+    let span = state.opened(now);
     let limit = state.limit.as_ref()?;
     let (amount, nature) = (limit.amount_at(now.unix), limit.nature);
     let overridden = limit.overrides.iter().any(|change| now.unix < change.until.saturating_mul(1_000));

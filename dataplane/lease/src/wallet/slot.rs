@@ -30,7 +30,6 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) window: u64,
-    from: Millis,
     until: Millis,
     pub(super) counters: Counters,
     pub(super) used_at: Millis,
@@ -52,7 +51,6 @@ impl Lease {
     fn new(window: u64) -> Self {
         Self {
             window,
-            from: 0,
             until: Millis::MAX,
             counters: Counters::default(),
             used_at: 0,
@@ -67,7 +65,7 @@ impl Lease {
     }
 
     fn is_open(&self, now: Millis) -> bool {
-        self.from <= now && now < self.until
+        now < self.until
     }
 }
 
@@ -127,7 +125,6 @@ impl Slot {
             lease.changed = true;
         }
         lease.counters.granted = lease.counters.granted.max(state.granted);
-        lease.from = now + state.begins_in_ms;
         lease.until = state.ends_in_ms.map_or(Millis::MAX, |ms| now + ms);
         (lease.told, lease.told_at) = (state.clone(), (now, lease.settled_reported));
         // A leader that has not heard everybody yet sends no sequence: its total is none.

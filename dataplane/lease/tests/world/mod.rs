@@ -7,7 +7,7 @@ use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_lease::{
-    Claim, Leader, Left, Limit, Now, Outcome, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget,
+    Claim, Leader, Limit, Now, Outcome, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget,
 };
 use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
 use weir_snapshot::{Budget, BudgetSelector, FailureMode, Name, Period, Unit, Window};
@@ -421,9 +421,8 @@ impl World {
         pod.redial_at = redial_at;
         if let Some(office) = leader {
             self.offices[office].inbox.retain(|(_, held, _, _)| *held != name);
-            let now = self.now(office);
             if !self.offices[office].paused && !self.offices[office].dead {
-                self.offices[office].leader.left(&name, Left::Disconnected, now);
+                self.offices[office].leader.left(&name);
             }
         }
     }

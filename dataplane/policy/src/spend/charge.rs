@@ -26,7 +26,7 @@ impl AsRef<Claim> for Charge {
 #[derive(Clone)]
 pub enum Payer {
     /// A rate limit of its route, by its place there.
-    Rate(Name, usize),
+    Rate(usize),
     /// A Budget.
     Budget(Arc<Budget>),
     /// The provider's own limit; without a unit it counts requests that run.

@@ -13,7 +13,7 @@ const SDK_PATIENCE_MS: u64 = 60_000;
 /// The client's answer where a charge was not met.
 pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Refusal {
     match &charge.of {
-        Payer::Rate(_, place) => rate(charge, route, *place, met),
+        Payer::Rate(place) => rate(charge, route, *place, met),
         Payer::Budget(budget) => of_budget(budget, charge, met),
         Payer::Provider { provider, .. } => no_room(provider, met),
     }
