@@ -4,6 +4,9 @@ use crate::window::Turn;
 use std::sync::Arc;
 use weir_snapshot::{Budget, BudgetMode, Name, Override, Provider, Route, Unit, Window};
 
+/// How long a partition of a rate is remembered by pods at least.
+const RATE_WINDOW_MS: u64 = 600_000;
+
 /// One limit; each of its partitions and windows is a pot.
 #[derive(Debug, Clone)]
 pub struct Limit {
@@ -38,6 +41,13 @@ pub enum Nature {
     },
     /// What is reserved comes back when the request ends.
     Gauge,
+}
+
+impl Nature {
+    /// Whether a store keeps its pots; rates and gauges begin anew with a leader.
+    pub(crate) const fn is_stored(self) -> bool {
+        matches!(self, Self::Window | Self::Rolling { .. })
+    }
 }
 
 impl Limit {
@@ -79,7 +89,7 @@ pub fn limits_of_budget(name: &Name, budget: &Budget) -> Vec<(Arc<str>, Limit)> 
 pub fn limits_of_route(name: &Name, route: &Route) -> Vec<(Arc<str>, Limit)> {
     let limit = |rate: &weir_snapshot::RateLimit| {
         let nature = Nature::Rate { amount: rate.amount, per_ms: rate.per_ms };
-        (id("LLMRoute", name, &rate.name), soft(nature, rate.burst))
+        (id("LLMRoute", name, &rate.name), passing(nature, rate.burst))
     };
     route.rate_limits.iter().map(limit).collect()
 }
@@ -88,15 +98,20 @@ pub fn limits_of_route(name: &Name, route: &Route) -> Vec<(Arc<str>, Limit)> {
 pub fn limits_of_provider(name: &Name, provider: &Provider) -> Vec<(Option<Unit>, Arc<str>, Limit)> {
     const MINUTE: u64 = 60_000;
     let limits = &provider.limits;
-    let rate = |amount: u64| soft(Nature::Rate { amount, per_ms: MINUTE }, amount);
+    let rate = |amount: u64| passing(Nature::Rate { amount, per_ms: MINUTE }, amount);
     let all = [
-        (None, "maxConcurrent", limits.max_concurrent.map(|most| soft(Nature::Gauge, most))),
+        (None, "maxConcurrent", limits.max_concurrent.map(|most| passing(Nature::Gauge, most))),
         (Some(Unit::Requests), "requestsPerMinute", limits.requests_per_minute.map(rate)),
         (Some(Unit::Tokens), "tokensPerMinute", limits.tokens_per_minute.map(rate)),
     ];
     all.into_iter().filter_map(|(unit, limit, held)| Some((unit, id("Provider", name, limit), held?))).collect()
 }
 
-const fn soft(nature: Nature, amount: u64) -> Limit {
-    Limit { nature, amount, durable: false, overrides: Vec::new(), turn: Turn::never() }
+/// One that no store keeps. A rate's windows are there to be forgotten: a client may choose its partition.
+const fn passing(nature: Nature, amount: u64) -> Limit {
+    let turn = match nature {
+        Nature::Rate { .. } => Turn::every(RATE_WINDOW_MS),
+        Nature::Gauge | Nature::Window | Nature::Rolling { .. } => Turn::never(),
+    };
+    Limit { nature, amount, durable: false, overrides: Vec::new(), turn }
 }

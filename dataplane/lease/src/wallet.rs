@@ -110,7 +110,9 @@ pub struct Wallet {
     incarnation: String,
     starts: u64,
     by_limit: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
-    slots: Vec<Slot>,
+    /// Places of those that were forgotten are taken again.
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
     totals: HashMap<ledger::Pot, Total>,
     epoch: u64,
     /// Leases admit requests until then.
@@ -131,6 +133,7 @@ impl Wallet {
             starts: 0,
             by_limit: HashMap::new(),
             slots: Vec::new(),
+            free: Vec::new(),
             totals: HashMap::new(),
             epoch: 0,
             valid_until: 0,
@@ -153,7 +156,7 @@ impl Wallet {
     pub fn set_connected(&mut self, connected: bool) {
         self.connected = connected;
         if !connected {
-            self.slots.iter_mut().for_each(|slot| slot.asking = false);
+            self.all().for_each(|slot| slot.asking = false);
         }
     }
 
@@ -177,7 +180,8 @@ impl Wallet {
         for claim in claims.iter().map(AsRef::as_ref) {
             let index = self.slot(&claim.limit, &claim.partition);
             let leader_away = !self.connected;
-            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let Some(slot) = self.at(index) else { continue };
+            slot.holders += 1;
             let amount = if claim.terms == Terms::Soft { 0 } else { claim.amount };
             if leader_away && matches!(claim.terms, Terms::Rate { .. } | Terms::Gauge { .. }) {
                 reservation.local = true;
@@ -195,7 +199,8 @@ impl Wallet {
     pub fn settle(&mut self, reservation: Reservation, spent: &[Option<u64>], now: Millis) {
         let of_now = reservation.of == self.starts;
         for (part, spent) in reservation.parts.into_iter().zip(spent).filter(|_| of_now) {
-            let Some(slot) = self.slots.get_mut(part.slot) else { continue };
+            let Some(slot) = self.at(part.slot) else { continue };
+            slot.holders -= 1;
             let lease = slot.of_window(part.window, now);
             lease.counters.settle(part.amount, *spent);
             (lease.used_at, lease.changed) = (now, true);
@@ -208,7 +213,7 @@ impl Wallet {
     /// What a pot is at, as far as this pod knows.
     pub fn standing(&self, limit: &str, partition: &str, now: Millis) -> Option<Standing> {
         let index = *self.by_limit.get(limit)?.get(partition)?;
-        self.slots.get(index)?.standing(now)
+        self.slots.get(index)?.as_ref()?.standing(now)
     }
 
     /// An ask for these wants; its id comes back in the answer.
@@ -219,27 +224,34 @@ impl Wallet {
 
     /// An ask for leases that run low, before a request has to wait for it.
     pub fn ask_ahead(&mut self, now: Millis) -> Option<Ask> {
-        let wants: Vec<Want> = self.slots.iter_mut().filter_map(|slot| slot.refill(now)).collect();
+        let wants: Vec<Want> = self.all().filter_map(|slot| slot.refill(now)).collect();
         (self.connected && !wants.is_empty()).then(|| self.ask(wants))
     }
 
     /// The first message of a stream, but for the pod's token.
     pub fn hello(&mut self) -> Hello {
         let mut totals: Vec<Total> = self.totals.values().cloned().collect();
-        totals.extend(self.slots.iter().flat_map(Slot::totals));
-        let held = self.slots.iter_mut().flat_map(Slot::all).collect();
+        totals.extend(self.slots.iter().flatten().flat_map(Slot::totals));
+        let held = self.all().flat_map(Slot::all).collect();
         Hello { token: String::new(), incarnation: self.incarnation.clone(), highest_epoch: self.epoch, held, totals }
+    }
+
+    /// Lets go of what nobody needs; due every while, with a leader or without.
+    pub fn tidy(&mut self, now: Millis) {
+        let over = now >= self.valid_until;
+        for slot in self.all() {
+            slot.demand.tick(now);
+            slot.give_back_idle(now, over);
+        }
+        self.forget(now);
     }
 
     /// What changed since the last report. It renews the leases, so that there is one every while even if nothing did.
     pub fn report(&mut self, now: Millis) -> Option<Report> {
-        for slot in &mut self.slots {
-            slot.demand.tick(now);
-            slot.give_back_idle(now, now >= self.valid_until);
-        }
+        self.tidy(now);
         self.rounds += 1;
         let round = self.rounds;
-        let held: Vec<Held> = self.slots.iter_mut().flat_map(|slot| slot.changed(round)).collect();
+        let held: Vec<Held> = self.all().flat_map(|slot| slot.changed(round)).collect();
         if held.is_empty() && now.saturating_sub(self.reported_at) < LEASE_MS / 4 {
             return None;
         }
@@ -250,8 +262,8 @@ impl Wallet {
     /// Gives everything back that no request holds: the process ends.
     pub fn last_report(&mut self) -> Report {
         self.rounds += 1;
-        self.slots.iter_mut().for_each(Slot::give_back);
-        let held: Vec<Held> = self.slots.iter_mut().flat_map(Slot::all).collect();
+        self.all().for_each(Slot::give_back);
+        let held: Vec<Held> = self.all().flat_map(Slot::all).collect();
         let last = held.iter().all(|held| held.outstanding == 0);
         Report { round: self.rounds, held, last }
     }
@@ -269,7 +281,7 @@ impl Wallet {
             Some(to_pod::Kind::Recall(recall)) => {
                 for pot in recall.pots {
                     let slot = self.slot(&pot.limit.into(), &pot.partition.into());
-                    self.slots.get_mut(slot).into_iter().for_each(Slot::give_back);
+                    self.at(slot).into_iter().for_each(Slot::give_back);
                 }
                 Taken { report: true, ..Taken::default() }
             }
@@ -297,7 +309,7 @@ impl Wallet {
                 self.totals.insert(pot, total);
             }
         }
-        self.slots.iter_mut().for_each(|slot| slot.acknowledged(round.round, now));
+        self.all().for_each(|slot| slot.acknowledged(round.round, now));
     }
 
     fn answer(&mut self, answer: Answer, now: Millis) -> Taken {
@@ -306,7 +318,7 @@ impl Wallet {
         }
         if let Some(refused) = &answer.refused {
             let slot = self.slot(&refused.limit.as_str().into(), &refused.partition.as_str().into());
-            if let Some(slot) = self.slots.get_mut(slot) {
+            if let Some(slot) = self.at(slot) {
                 let wait = refused.retry_after_ms.unwrap_or(BELIEVED_MS).min(BELIEVED_MS);
                 slot.refused = Some((now + wait, refused.clone()));
                 slot.asking = false;
@@ -318,21 +330,50 @@ impl Wallet {
     fn state(&mut self, state: &State, now: Millis) {
         let Some(pot) = &state.pot else { return };
         let slot = self.slot(&pot.limit.as_str().into(), &pot.partition.as_str().into());
-        if let Some(slot) = self.slots.get_mut(slot) {
+        if let Some(slot) = self.at(slot) {
             slot.take(state, now);
         }
     }
 
+    fn all(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().flatten()
+    }
+
+    fn at(&mut self, index: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(index)?.as_mut()
+    }
+
+    /// Forgets partitions of which nothing is held: a client may choose what they are called.
+    fn forget(&mut self, now: Millis) {
+        for (index, place) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = place.take_if(|slot| slot.is_idle(now)) else { continue };
+            if let Some(of_limit) = self.by_limit.get_mut(&slot.limit) {
+                of_limit.remove(&slot.partition);
+            }
+            self.free.push(index);
+        }
+        self.by_limit.retain(|_, partitions| !partitions.is_empty());
+    }
+
+    /// How many partitions are remembered.
+    pub fn partitions(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     fn want(&self, slot: usize, need: u64) -> Want {
-        self.slots.get(slot).map_or_else(Want::default, |slot| slot.want(need))
+        self.slots.get(slot).and_then(Option::as_ref).map_or_else(Want::default, |slot| slot.want(need))
     }
 
     fn slot(&mut self, limit: &Arc<str>, partition: &Arc<str>) -> usize {
         if let Some(index) = self.by_limit.get(limit).and_then(|held| held.get(partition)) {
             return *index;
         }
-        let index = self.slots.len();
-        self.slots.push(Slot::new(Arc::clone(limit), Arc::clone(partition)));
+        let slot = Some(Slot::new(Arc::clone(limit), Arc::clone(partition)));
+        let index = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(index) {
+            Some(place) => *place = slot,
+            None => self.slots.push(slot),
+        }
         self.by_limit.entry(Arc::clone(limit)).or_default().insert(Arc::clone(partition), index);
         index
     }
@@ -340,7 +381,7 @@ impl Wallet {
     /// What a claim lacks.
     fn lacks(&mut self, index: usize, claim: &Claim, now: Millis) -> Lack {
         let (valid, connected, pods) = (now < self.valid_until, self.connected, self.pods);
-        let Some(slot) = self.slots.get_mut(index) else { return Lack::Nothing };
+        let Some(slot) = self.at(index) else { return Lack::Nothing };
         let away = match claim.terms {
             Terms::Soft => {
                 return Lack::Nothing;
@@ -375,7 +416,7 @@ impl Wallet {
 
     /// Every lease, for those who check the sums.
     pub fn counters(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u64, Counters)> {
-        self.slots.iter().flat_map(|slot| {
+        self.slots.iter().flatten().flat_map(|slot| {
             let of = |lease: &'_ Lease| (&slot.limit, &slot.partition, lease.window, lease.counters);
             slot.leases.iter().map(of).collect::<Vec<_>>()
         })

@@ -1,4 +1,4 @@
-//! Windows of the calendar, of zones with and without daylight saving.
+//! Windows: of the calendar, of zones with and without daylight saving, and of one length after another.
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
@@ -23,38 +23,57 @@ impl Span {
 
 /// Finds the windows of one limit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    calendar: Option<(Period, TimeZone)>,
+pub struct Turn(Cut);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Cut {
+    Never,
+    Calendar(Period, TimeZone),
+    Every(u64),
 }
 
 impl Turn {
     /// Of that window; the text says what is wrong with its time zone.
     pub fn of(window: &Window) -> Result<Self, String> {
-        let calendar = match window {
+        Ok(Self(match window {
             Window::Calendar { every, time_zone } => {
                 let zone = TimeZone::get(time_zone).map_err(|_| {
                     format!("there is no time zone {time_zone:?}; use an IANA name such as Europe/Berlin, or UTC")
                 })?;
-                Some((*every, zone))
+                Cut::Calendar(*every, zone)
             }
-            Window::Rolling { .. } | Window::Total => None,
-        };
-        Ok(Self { calendar })
+            Window::Rolling { .. } | Window::Total => Cut::Never,
+        }))
     }
 
     /// Of a limit without windows.
     pub const fn never() -> Self {
-        Self { calendar: None }
+        Self(Cut::Never)
+    }
+
+    /// One window of so many milliseconds after another.
+    pub const fn every(ms: u64) -> Self {
+        Self(Cut::Every(ms))
     }
 
     /// The window that is open at that time.
     pub fn at(&self, unix_ms: i64) -> Span {
-        let Some((every, zone)) = &self.calendar else { return Span::ALWAYS };
-        span(*every, zone, unix_ms).unwrap_or(Span::ALWAYS)
+        let span = match &self.0 {
+            Cut::Never => None,
+            Cut::Calendar(every, zone) => of_calendar(*every, zone, unix_ms),
+            Cut::Every(ms) => of_length(*ms, unix_ms),
+        };
+        span.unwrap_or(Span::ALWAYS)
     }
 }
 
-fn span(every: Period, zone: &TimeZone, unix_ms: i64) -> Option<Span> {
+fn of_length(ms: u64, unix_ms: i64) -> Option<Span> {
+    let ms = i64::try_from(ms.max(1)).ok()?;
+    let begins = unix_ms.div_euclid(ms).checked_mul(ms)?;
+    Some(Span { id: u64::try_from(begins).ok()?, begins, ends: begins.checked_add(ms) })
+}
+
+fn of_calendar(every: Period, zone: &TimeZone, unix_ms: i64) -> Option<Span> {
     let day = Timestamp::from_millisecond(unix_ms).ok()?.to_zoned(zone.clone()).date();
     let first = first_day(every, day)?;
     let next = match every {

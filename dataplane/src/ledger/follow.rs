@@ -34,6 +34,7 @@ pub async fn follow(gateway: Arc<Gateway>, config: Config) {
             }
             End::Closed { served: false, why } => tracing::debug!(%address, %why, "no ledger from the operator"),
         }
+        gateway.ledger.tidy();
         tokio::time::sleep(Duration::from_millis(pause_ms / 2 + fastrand::u64(..pause_ms))).await;
         pause_ms = if hint.is_some() { 50 } else { (pause_ms * 2).min(MAX_PAUSE_MS) };
     }

@@ -80,6 +80,11 @@ impl Ledger {
         held(&self.wallet).standing(&claim.limit, &claim.partition, self.clock.now())
     }
 
+    /// Lets go of what nobody needs, also while there is no leader to report to.
+    fn tidy(&self) {
+        held(&self.wallet).tidy(self.clock.now());
+    }
+
     /// Tells the leader that nothing more is spent, and waits a little for its word.
     pub(crate) async fn farewell(&self) {
         let report = held(&self.wallet).last_report();

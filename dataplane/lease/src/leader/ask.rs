@@ -18,6 +18,8 @@ const SCARCE: u64 = 20;
 const CHUNK_RESERVATIONS: u64 = 80;
 /// So many times the half minute that a pod asks ahead for is a quarter of an hour.
 const CHUNK_AHEADS: u64 = 30;
+/// Pots that no store bounds, in all: some hundred bytes each.
+const MOST_PASSING: usize = 200_000;
 
 /// What stands in the way of a want.
 enum Obstacle {
@@ -107,7 +109,10 @@ impl Leader {
         let shard = self.shards.of(&id.limit, &id.partition);
         let is_new =
             !self.limits.get(&id.limit).is_some_and(|s| s.pots.contains_key(&(id.window, id.partition.clone())));
-        if is_new && !self.shards.has_room(shard) {
+        let stored = nature.is_stored();
+        let has_room = if stored { self.shards.has_room(shard) } else { self.passing < MOST_PASSING };
+        self.passing += usize::from(is_new && !stored);
+        if is_new && !has_room {
             return Err(Box::new((Obstacle::Final, refused(Why::TooManyPartitions, most, 0, Some(60_000)))));
         }
         let pot = self.pot(&id, now);

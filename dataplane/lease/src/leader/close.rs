@@ -90,13 +90,15 @@ impl Leader {
         }
         self.swept_at = now.mono;
         for state in self.limits.values_mut() {
-            let open = state.opened(now).id;
+            let (open, nature) = (state.opened(now).id, state.nature());
             state.pots.retain(|(window, _), pot| {
                 let over = pot.ends.is_some_and(|ends| now.unix >= ends) || (*window != open && pot.ends.is_none());
                 let old = pot.ends.is_some_and(|ends| now.unix >= ends + CLOSED_MS);
-                !(over && (pot.is_done() || old))
+                !(over && (old || pot.is_done() && pot.is_back(nature, now)))
             });
         }
         self.limits.retain(|_, state| state.limit.is_some() || !state.pots.is_empty());
+        let passing = self.limits.values().filter(|state| state.nature().is_some_and(|nature| !nature.is_stored()));
+        self.passing = passing.map(|state| state.pots.len()).sum();
     }
 }

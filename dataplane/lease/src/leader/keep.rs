@@ -26,6 +26,7 @@ impl Leader {
             pending: Vec::new(),
             out: Vec::new(),
             changes: 0,
+            passing: 0,
             emptied: stored.is_empty() && settings.epoch > 1,
             reset: false,
             settled: false,
@@ -73,8 +74,7 @@ impl Leader {
         let (mut pots, mut marks, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (limit, state) in &self.limits {
             for ((window, partition), pot) in &state.pots {
-                // Rates and gauges begin anew with a leader.
-                let kept = !matches!(state.nature(), Some(Nature::Rate { .. } | Nature::Gauge));
+                let kept = state.nature().is_none_or(Nature::is_stored);
                 if !kept || self.shards.of(limit, partition) != shard {
                     continue;
                 }

@@ -50,8 +50,9 @@ pub(super) struct Pot {
 }
 
 impl Pot {
-    pub(super) fn new(ends: Option<i64>, now: Now) -> Self {
-        Self { ends, aged_at: now.mono, ..Self::default() }
+    /// One of which so much is taken already: that of a rate is what the window before had not got back.
+    pub(super) fn new(ends: Option<i64>, base: u64, now: Now) -> Self {
+        Self { ends, base, aged_at: now.mono, ..Self::default() }
     }
 
     /// What was taken of it as far as that is known, ever.
@@ -257,6 +258,13 @@ impl Pot {
     /// Whether nobody needs it any more.
     pub(super) fn is_done(&self) -> bool {
         self.shares.iter().all(|share| share.counters.taken() == share.counters.settled)
+    }
+
+    /// Whether nothing of it counts any more that a rate's next window would have to know.
+    pub(super) fn is_back(&mut self, nature: Option<Nature>, now: Now) -> bool {
+        let Some(nature @ Nature::Rate { .. }) = nature else { return true };
+        self.age(nature, now);
+        self.committed() == 0
     }
 
     pub(super) fn of_store(stored: StoredPot, members: &mut Members) -> Self {

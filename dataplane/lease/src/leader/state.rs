@@ -46,6 +46,8 @@ pub struct Leader {
     pub(super) out: Vec<(Arc<str>, ToPod)>,
     /// Counts changes of pots.
     pub(super) changes: u64,
+    /// Pots that no store keeps.
+    pub(super) passing: usize,
     /// Whether the store was empty although there were leaders before.
     pub(super) emptied: bool,
     /// Whether what was spent is lost, since no pod knew of it either.
@@ -100,6 +102,22 @@ impl LimitState {
     }
 }
 
+impl LimitState {
+    /// What the windows before a rate's new one have not got back: no turn gives anything away.
+    fn left_over(&mut self, id: &PotId, now: Now) -> u64 {
+        let Some(nature @ Nature::Rate { .. }) = self.nature() else { return 0 };
+        let mut window = id.window;
+        while let Some(((before, _), _)) = self.pots.range(..(window, Arc::from(""))).next_back() {
+            window = *before;
+            if let Some(pot) = self.pots.get_mut(&(window, Arc::clone(&id.partition))) {
+                pot.age(nature, now);
+                return pot.committed();
+            }
+        }
+        0
+    }
+}
+
 impl Leader {
     /// Replaces the limits. What was spent of one that stays, stays spent, whatever changed of it.
     pub fn set_limits(&mut self, limits: impl IntoIterator<Item = (Arc<str>, Limit)>) {
@@ -120,7 +138,9 @@ impl Leader {
         let state = self.limits.entry(Arc::clone(&id.limit)).or_default();
         let open = state.opened(now);
         let ends = if open.id == id.window { open.ends } else { None };
-        state.pots.entry((id.window, Arc::clone(&id.partition))).or_insert_with(|| Pot::new(ends, now))
+        let key = (id.window, Arc::clone(&id.partition));
+        let base = if state.pots.contains_key(&key) { 0 } else { state.left_over(id, now) };
+        state.pots.entry(key).or_insert_with(|| Pot::new(ends, base, now))
     }
 
     pub(super) fn touch(&mut self, id: &PotId, urgent: bool) {
@@ -146,6 +166,11 @@ impl Leader {
             spent: pot.spent(),
             ends_in_ms: pot.ends.map(|ends| u64::try_from(ends - now.unix).unwrap_or(0)),
         }
+    }
+
+    /// How many pots are remembered.
+    pub fn pots(&self) -> usize {
+        self.limits.values().map(|state| state.pots.len()).sum()
     }
 
     /// Messages to send, each to the start of that name.

@@ -18,6 +18,8 @@ pub(super) struct Slot {
     pub(super) limit: Arc<str>,
     pub(super) partition: Arc<str>,
     pub(super) leases: Vec<Lease>,
+    /// Reservations that are not settled yet.
+    pub(super) holders: u32,
     /// The leader's last refusal, believed until then.
     pub(super) refused: Option<(Millis, Refused)>,
     /// Whether an ask ahead of need is under way.
@@ -75,11 +77,21 @@ impl Slot {
             limit,
             partition,
             leases: Vec::new(),
+            holders: 0,
             refused: None,
             asking: false,
             local: Local::default(),
             demand: Demand::default(),
         }
+    }
+
+    /// Whether nothing of it is held, awaited or believed.
+    pub(super) fn is_idle(&mut self, now: Millis) -> bool {
+        self.leases.is_empty()
+            && self.holders == 0
+            && !self.asking
+            && self.believed(now).is_none()
+            && self.local.is_full(now)
     }
 
     /// The lease of the window that is open.
@@ -274,6 +286,9 @@ impl Demand {
 #[derive(Debug, Default)]
 pub(super) struct Local {
     most: u64,
+    /// What comes back in each `per_ms`.
+    amount: u64,
+    per_ms: u64,
     level: u64,
     at: Millis,
     /// Numerator of what came back but was no whole part.
@@ -286,13 +301,22 @@ impl Local {
         if self.most == 0 {
             (self.level, self.at) = (most, now);
         }
-        self.most = most;
-        let passed = now.saturating_sub(self.at);
-        let came = u128::from(passed) * u128::from(amount) + u128::from(self.rest);
-        let per = u128::from(per_ms.max(1));
+        (self.most, self.amount, self.per_ms) = (most, amount, per_ms);
+        self.fill(now);
+    }
+
+    fn fill(&mut self, now: Millis) {
+        let came = u128::from(now.saturating_sub(self.at)) * u128::from(self.amount) + u128::from(self.rest);
+        let per = u128::from(self.per_ms.max(1));
         self.rest = u64::try_from(came % per).unwrap_or(0);
-        self.level = self.level.saturating_add(u64::try_from(came / per).unwrap_or(u64::MAX)).min(most);
+        self.level = self.level.saturating_add(u64::try_from(came / per).unwrap_or(u64::MAX)).min(self.most);
         self.at = now;
+    }
+
+    /// Whether nothing of it is used.
+    fn is_full(&mut self, now: Millis) -> bool {
+        self.fill(now);
+        self.level == self.most
     }
 
     pub(super) fn lacks(&self, amount: u64) -> Lack {
