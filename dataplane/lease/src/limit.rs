@@ -53,10 +53,14 @@ impl Nature {
 impl Limit {
     /// How much its pots hold at that time, overrides included. Of several that replace, the first counts.
     pub fn amount_at(&self, unix_ms: i64) -> u64 {
-        let holds = |change: &&Override| unix_ms < change.until.saturating_mul(1_000);
-        let base = self.overrides.iter().filter(holds).find(|change| !change.adds).map_or(self.amount, |c| c.amount);
-        let added = self.overrides.iter().filter(holds).filter(|change| change.adds).map(|change| change.amount);
+        let base = self.overrides_at(unix_ms).find(|change| !change.adds).map_or(self.amount, |change| change.amount);
+        let added = self.overrides_at(unix_ms).filter(|change| change.adds).map(|change| change.amount);
         added.fold(base, u64::saturating_add)
+    }
+
+    /// The overrides that hold at that time.
+    pub(crate) fn overrides_at(&self, unix_ms: i64) -> impl Iterator<Item = &Override> {
+        self.overrides.iter().filter(move |change| unix_ms < change.until.saturating_mul(1_000))
     }
 }
 

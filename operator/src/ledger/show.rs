@@ -1,6 +1,7 @@
 //! What the ledger knows, as the status of Budgets tells it.
 
 use crate::status::{Caveat, Spending, Spent, SpentOfLimit, SpentOfPartition};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_lease::{Health, LimitView, PotView, View, limits_of_budget};
 use weir_snapshot::{Budget, Kind, Limit, Name, Resource, Snapshot};
@@ -31,16 +32,15 @@ fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
     let used: Vec<_> = limits.iter().map(most_used).collect();
     let unaccounted = used.iter().max_by_key(|(limit, _)| limit.percent()).map_or(0, |(_, lost)| *lost);
     let partitions = limits.iter().map(|(_, held)| held.pots.len() as u64).max().unwrap_or(0);
-    let now_unix = span.begins / 1_000;
     Some(Spent {
         limits: used.into_iter().map(|(limit, _)| limit).collect(),
-        starts: span.ends.map(|_| now_unix),
+        starts: span.ends.map(|_| span.begins / 1_000),
         ends: span.ends.map(|ends| ends / 1_000),
         partitions: if budget.partition_by.is_empty() { 1 } else { partitions },
         top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
         unpriced: limits.iter().map(unpriced).max().unwrap_or(0),
         unaccounted,
-        overrides: overrides(budget, &limits),
+        overrides: limits.iter().flat_map(|(_, held)| held.overrides.iter().cloned()).collect(),
         caveat: caveat(view.health),
     })
 }
@@ -56,7 +56,7 @@ fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
 
 /// The partitions that are used most, each by its limit that is used most.
 fn top(limits: &[(&Limit, &LimitView)]) -> Vec<SpentOfPartition> {
-    let mut all: std::collections::BTreeMap<&Arc<str>, SpentOfLimit> = std::collections::BTreeMap::new();
+    let mut all: BTreeMap<&Arc<str>, SpentOfLimit> = BTreeMap::new();
     for (limit, held) in limits {
         for (partition, pot) in &held.pots {
             let of = of_limit(limit, held, *pot);
@@ -74,12 +74,6 @@ fn top(limits: &[(&Limit, &LimitView)]) -> Vec<SpentOfPartition> {
     });
     top.truncate(TOP);
     top
-}
-
-/// Overrides of limits that differ by them now.
-fn overrides(budget: &Budget, limits: &[(&Limit, &LimitView)]) -> Vec<String> {
-    let holds = |unit: &weir_snapshot::Unit| limits.iter().any(|(limit, held)| limit.unit == *unit && held.overridden);
-    budget.overrides.iter().filter(|change| holds(&change.unit)).map(|change| change.name.clone()).collect()
 }
 
 fn caveat(health: Health) -> Option<Caveat> {

@@ -31,8 +31,8 @@ pub enum Health {
 pub struct LimitView {
     /// What each of its pots holds, overrides included.
     pub amount: u64,
-    /// Whether an override holds now.
-    pub overridden: bool,
+    /// Names of the overrides that hold now.
+    pub overrides: Vec<String>,
     /// The window.
     pub span: Span,
     /// By partition.
@@ -78,7 +78,7 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
     let span = state.opened(now);
     let limit = state.limit.as_ref()?;
     let (amount, nature) = (limit.amount_at(now.unix), limit.nature);
-    let overridden = limit.overrides.iter().any(|change| now.unix < change.until.saturating_mul(1_000));
+    let overrides = limit.overrides_at(now.unix).map(|change| change.name.clone()).collect();
     let open = state.pots.iter_mut().filter(|((window, _), _)| *window == span.id);
     let pots = open.map(|((_, partition), pot)| {
         pot.age(nature, now);
@@ -89,5 +89,5 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
         )
     });
     let pots = pots.collect();
-    Some(LimitView { amount, overridden, span, pots })
+    Some(LimitView { amount, overrides, span, pots })
 }
