@@ -107,6 +107,9 @@ fn apply(gateway: &Arc<Gateway>, ledger: &Ledger, folder: &Path, key_sets: &KeyS
     if !complaints.is_empty() {
         return;
     }
+    if !compiled.alarms.is_empty() {
+        tracing::warn!("thresholds tell nobody here: Events and webhooks are sent in a cluster alone");
+    }
     ledger.limit(&compiled.snapshot);
     for rejected in gateway.apply(compiled.snapshot) {
         tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
