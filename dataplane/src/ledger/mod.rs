@@ -47,16 +47,17 @@ impl Ledger {
     pub(crate) async fn reserve<C: AsRef<Claim> + Sync>(&self, claims: &[C]) -> Result<Reservation, Refusal> {
         let deadline = Instant::now() + ASK_TIMEOUT;
         loop {
-            let (ask, answered) = {
+            let (ask, place, answered) = {
                 let mut wallet = held(&self.wallet);
                 match wallet.reserve(claims, self.clock.now()) {
                     Reserved::Held(reservation) => return Ok(reservation),
                     Reserved::Refused(refusal) => return Err(refusal),
                     Reserved::Short(wants) => {
                         let (tell, answered) = oneshot::channel();
+                        let place = wants.first().and_then(|want| place(claims, &want.limit, &want.partition));
                         let ask = wallet.ask(wants);
                         held(&self.waiting).insert(ask.id, tell);
-                        (ask, answered)
+                        (ask, place, answered)
                     }
                 }
             };
@@ -65,7 +66,7 @@ impl Ledger {
             if !sent || !matches!(tokio::time::timeout_at(deadline, answered).await, Ok(Ok(()))) {
                 held(&self.waiting).remove(&id);
                 let standing = Standing::default();
-                return Err(Refusal { claim: None, standing, exhausted: false, retry_after_ms: Some(1_000) });
+                return Err(Refusal { claim: place, standing, exhausted: false, retry_after_ms: Some(1_000) });
             }
         }
     }
@@ -103,6 +104,12 @@ impl Ledger {
         let stream = held(&self.stream);
         stream.as_ref().is_some_and(|stream| stream.try_send(FromPod { kind: Some(kind) }).is_ok())
     }
+}
+
+/// Where the claim on that pot stands.
+fn place<C: AsRef<Claim>>(claims: &[C], limit: &str, partition: &str) -> Option<usize> {
+    let is = |claim: &Claim| &*claim.limit == limit && &*claim.partition == partition;
+    claims.iter().position(|claim| is(claim.as_ref()))
 }
 
 fn new_incarnation() -> String {

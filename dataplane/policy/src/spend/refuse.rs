@@ -21,6 +21,9 @@ pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Ref
 
 /// A provider whose own limits leave no room.
 pub fn no_room(provider: &Name, met: &weir_lease::Refusal) -> Refusal {
+    if !met.exhausted {
+        return unavailable(&format!("the limits of the provider {provider}"), "provider_limit_unavailable", met);
+    }
     let message = format!("the limits of the provider {provider} leave no room at the moment; try again later");
     let refusal = Refusal::new(429, ErrorType::RateLimit, "provider_limit", message);
     Refusal { retry_after_ms: met.retry_after_ms, ..refusal }
@@ -29,7 +32,7 @@ pub fn no_room(provider: &Name, met: &weir_lease::Refusal) -> Refusal {
 fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal) -> Refusal {
     let Some(rate) = route.data.rate_limits.get(place) else { return Refusal::internal() };
     if !met.exhausted {
-        return unavailable(&format!("the rate limit {:?}", rate.name), met);
+        return unavailable(&format!("the rate limit {:?}", rate.name), "rate_limit_unavailable", met);
     }
     let message = format!(
         "the rate limit {:?} of the route {} is reached: {} in {}{}",
@@ -46,7 +49,7 @@ fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal)
 
 fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Refusal {
     if !met.exhausted {
-        return unavailable(&format!("the Budget {}", budget.id), met);
+        return unavailable(&format!("the Budget {}", budget.id), "budget_store_unavailable", met);
     }
     let Standing { limit, spent, remaining, .. } = met.standing;
     let partition = &charge.claim.partition;
@@ -65,9 +68,9 @@ fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Ref
 }
 
 /// The ledger cannot say whether the limit covers the request.
-fn unavailable(what: &str, met: &weir_lease::Refusal) -> Refusal {
-    let message = format!("{what} cannot be checked at the moment; try again in a second");
-    let refusal = Refusal::new(503, ErrorType::Overloaded, "budget_store_unavailable", message);
+fn unavailable(what: &str, code: &'static str, met: &weir_lease::Refusal) -> Refusal {
+    let message = format!("{what} cannot be checked at the moment{}", again(met.retry_after_ms.or(Some(1_000))));
+    let refusal = Refusal::new(503, ErrorType::Overloaded, code, message);
     Refusal { retry_after_ms: met.retry_after_ms.or(Some(1_000)), ..refusal }
 }
 
@@ -119,5 +122,5 @@ pub(crate) fn span(ms: u64) -> String {
 }
 
 fn again(ms: Option<u64>) -> String {
-    ms.map(|ms| format!("; it has room again in {}", span(ms.div_ceil(1_000) * 1_000))).unwrap_or_default()
+    ms.map(|ms| format!("; try again in {}", span(ms.div_ceil(1_000) * 1_000))).unwrap_or_default()
 }
