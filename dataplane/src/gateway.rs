@@ -12,8 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use weir_policy::Millis;
 use weir_snapshot::ledger::{FromPod, ToPod};
 use weir_snapshot::{Resource, ResourceId, Snapshot};
+
+/// How long after its start a process may wait for the ledger's leader, on the clock's scale.
+const LEADER_WAIT_MS: Millis = 6_000;
 
 /// A data plane. It serves nothing until its first config is applied.
 pub struct Gateway {
@@ -72,8 +76,12 @@ impl Gateway {
         self.ledger.farewell().await;
     }
 
-    /// Whether it has config and is not ending.
+    /// Whether it has config and is not ending. Where Budgets enforce, a young process waits a little for the ledger's
+    /// leader too, since it would refuse what they cover.
     pub fn is_ready(&self) -> bool {
-        self.live.load().loaded && !self.drain.has_begun()
+        let live = self.live.load();
+        let can_spend =
+            !live.table.enforces_budgets() || self.ledger.met_a_leader() || self.clock.now() >= LEADER_WAIT_MS;
+        live.loaded && !self.drain.has_begun() && can_spend
     }
 }

@@ -141,17 +141,20 @@ async fn race(clients: &[Client], requests: usize) -> (usize, Vec<u16>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_requests_race_one_dollar_over_pods_and_over_the_leaders_death_f50_f55() {
-    let fleet = Fleet::start().await;
+    let mut fleet = Fleet::start().await;
     fleet.apply(&[cent(NAMESPACE), open_route(NAMESPACE, "chat", "m", &["cent"]), budget(NAMESPACE, "team", "1")]);
     fleet.wait_ready("budget/team", NAMESPACE);
     fleet.wait_ready("llmroute/chat", NAMESPACE);
+    fleet.restart_dataplane(1).await;
     let clients = fleet.clients();
+    let fresh = clients[1].chat("m").await;
+    assert_eq!(fresh.status, 200, "a pod that is ready can spend: {:?}", fresh.body);
     for client in &clients {
         wait::until_true("the pod speaks with the ledger", || async { client.chat("m").await.status == 200 }).await;
     }
     let (first, statuses) = race(&clients, 60).await;
     assert_eq!(first, 60, "there is a dollar: {statuses:?}");
-    let first = first + clients.len();
+    let first = first + clients.len() + 1;
     let leader = fleet.leader().await;
     fleet.operators[leader].process.kill();
     let (meanwhile, statuses) = race(&clients, 1_000).await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_lease::limits_of_budget;
-use weir_snapshot::{Name, OnExceeded, Price, Pricing, Resource};
+use weir_snapshot::{BudgetMode, Name, OnExceeded, Price, Pricing, Resource};
 
 /// A Budget as requests use it.
 #[derive(Clone)]
@@ -68,6 +68,11 @@ impl Budgets {
     /// The Budgets above one, the parent first.
     pub(crate) fn above<'a>(&'a self, budget: &'a Budget) -> impl Iterator<Item = &'a Arc<Budget>> {
         budget.data.ancestors.iter().filter_map(|name| self.by_name.get(name))
+    }
+
+    /// Whether any refuses what it does not cover.
+    pub(crate) fn any_enforces(&self) -> bool {
+        self.by_name.values().any(|budget| budget.data.mode == BudgetMode::Enforce)
     }
 
     /// The dearest price of a currency.

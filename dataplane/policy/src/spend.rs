@@ -49,6 +49,11 @@ pub struct Came<'a> {
 }
 
 impl Table {
+    /// Whether some requests are refused where the ledger cannot be asked.
+    pub fn enforces_budgets(&self) -> bool {
+        self.budgets.any_enforces()
+    }
+
     /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
     pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
         let mut charges = self.rates(asked);

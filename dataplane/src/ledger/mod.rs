@@ -11,6 +11,7 @@ pub(crate) use stream::converse;
 
 use crate::clock::Clock;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,8 @@ pub(crate) struct Ledger {
     waiting: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     /// The stream to the leader, while there is one.
     stream: Mutex<Option<mpsc::Sender<FromPod>>>,
+    /// Whether a leader ever spoke.
+    met: AtomicBool,
     clock: Clock,
 }
 
@@ -39,6 +42,7 @@ impl Ledger {
             wallet: Mutex::new(Wallet::new(new_incarnation())),
             waiting: Mutex::default(),
             stream: Mutex::default(),
+            met: AtomicBool::new(false),
             clock,
         }
     }
@@ -74,6 +78,11 @@ impl Ledger {
     /// Settles what each claim came to, in their order; `None` = nobody knows the price.
     pub(crate) fn settle(&self, reservation: Reservation, spent: &[Option<u64>]) {
         held(&self.wallet).settle(reservation, spent, self.clock.now());
+    }
+
+    /// Whether a leader ever spoke with this process.
+    pub(crate) fn met_a_leader(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
     }
 
     /// What a pot is at, as far as this pod knows.

@@ -1,6 +1,7 @@
 //! One stream with one leader: its words to the wallet, the wallet's reports and asks to it.
 
 use super::{Ledger, held, new_incarnation};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -68,6 +69,7 @@ async fn exchange(
                 served = true;
                 *held(&ledger.stream) = Some(outgoing.clone());
                 held(&ledger.wallet).set_connected(true);
+                ledger.met.store(true, Ordering::Relaxed);
             }
             Some(_) | None => {}
         }
