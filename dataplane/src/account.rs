@@ -25,6 +25,8 @@ pub(crate) struct Account {
     tally: Tally,
     /// Name of the target that was tried last.
     target: String,
+    /// Type of its provider, in the API.
+    provider_type: &'static str,
     pricing: Option<weir_snapshot::Pricing>,
     /// What it holds of rates and Budgets.
     pub(crate) funds: Option<Funds>,
@@ -83,6 +85,7 @@ impl Account {
             prompt_bytes: 0,
             tally: Tally::default(),
             target: String::new(),
+            provider_type: "",
             pricing: None,
             funds: None,
             room: None,
@@ -138,6 +141,7 @@ impl Account {
         self.record.attempts += 1;
         self.record.provider = Some(target.provider.id.clone());
         self.target.clone_from(&target.data.name);
+        self.provider_type = target.provider.data.provider_type.as_str();
         self.record.upstream_model = Some(upstream_model.to_owned());
         self.pricing = target.pricing(named).cloned();
     }
@@ -221,6 +225,7 @@ impl Account {
                 currency: spent.currency,
             }
         });
+        self.telemetry.charge(&self.record, self.provider_type, &usage, self.pricing.as_ref());
         self.pay(Some(&usage));
     }
 

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::costs::Costs;
 use crate::drain::Drain;
 use crate::ledger::{Ledger, converse};
 use crate::live::{Live, Rejection};
@@ -34,14 +35,14 @@ pub struct Gateway {
 impl Gateway {
     /// A data plane that does not listen yet.
     pub fn new(config: Config) -> Arc<Self> {
-        let clock = Clock::new();
+        let (clock, costs) = (Clock::new(), Arc::new(Costs::new()));
         Arc::new(Self {
-            ledger: Arc::new(Ledger::new(clock)),
+            ledger: Arc::new(Ledger::new(clock, Arc::clone(&costs))),
             drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),
             clock,
-            telemetry: Telemetry::start(),
+            telemetry: Telemetry::start(costs),
             applying: Mutex::new(()),
         })
     }

@@ -10,6 +10,7 @@ mod authenticate;
 mod body;
 mod clock;
 mod config;
+mod costs;
 mod drain;
 mod explain;
 pub mod feed;

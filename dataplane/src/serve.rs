@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn f70_a_panic_costs_one_request_and_is_counted() {
-        let telemetry = Telemetry::start();
+        let telemetry = Telemetry::start(Arc::new(crate::costs::Costs::new()));
         let response = contain(&telemetry, Dialect::OpenAI, async { panic!("a stage failed") }).await;
         assert_eq!(response.status(), 500);
         assert_eq!(telemetry.metrics.panics.get(), 1);

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Crds,
     /// Print the catalogue of prices, with its source and date, in the form that an overlay takes
     Prices(Wanted),
+    /// Export what requests cost, in the form of FOCUS 1.2, for whoever pays the bills
+    Costs(crate::costs::CostsArgs),
     /// API keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -21,6 +21,11 @@ use tokio::sync::watch;
 use weir_lease::View;
 use weir_ledger::{Command, Lead, Office, Store, limits};
 
+/// The Redis of an operator in that namespace.
+pub(crate) fn redis(url: &str, namespace: &str) -> Result<Store, String> {
+    Store::redis(url, &format!("weir:{namespace}"))
+}
+
 /// Between two tries to read the store.
 const LOAD_RETRY: Duration = Duration::from_secs(1);
 /// Between two looks at which Pods run.

@@ -4,6 +4,7 @@ mod admin;
 mod args;
 mod authority;
 mod brake;
+mod costs;
 mod election;
 mod events;
 mod explain;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => print(validate::validate(&args.folder)),
         Command::Render(args) => print(validate::render(&args.folder).map(told)),
         Command::Explain(args) => print(explain::explain(args).map(told)),
+        Command::Costs(args) => print(costs::costs(&args).map(told)),
         Command::Crds => print(crds()),
         Command::Prices(wanted) => print(prices::catalogue(wanted.provider_type.as_deref(), wanted.model.as_deref())),
         Command::Key(KeyCommand::New(wanted)) => print(key::new(&wanted).map(told_once)),

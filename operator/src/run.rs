@@ -8,7 +8,7 @@ use crate::brake::{Brake, Scene};
 use crate::election::{Election, EpochFloor, Leadership};
 use crate::events::Events;
 use crate::key_sets::{self, KeySets};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 use crate::proof::Prover;
 use crate::publish::{self, Listener, Pods, Shared};
 use crate::reconcile::{Prices, Reconcile};
@@ -233,7 +233,7 @@ impl RunArgs {
     /// What outlives the ledger's leader.
     fn store(&self, client: &Client) -> Result<Store, Error> {
         match &self.ledger_redis {
-            Some(url) => Store::redis(url, &format!("weir:{}", self.namespace)).map_err(Error::Process),
+            Some(url) => ledger::redis(url, &self.namespace).map_err(Error::Process),
             None => Ok(Store::cluster(client.clone(), &self.namespace)),
         }
     }
@@ -267,7 +267,7 @@ fn bracketed(address: &str) -> Result<String, String> {
     Ok(if bare { format!("[{host}]:{port}") } else { address.to_owned() })
 }
 
-async fn client() -> Result<Client, Error> {
+pub(crate) async fn client() -> Result<Client, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::Kubeconfig(error.to_string());
     let mut config = kube::Config::infer().await.map_err(|error| wrong(&error))?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

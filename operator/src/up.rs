@@ -8,6 +8,7 @@ use crate::key_sets::{self, KeySets};
 use crate::source::files;
 use clap::Args;
 use ledger::Ledger;
+pub(crate) use ledger::default_file as default_ledger;
 use notify::{RecursiveMode, Watcher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -118,6 +118,11 @@ impl Gateway {
         .await
     }
 
+    /// The file of the ledger.
+    pub fn ledger(&self) -> PathBuf {
+        ledger(self.state.path())
+    }
+
     /// The folder of manifests.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -137,7 +142,11 @@ fn prepared(manifests: &str, mut program: Command) -> (Folders, Command) {
 
 fn serve(program: &mut Command, folder: &Path, state: &Path) {
     program.arg("up").arg(folder).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    program.arg("--ledger").arg(state.join("ledger.redb"));
+    program.arg("--ledger").arg(ledger(state));
+}
+
+fn ledger(state: &Path) -> PathBuf {
+    state.join("ledger.redb")
 }
 
 /// One of our binaries: of `WEIR_BIN_DIR`, else built beside this test.

@@ -14,10 +14,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("weir-lease", &["weir-snapshot"]),
     ("weir-policy", &["weir-dialect", "weir-lease", "weir-snapshot"]),
     ("weir-compile", &["weir-crds", "weir-snapshot"]),
-    ("weir-dataplane", &["weir-dialect", "weir-lease", "weir-policy", "weir-snapshot"]),
+    ("weir-dataplane", &["weir-costs", "weir-dialect", "weir-lease", "weir-policy", "weir-snapshot"]),
     // The data plane's library for `up`, and for what it knows of dialling.
-    ("weir-ledger", &["weir-lease", "weir-snapshot"]),
-    ("weir-operator", &["weir-compile", "weir-crds", "weir-dataplane", "weir-lease", "weir-ledger", "weir-snapshot"]),
+    ("weir-ledger", &["weir-costs", "weir-lease", "weir-snapshot"]),
+    (
+        "weir-operator",
+        &["weir-compile", "weir-costs", "weir-crds", "weir-dataplane", "weir-lease", "weir-ledger", "weir-snapshot"],
+    ),
     ("weir-tests", &["weir-crds", "weir-snapshot"]),
     // Measures the binaries from outside.
     ("weir-bench", &[]),

@@ -1,7 +1,5 @@
 //! Sums of requests, tokens and money. Each only grows.
 
-use serde::{Deserialize, Serialize};
-
 /// What is charged at a rate of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "named after the members of a price")]
@@ -42,7 +40,7 @@ impl Class {
 }
 
 /// How much of one class, and what for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum {
     /// Tokens, or requests.
     pub count: u64,
@@ -51,7 +49,7 @@ pub struct Sum {
 }
 
 /// What was used under one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amounts {
     /// By class, in the order of [`Class::ALL`].
     pub sums: [Sum; 7],

@@ -106,7 +106,7 @@ const COLUMNS: [Column; 35] = [
     ("ChargeClass", |_| Cell::Nothing),
     ("ChargeDescription", |row| text(&format!("{} of {} at {}", row.what(), row.key.model, row.key.provider))),
     ("ChargeFrequency", |_| text("Usage-Based")),
-    ("ChargePeriodEnd", |row| time(row.key.hour.saturating_add(1))),
+    ("ChargePeriodEnd", |row| time(row.key.hour.saturating_add(row.key.hours))),
     ("ChargePeriodStart", |row| time(row.key.hour)),
     ("ConsumedQuantity", |row| Cell::Number(row.count.to_string())),
     ("ConsumedUnit", |row| text(row.unit())),

@@ -1,16 +1,19 @@
 //! What is summed apart.
 
-use serde::{Deserialize, Serialize};
 use weir_snapshot::Name;
 
+/// Hours of a day; days are those of UTC.
+pub const HOURS_A_DAY: u64 = 24;
 /// Stands for all that were too many to be told apart.
 pub const OTHER: &str = "(other)";
 
 /// Who asked for what, in which hour. Names are those of the configuration or of identities; empty = none.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Hours since the Unix epoch, in which the request was settled.
     pub hour: u64,
+    /// So many hours are summed: one, or those of a day once it is old.
+    pub hours: u64,
     /// Currency of the price; empty where the model is unpriced.
     pub currency: String,
     /// Namespace of the caller.
@@ -34,6 +37,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// The day of its hour, since the Unix epoch.
+    pub const fn day(&self) -> u64 {
+        self.hour / HOURS_A_DAY
+    }
+
+    /// The same for its whole day.
+    pub(crate) fn of_its_day(&self) -> Self {
+        Self { hour: self.day() * HOURS_A_DAY, hours: HOURS_A_DAY, ..self.clone() }
+    }
+
     /// The same for whatever user.
     pub(crate) fn of_other_user(&self) -> Self {
         Self { user: OTHER.to_owned(), ..self.clone() }
@@ -44,6 +57,7 @@ impl Key {
         let other = || OTHER.to_owned();
         Self {
             hour: self.hour,
+            hours: self.hours,
             currency: self.currency.clone(),
             namespace: other(),
             user: other(),

@@ -13,8 +13,6 @@ pub struct Tally {
     version: u64,
     /// Sums of hours before it were taken and are closed.
     open_from: u64,
-    /// Requests that were summed under fewer names than they had.
-    merged: u64,
 }
 
 struct Held {
@@ -26,15 +24,16 @@ impl Tally {
     /// An empty one that tells up to so many keys apart: above three quarters of them new users become one, and in
     /// the end all that is new does, by hour and currency.
     pub const fn new(most: usize) -> Self {
-        Self { most, sums: BTreeMap::new(), version: 0, open_from: 0, merged: 0 }
+        Self { most, sums: BTreeMap::new(), version: 0, open_from: 0 }
     }
 
-    /// Adds one request. One of a closed hour, where the clock went back, counts in the first open one.
-    pub fn add(&mut self, mut key: Key, amounts: &Amounts) {
+    /// Adds one request; false if it is summed under fewer names than it has. One of a closed hour, where the clock went
+    /// back, counts in the first open one.
+    pub fn add(&mut self, mut key: Key, amounts: &Amounts) -> bool {
         key.hour = key.hour.max(self.open_from);
         let (held, room) = (self.sums.len(), self.most - self.most / 4);
-        if held >= room && !self.sums.contains_key(&key) {
-            self.merged = self.merged.saturating_add(1);
+        let whole = held < room || self.sums.contains_key(&key);
+        if !whole {
             key = key.of_other_user();
             if held >= self.most && !self.sums.contains_key(&key) {
                 key = key.of_others();
@@ -44,11 +43,7 @@ impl Tally {
         let held = self.sums.entry(key).or_insert(Held { amounts: Amounts::default(), version: 0 });
         held.amounts.add(amounts);
         held.version = self.version;
-    }
-
-    /// Requests that were summed under fewer names than they had.
-    pub const fn merged(&self) -> u64 {
-        self.merged
+        whole
     }
 
     /// Up to `most` sums that changed after the report of that version, the longest unchanged first.

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use weir_costs::focus::{Account, csv, json, unpriced};
-use weir_costs::{Amounts, Book, Class, Key, OTHER, Tally};
+use weir_costs::{Amounts, Book, Class, HOURS_A_DAY, Key, OTHER, Report, Tally};
 use weir_snapshot::Name;
+use weir_snapshot::ledger::CostReport;
 
 /// 2026-11-27, 13:00 UTC.
 const HOUR: u64 = 498_829;
@@ -14,6 +16,7 @@ const HOUR: u64 = 498_829;
 fn key(hour: u64, user: &str, currency: &str) -> Key {
     Key {
         hour,
+        hours: 1,
         currency: currency.to_owned(),
         namespace: "shop".to_owned(),
         user: user.to_owned(),
@@ -39,15 +42,36 @@ fn account() -> Account {
     Account { id: "cluster-1".to_owned(), name: "Production".to_owned() }
 }
 
+/// The books of all days.
+#[derive(Default)]
+struct Books(BTreeMap<u64, Book>);
+
+impl Books {
+    /// Takes in what a report says of each day, as it goes over the wire.
+    fn take(&mut self, start: &str, report: &Report) {
+        let bytes = report.to_wire(start).encode_to_vec();
+        let report = Report::from_wire(&CostReport::decode(bytes.as_slice()).unwrap()).unwrap();
+        for day in report.days() {
+            assert!(self.0.entry(day).or_insert_with(|| Book::new(day)).take(start, &report), "no day is folded");
+        }
+    }
+
+    fn totals(&self) -> BTreeMap<Key, Amounts> {
+        let mut totals = BTreeMap::new();
+        self.0.values().for_each(|book| book.add_to(&mut totals));
+        totals
+    }
+}
+
 #[test]
 fn a_row_is_a_class_of_token_and_rows_add_up_to_the_charge() {
     let mut tally = Tally::new(10);
     tally.add(key(HOUR, "ada, \"the first\"", "USD"), &request(1_001, 17));
     tally.add(key(HOUR, "ada, \"the first\"", "USD"), &request(3, 0));
     tally.add(key(HOUR, "ada", ""), &Amounts { unpriced: 1, ..Amounts::default().with(Class::Input, 5, 0) });
-    let mut book = Book::default();
-    book.take("pod-a", &tally.report(0, 100));
-    let totals = book.totals(HOUR..HOUR + 1);
+    let mut books = Books::default();
+    books.take("pod-a", &tally.report(0, 100));
+    let totals = books.totals();
     assert_eq!(unpriced(&totals), 1);
 
     let rows: Vec<serde_json::Value> = serde_json::from_str(&json(&totals, &account())).unwrap();
@@ -91,17 +115,15 @@ fn a_users_name_is_no_formula_of_a_spreadsheet() {
 #[test]
 fn too_many_users_become_one_and_too_many_names_become_others_and_nothing_is_lost() {
     let mut tally = Tally::new(4);
-    for user in ["a", "b", "c", "d", "e", "a"] {
-        tally.add(key(HOUR, user, "USD"), &request(1, 0));
-    }
-    tally.add(Key { team: "late".into(), ..key(HOUR, "a", "USD") }, &request(1, 0));
-    let mut book = Book::default();
-    book.take("pod", &tally.report(0, 100));
-    let totals = book.totals(0..u64::MAX);
+    let whole = ["a", "b", "c", "d", "e", "a"].map(|user| tally.add(key(HOUR, user, "USD"), &request(1, 0)));
+    assert_eq!(whole, [true, true, true, false, false, true]);
+    assert!(!tally.add(Key { team: "late".into(), ..key(HOUR, "a", "USD") }, &request(1, 0)));
+    let mut books = Books::default();
+    books.take("pod", &tally.report(0, 100));
+    let totals = books.totals();
     let counts: Vec<_> = totals.iter().map(|(key, sums)| (&*key.user, &*key.model, sums.sums[0].count)).collect();
     let of = |user, count| (user, "gpt-5", count);
     assert_eq!(counts, [(OTHER, OTHER, 1), of(OTHER, 2), of("a", 2), of("b", 1), of("c", 1)]);
-    assert_eq!(tally.merged(), 3);
 }
 
 /// Nano-units of the export by currency.
@@ -117,6 +139,23 @@ fn billed(totals: &BTreeMap<Key, Amounts>) -> BTreeMap<String, u64> {
     sums
 }
 
+fn nano(totals: &BTreeMap<Key, Amounts>) -> u64 {
+    totals.values().map(|amounts| amounts.nano).sum()
+}
+
+#[test]
+fn a_day_that_is_folded_says_that_a_report_is_too_late() {
+    let mut tally = Tally::new(10);
+    tally.add(key(HOUR, "ada", "USD"), &request(1, 1));
+    let mut book = Book::new(HOUR / HOURS_A_DAY);
+    assert!(book.take("pod", &tally.report(0, 100)));
+    book.fold();
+    assert!(!book.take("pod", &tally.report(0, 100)));
+    let mut totals = BTreeMap::new();
+    book.add_to(&mut totals);
+    assert_eq!(nano(&totals), request(1, 1).nano);
+}
+
 /// What happens between two pods and a book.
 #[derive(Debug, Clone)]
 enum Step {
@@ -125,8 +164,7 @@ enum Step {
     Again { which: prop::sample::Index },
     Close { pod: usize },
     Restart { pod: usize },
-    Coarsen,
-    Store,
+    Store { most: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -137,8 +175,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<prop::sample::Index>().prop_map(|which| Step::Again { which }),
         2 => (0..2usize).prop_map(|pod| Step::Close { pod }),
         1 => (0..2usize).prop_map(|pod| Step::Restart { pod }),
-        1 => Just(Step::Coarsen),
-        1 => Just(Step::Store),
+        2 => (200..4_000usize).prop_map(|most| Step::Store { most }),
     ]
 }
 
@@ -155,9 +192,9 @@ impl Pod {
     }
 
     /// Says all that it has not said yet.
-    fn tell(&mut self, book: &mut Book) {
+    fn tell(&mut self, books: &mut Books) {
         let report = self.tally.report(self.acknowledged, usize::MAX);
-        book.take(&self.incarnation, &report);
+        books.take(&self.incarnation, &report);
         self.acknowledged = report.version;
     }
 }
@@ -168,7 +205,7 @@ proptest! {
     fn whatever_is_lost_repeated_or_late_the_book_and_the_export_are_what_was_charged(
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let (mut book, mut sent, mut lives) = (Book::default(), Vec::new(), 2);
+        let (mut books, mut sent, mut lives) = (Books::default(), Vec::new(), 2);
         let mut pods = [Pod::new(0, 0), Pod::new(1, 1)];
         let (mut charged, mut tokens) = (BTreeMap::<String, u64>::new(), 0);
         for step in steps {
@@ -187,13 +224,13 @@ proptest! {
                     let report = pod.tally.report(pod.acknowledged, most);
                     sent.push((pod.incarnation.clone(), report.clone()));
                     if arrives {
-                        book.take(&pod.incarnation, &report);
+                        books.take(&pod.incarnation, &report);
                         pod.acknowledged = report.version;
                     }
                 }
                 Step::Again { which } if !sent.is_empty() => {
                     let (incarnation, report) = which.get(&sent);
-                    book.take(incarnation, report);
+                    books.take(incarnation, report);
                 }
                 Step::Again { .. } => {}
                 Step::Close { pod } => {
@@ -201,23 +238,30 @@ proptest! {
                     pod.tally.taken(pod.acknowledged, pod.now);
                 }
                 Step::Restart { pod } => {
-                    pods[pod].tell(&mut book);
-                    book.end(&pods[pod].incarnation);
+                    pods[pod].tell(&mut books);
                     pods[pod] = Pod { now: pods[pod].now, ..Pod::new(pod, lives) };
                     lives += 1;
                 }
-                Step::Coarsen => book.coarsen(HOUR + 48),
-                Step::Store => book = serde_json::from_str(&serde_json::to_string(&book).unwrap()).unwrap(),
+                // A store that has little room keeps less detail and the same sums.
+                Step::Store { most } => {
+                    for book in books.0.values_mut() {
+                        let bytes = book.encode(most);
+                        prop_assert_eq!(&Book::decode(&bytes).unwrap(), &*book);
+                    }
+                }
             }
         }
-        pods.iter_mut().for_each(|pod| pod.tell(&mut book));
-        let totals = book.totals(0..u64::MAX);
+        pods.iter_mut().for_each(|pod| pod.tell(&mut books));
+        let fine = books.totals();
+        books.0.values_mut().for_each(Book::fold);
+        let totals = books.totals();
+        prop_assert!(totals.keys().all(|key| key.hours == HOURS_A_DAY));
+        prop_assert_eq!(nano(&fine), nano(&totals));
         charged.retain(|_, nano| *nano > 0);
         let mut exported = billed(&totals);
         exported.retain(|_, nano| *nano > 0);
         prop_assert_eq!(exported, charged);
         let counted = totals.values().flat_map(Amounts::used).filter(|(class, _)| *class != Class::Request);
         prop_assert_eq!(counted.map(|(_, sum)| sum.count).sum::<u64>(), tokens);
-        prop_assert!(book.len() <= 2 * 400);
     }
 }

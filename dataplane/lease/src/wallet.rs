@@ -286,7 +286,9 @@ impl Wallet {
                 Taken { report: true, ..Taken::default() }
             }
             Some(to_pod::Kind::Closed(_)) => Taken { closed: true, ..Taken::default() },
-            Some(to_pod::Kind::Answer(_) | to_pod::Kind::NotLeader(_)) | None => Taken::default(),
+            Some(to_pod::Kind::Answer(_) | to_pod::Kind::NotLeader(_) | to_pod::Kind::CostsStored(_)) | None => {
+                Taken::default()
+            }
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Total {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromPod {
-    #[prost(oneof = "from_pod::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "from_pod::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<from_pod::Kind>,
 }
 /// Nested message and enum types in `FromPod`.
@@ -65,6 +65,8 @@ pub mod from_pod {
         Report(super::Report),
         #[prost(message, tag = "3")]
         Ask(super::Ask),
+        #[prost(message, tag = "4")]
+        Costs(super::CostReport),
     }
 }
 /// The first message of a stream.
@@ -121,7 +123,7 @@ pub struct Want {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToPod {
-    #[prost(oneof = "to_pod::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "to_pod::Kind", tags = "1, 2, 3, 4, 5, 6")]
     pub kind: ::core::option::Option<to_pod::Kind>,
 }
 /// Nested message and enum types in `ToPod`.
@@ -138,6 +140,8 @@ pub mod to_pod {
         NotLeader(super::NotLeader),
         #[prost(message, tag = "5")]
         Closed(super::Closed),
+        #[prost(message, tag = "6")]
+        CostsStored(super::CostsStored),
     }
 }
 /// The answer to a report; the first one answers the hello.
@@ -268,6 +272,87 @@ pub struct NotLeader {
 /// This start was given up as lost; begin anew under another name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Closed {}
+/// What requests cost, of some hours and names: absolute sums of one start of a process, which only grow.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostReport {
+    /// Changes with every start of the process, whatever becomes of its leases.
+    #[prost(string, tag = "1")]
+    pub start: ::prost::alloc::string::String,
+    /// The leader's word that it is stored names it.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// Sums of hours before it do not change any more; hours since the Unix epoch.
+    #[prost(uint64, tag = "3")]
+    pub open_from: u64,
+    /// What rows name, each once.
+    #[prost(string, repeated, tag = "4")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "5")]
+    pub rows: ::prost::alloc::vec::Vec<CostRow>,
+    /// The process ends: it is stored at once.
+    #[prost(bool, tag = "6")]
+    pub last: bool,
+}
+/// One sum.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CostRow {
+    /// Since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub hour: u64,
+    /// So many are summed: 1, or 24 once they are old.
+    #[prost(uint64, tag = "2")]
+    pub hours: u64,
+    /// Places of currency, namespace, user, team, project, cost centre, route (namespace, name), provider (namespace,
+    /// name), its type, model.
+    #[prost(uint32, repeated, tag = "3")]
+    pub texts: ::prost::alloc::vec::Vec<u32>,
+    /// By class: input, cache read, cache writes of 5 minutes and of 1 hour, output, reasoning, requests.
+    #[prost(uint64, repeated, tag = "4")]
+    pub counts: ::prost::alloc::vec::Vec<u64>,
+    /// Their price: 10^-9 of the currency's unit, and the 10^-12 that are left.
+    #[prost(uint64, repeated, tag = "5")]
+    pub nano_of_classes: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint32, repeated, tag = "6")]
+    pub pico_of_classes: ::prost::alloc::vec::Vec<u32>,
+    /// Requests of models without a price.
+    #[prost(uint64, tag = "7")]
+    pub unpriced: u64,
+    /// What the ledger was charged, each request rounded up.
+    #[prost(uint64, tag = "8")]
+    pub nano: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CostsStored {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+}
+/// What requests of one day cost, as it is stored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostDay {
+    /// Since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub day: u64,
+    /// It takes nothing in any more.
+    #[prost(bool, tag = "2")]
+    pub folded: bool,
+    #[prost(string, repeated, tag = "3")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of closed hours, over all pods.
+    #[prost(message, repeated, tag = "4")]
+    pub base: ::prost::alloc::vec::Vec<CostRow>,
+    #[prost(message, repeated, tag = "5")]
+    pub pages: ::prost::alloc::vec::Vec<CostPage>,
+}
+/// Open hours of one start of a process.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CostPage {
+    #[prost(string, tag = "1")]
+    pub start: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub open_from: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub rows: ::prost::alloc::vec::Vec<CostRow>,
+}
 /// A part of the ledger as it is stored.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Shard {

@@ -10,9 +10,10 @@ pub use follow::follow;
 pub(crate) use stream::converse;
 
 use crate::clock::Clock;
+use crate::costs::Costs;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -33,16 +34,19 @@ pub(crate) struct Ledger {
     stream: Mutex<Option<mpsc::Sender<FromPod>>>,
     /// Whether a leader ever spoke.
     met: AtomicBool,
+    /// What requests cost.
+    costs: Arc<Costs>,
     clock: Clock,
 }
 
 impl Ledger {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, costs: Arc<Costs>) -> Self {
         Self {
             wallet: Mutex::new(Wallet::new(new_incarnation())),
             waiting: Mutex::default(),
             stream: Mutex::default(),
             met: AtomicBool::new(false),
+            costs,
             clock,
         }
     }
@@ -98,14 +102,21 @@ impl Ledger {
     /// Tells the leader that nothing more is spent, and waits a little for its word.
     pub(crate) async fn farewell(&self) {
         let report = held(&self.wallet).last_report();
+        self.tell_costs(true);
         if self.say(from_pod::Kind::Report(report)) {
             let gone = async {
+                self.costs.settled().await;
                 while held(&self.stream).as_ref().is_some_and(|stream| stream.capacity() < stream.max_capacity()) {
                     tokio::task::yield_now().await;
                 }
             };
             let _ = tokio::time::timeout(FAREWELL, gone).await;
         }
+    }
+
+    /// Tells the leader what requests cost that is not stored yet.
+    fn tell_costs(&self, last: bool) {
+        self.costs.report(last).into_iter().for_each(|report| _ = self.say(from_pod::Kind::Costs(report)));
     }
 
     /// Sends a message to the leader; false where there is none, or it does not read.

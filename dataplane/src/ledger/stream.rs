@@ -10,6 +10,9 @@ use tonic::Status;
 use weir_lease::ROUND_MS;
 use weir_snapshot::ledger::{FromPod, Hello, ToPod, from_pod, to_pod};
 
+/// Between two reports of what requests cost.
+const COSTS_EVERY: Duration = Duration::from_secs(5);
+
 /// How a stream ended.
 pub(crate) enum End {
     /// The operator is a standby: dial this one.
@@ -43,12 +46,18 @@ async fn exchange(
 ) -> End {
     let mut rounds = tokio::time::interval(Duration::from_millis(ROUND_MS));
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut costs = tokio::time::interval(COSTS_EVERY);
+    costs.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut served = false;
     loop {
         let message = tokio::select! {
             message = incoming.next() => message,
             _ = rounds.tick(), if served => {
                 report(ledger);
+                continue;
+            }
+            _ = costs.tick(), if served => {
+                ledger.tell_costs(false);
                 continue;
             }
         };
@@ -63,6 +72,7 @@ async fn exchange(
             Some(to_pod::Kind::NotLeader(leader)) if leader.address.is_empty() => {
                 return End::Closed { served, why: "no operator leads at the moment".into() };
             }
+            Some(to_pod::Kind::CostsStored(stored)) => ledger.costs.stored(stored.version),
             Some(to_pod::Kind::NotLeader(leader)) => return End::Leader(leader.address.clone()),
             Some(_) if !served => {
                 // The first word of a leader answers the hello: it knows what is held here.

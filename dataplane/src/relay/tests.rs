@@ -1,6 +1,7 @@
 //! Time limits to the second, on paused time, and streams that are cut anywhere.
 
 use super::*;
+use crate::costs::Costs;
 use crate::upstream::ScriptedAnswer;
 
 const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
@@ -11,7 +12,7 @@ const SAME: Translation<'static> =
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn account() -> Box<Account> {
-    Account::open(&Telemetry::start(), "/test")
+    Account::open(&Telemetry::start(Arc::new(Costs::new())), "/test")
 }
 
 async fn relay(pieces: Vec<(Duration, &'static str)>, account: &mut Account) -> Relay {
@@ -100,7 +101,7 @@ fn recorded() -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn f13_of_forty_streams_cut_at_every_byte_none_looks_whole_before_its_finish() {
-    let (streams, telemetry) = (recorded(), Telemetry::start());
+    let (streams, telemetry) = (recorded(), Telemetry::start(Arc::new(Costs::new())));
     assert_eq!(streams.len(), 40);
     for stream in streams {
         let finish = stream.find("\"stop\"").expect("a finish");

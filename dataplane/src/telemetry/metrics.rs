@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
+    pub(crate) merged_costs: IntCounter,
     vectors: Vectors,
     series: Cache,
     cost: CounterVec,
@@ -49,6 +50,10 @@ impl Metrics {
         Self {
             in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
             panics: counter("weir_panics_total", "Requests that were lost to a panic"),
+            merged_costs: counter(
+                "weir_merged_costs_total",
+                "Requests whose cost is summed under fewer names than they have, of which there are too many",
+            ),
             vectors: Vectors {
                 requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
                 duration: histogram(

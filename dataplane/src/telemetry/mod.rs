@@ -1,25 +1,36 @@
-//! What is told of requests: metrics and one log line each, never in a request's way.
+//! What is told of requests: metrics, one log line each, and sums of what they cost; never in a request's way.
 
 mod lines;
 mod metrics;
 mod series;
 
+use crate::costs::Costs;
 use crate::record::Record;
 use std::sync::Arc;
+use weir_dialect::Usage;
+use weir_snapshot::Pricing;
 
 pub(crate) use lines::Lines;
 pub use lines::LogLine;
 pub(crate) use metrics::Metrics;
 
-/// Both of them.
+/// All of them.
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     lines: &'static Lines,
+    costs: Arc<Costs>,
 }
 
 impl Telemetry {
-    pub(crate) fn start() -> Arc<Self> {
-        Arc::new(Self { metrics: Metrics::new(), lines: Lines::of_process() })
+    pub(crate) fn start(costs: Arc<Costs>) -> Arc<Self> {
+        Arc::new(Self { metrics: Metrics::new(), lines: Lines::of_process(), costs })
+    }
+
+    /// Takes what an answered request used at a provider of that type.
+    pub(crate) fn charge(&self, record: &Record, provider_type: &str, usage: &Usage, pricing: Option<&Pricing>) {
+        if !self.costs.add(record, provider_type, usage, pricing) {
+            self.metrics.merged_costs.inc();
+        }
     }
 
     /// Takes one settled request.

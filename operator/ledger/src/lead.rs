@@ -1,13 +1,14 @@
 //! One leader's time: messages in, messages out, writes on their way, until it is over.
 
+use crate::costs::{Keeper, Said};
 use crate::store::Store;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use weir_lease::{Leader, Limit, Now, Outcome, Settings, View};
-use weir_snapshot::ledger::{FromPod, Shard, ToPod};
+use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
 
 /// Between two looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(100);
@@ -81,6 +82,9 @@ pub struct Lead {
     streams: HashMap<Arc<str>, (u64, mpsc::Sender<ToPod>)>,
     writing: JoinSet<(usize, u64, Outcome)>,
     views: watch::Sender<Arc<View>>,
+    /// What requests cost goes to its keeper.
+    costs: mpsc::Sender<Said>,
+    keeper: JoinHandle<()>,
     zero: Instant,
 }
 
@@ -96,7 +100,10 @@ impl Lead {
         let (sender, commands) = mpsc::unbounded_channel();
         let zero = Instant::now();
         let leader = Leader::new(settings, stored, running, now(zero));
-        let lead = Self { leader, store, commands, streams: HashMap::new(), writing: JoinSet::new(), views, zero };
+        let (costs, keeping) = Keeper::start(Arc::clone(&store));
+        let keeper = tokio::spawn(keeping);
+        let (streams, writing) = (HashMap::new(), JoinSet::new());
+        let lead = Self { leader, store, commands, streams, writing, views, costs, keeper, zero };
         (lead, Office { commands: sender })
     }
 
@@ -122,11 +129,15 @@ impl Lead {
                 () = turned(&mut stop) => return self.hand_over().await,
             }
             // What else came meanwhile is taken before anything is sent.
-            while let Ok(command) = self.commands.try_recv() {
-                self.take(command);
-            }
+            self.take_waiting();
             self.send();
             self.write();
+        }
+    }
+
+    fn take_waiting(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.take(command);
         }
     }
 
@@ -135,6 +146,14 @@ impl Lead {
         match command {
             Command::Enter { incarnation, pod: _, stream, outgoing } => {
                 self.streams.insert(incarnation.into(), (stream, outgoing));
+            }
+            Command::Message {
+                incarnation, message: FromPod { kind: Some(from_pod::Kind::Costs(report)) }, ..
+            } => {
+                if let Some((_, answer)) = self.streams.get(incarnation.as_str()) {
+                    // What finds no room comes again.
+                    let _ = self.costs.try_send(Said { report, answer: answer.clone() });
+                }
             }
             Command::Message { incarnation, pod, message } => self.leader.take(&incarnation, &pod, message, now),
             Command::Left { incarnation, stream } => {
@@ -181,6 +200,8 @@ impl Lead {
 
     /// Writes what is taken, so that the next leader has nothing to wait for.
     async fn hand_over(mut self) -> End {
+        self.take_waiting();
+        drop(self.costs);
         let writes = async {
             while self.writing.join_next().await.is_some() {}
             for write in self.leader.hand_over() {
@@ -188,6 +209,7 @@ impl Lead {
                 self.writing.spawn(async move { (write.shard, 0, store.write(write.shard, &write.body).await) });
             }
             while self.writing.join_next().await.is_some() {}
+            let _ = self.keeper.await;
         };
         if tokio::time::timeout(HAND_OVER, writes).await.is_err() {
             tracing::warn!(

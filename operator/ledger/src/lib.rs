@@ -1,12 +1,13 @@
-//! The leader of the ledger: its loop, its clock, and the stores that outlive it.
+//! The leader of the ledger: its loop, its clock, what requests cost, and the stores that outlive it.
 //!
 //! What is granted is decided in `weir-lease`; here are only time, channels and writes.
 
+mod costs;
 mod lead;
 mod store;
 
 pub use lead::{Command, End, Lead, Office};
-pub use store::Store;
+pub use store::{Days, Retention, Store};
 
 use std::sync::Arc;
 use weir_lease::{Limit, limits_of_budget, limits_of_provider, limits_of_route};

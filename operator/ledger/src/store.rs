@@ -2,10 +2,18 @@
 //! leader cannot undo what a new one wrote.
 
 mod cluster;
+mod days;
 mod file;
+mod part;
 mod redis;
 
+pub use days::Days;
+
+use part::{Part, Written};
+use prost::Message as _;
 use std::path::Path;
+use std::time::Duration;
+use weir_costs::Book;
 use weir_lease::{Outcome, Settings};
 use weir_snapshot::ledger::Shard;
 
@@ -18,10 +26,23 @@ const SHARD_BYTES: usize = 128 * 1024;
 pub enum Store {
     /// ConfigMaps in the operator's namespace.
     Cluster(Box<cluster::Cluster>),
-    /// One file, of one process.
+    /// One file and a folder beside it, of one process.
     File(file::File),
     /// Redis, or what speaks its protocol.
     Redis(Box<redis::Redis>),
+}
+
+/// How long the costs of requests are kept, and how finely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Days that are kept.
+    pub days: u64,
+    /// Days whose hours are kept apart.
+    pub fine_days: u64,
+    /// Most bytes of a day.
+    pub day_bytes: usize,
+    /// At least so long between two writes.
+    pub spacing: Duration,
 }
 
 impl Store {
@@ -36,8 +57,8 @@ impl Store {
     }
 
     /// A Redis of that URL: `redis://` and `rediss://` for one server, `redis+sentinel://HOST:PORT,.../MASTER` and
-    /// `redis+cluster://HOST:PORT,...` (with `rediss+` over TLS) for the others. It is never printed, since it may hold a password. `prefix` keeps
-    /// ledgers apart that share a server.
+    /// `redis+cluster://HOST:PORT,...` (with `rediss+` over TLS) for the others. It is never printed, since it may hold
+    /// a password. `prefix` keeps ledgers apart that share a server.
     pub fn redis(url: &str, prefix: &str) -> Result<Self, String> {
         redis::Redis::new(url, prefix).map(Box::new).map(Self::Redis)
     }
@@ -49,25 +70,82 @@ impl Store {
         Settings { epoch, nonce, shards: SHARDS, shard_bytes: SHARD_BYTES, spaced }
     }
 
+    /// How long costs are kept. In the API server there is room for less.
+    pub const fn retention(&self) -> Retention {
+        match self {
+            Self::Cluster(_) => Retention {
+                days: cluster::COST_DAYS,
+                fine_days: 8,
+                day_bytes: 512 * 1024,
+                spacing: Duration::from_secs(30),
+            },
+            Self::File(_) | Self::Redis(_) => {
+                Retention { days: 400, fine_days: 35, day_bytes: 8 * 1024 * 1024, spacing: Duration::from_secs(1) }
+            }
+        }
+    }
+
     /// All parts.
     pub async fn load(&self) -> Result<Vec<Shard>, String> {
-        match self {
-            Self::Cluster(store) => store.load().await,
-            Self::File(store) => store.load(),
-            Self::Redis(store) => store.load().await,
-        }
+        let bodies = match self {
+            Self::Cluster(store) => store.shards().await?,
+            Self::File(store) => store.shards()?,
+            Self::Redis(store) => store.shards().await?,
+        };
+        let decode = |(part, body): (Part, Vec<u8>)| {
+            Shard::decode(body.as_slice()).map_err(|e| format!("{part:?} of the ledger cannot be read: {e}"))
+        };
+        bodies.into_iter().map(decode).collect()
     }
 
     /// Writes a part, if it is still as it was last read or written here.
     pub async fn write(&self, shard: usize, body: &Shard) -> Outcome {
-        let written = match self {
-            Self::Cluster(store) => store.write(shard, body).await,
-            Self::File(store) => store.write(shard, body),
-            Self::Redis(store) => store.write(shard, body).await,
+        match self.replace(Part::Shard(shard), body.encode_to_vec()).await {
+            Ok(Written::Stored) => Outcome::Stored,
+            Ok(Written::Changed(None)) => Outcome::Failed,
+            Ok(Written::Changed(Some(held))) => Outcome::Conflict(Shard::decode(held.as_slice()).unwrap_or_default()),
+            Err(error) => {
+                tracing::warn!(shard, error, "a part of the ledger cannot be stored");
+                Outcome::Failed
+            }
+        }
+    }
+
+    /// What requests of that day cost, since the Unix epoch; `None` where nothing is kept of it.
+    pub async fn costs(&self, day: u64) -> Result<Option<Book>, String> {
+        let part = Part::Costs(day);
+        let body = match self {
+            Self::Cluster(store) => store.read(part).await?,
+            Self::File(store) => store.days.read(day)?,
+            Self::Redis(store) => store.read(part).await?,
         };
-        written.unwrap_or_else(|error| {
-            tracing::warn!(shard, error, "a part of the ledger cannot be stored");
-            Outcome::Failed
-        })
+        body.map_or(Ok(None), |body| days::book(day, &body))
+    }
+
+    /// Writes the costs of a day, if they are still as they were last read or written here; false if they are not.
+    pub async fn write_costs(&self, book: &mut Book) -> Result<bool, String> {
+        let most = self.retention().day_bytes;
+        let body = book.encode(most);
+        if body.len() > most {
+            return Err(format!("the costs of a day come to {} bytes; this store takes {most}", body.len()));
+        }
+        self.replace(Part::Costs(book.day()), body).await.map(|written| matches!(written, Written::Stored))
+    }
+
+    /// Lets go of the costs of a day that is kept no longer. ConfigMaps are used again by later days.
+    pub async fn forget_costs(&self, day: u64) -> Result<(), String> {
+        match self {
+            Self::Cluster(_) => Ok(()),
+            Self::File(store) => store.days.forget(day),
+            Self::Redis(store) => store.forget(Part::Costs(day)).await,
+        }
+    }
+
+    async fn replace(&self, part: Part, body: Vec<u8>) -> Result<Written, String> {
+        match self {
+            Self::Cluster(store) => store.write(part, body).await,
+            Self::File(store) => store.write(part, &body),
+            Self::Redis(store) => store.write(part, body).await,
+        }
     }
 }

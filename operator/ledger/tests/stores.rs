@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use weir_costs::Book;
 use weir_lease::Outcome;
 use weir_ledger::Store;
 use weir_snapshot::ledger::{Pot, Shard, StoredPot};
@@ -73,6 +74,23 @@ async fn redis_compares_before_it_replaces_and_outlives_its_leader() {
     let Outcome::Conflict(later) = old.write(3, &body(1, 3)).await else { panic!("the old one is fenced") };
     assert_eq!(later.epoch, 2);
     assert_eq!(loaded(&Store::redis(&server.url(), "weir:other").unwrap()).await, [], "ledgers are kept apart");
+}
+
+#[tokio::test]
+async fn costs_of_a_day_are_not_written_over_those_that_another_leader_wrote() {
+    let server = Server::start();
+    let store = || Store::redis(&server.url(), "weir:test").unwrap();
+    let (old, new) = (store(), store());
+    loaded(&old).await;
+    assert_eq!(old.write_costs(&mut Book::new(20_000)).await, Ok(true));
+    let mut book = new.costs(20_000).await.unwrap().expect("it is there");
+    book.fold();
+    assert_eq!(new.write_costs(&mut book).await, Ok(true));
+    assert_eq!(old.write_costs(&mut Book::new(20_000)).await, Ok(false));
+    assert_eq!(old.costs(20_000).await, Ok(Some(book.clone())), "what the new one wrote");
+    assert_eq!(old.write_costs(&mut book).await, Ok(true), "who has read may write");
+    assert_eq!(old.forget_costs(20_000).await, Ok(()));
+    assert_eq!(new.costs(20_000).await, Ok(None));
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn pass(office: Office, mut words: mpsc::Receiver<FromPod>, to_pod: mpsc::
 }
 
 /// Where the ledger of a folder is, if nobody says otherwise: with the user's other state, named after the folder.
-pub(super) fn default_file(folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn default_file(folder: &Path) -> Result<PathBuf, String> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
     let state = state.or_else(home).ok_or("there is no home folder for the ledger; name a file with --ledger")?;

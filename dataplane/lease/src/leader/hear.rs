@@ -18,7 +18,7 @@ impl Leader {
                     self.ask(member, ask, now);
                 }
             }
-            None => {}
+            Some(from_pod::Kind::Costs(_)) | None => {}
         }
     }
 

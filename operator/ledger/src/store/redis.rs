@@ -1,6 +1,6 @@
 //! Redis, or what speaks its protocol: one hash a part, replaced by a script that compares its version.
 
-use prost::Message as _;
+use super::part::{Part, Written};
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -10,8 +10,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex as Held, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use weir_lease::Outcome;
-use weir_snapshot::ledger::Shard;
 
 /// An answer, with the connection made for it where there is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,7 +24,7 @@ pub struct Redis {
     replace: Script,
     prefix: String,
     /// What was last read or written.
-    versions: Held<HashMap<usize, Vec<u8>>>,
+    versions: Held<HashMap<Part, Vec<u8>>>,
 }
 
 /// How it is reached, and the connection while there is one.
@@ -46,44 +44,51 @@ impl Redis {
         })
     }
 
-    pub(super) async fn load(&self) -> Result<Vec<Shard>, String> {
+    /// All parts of the pots.
+    pub(super) async fn shards(&self) -> Result<Vec<(Part, Vec<u8>)>, String> {
         let mut shards = Vec::new();
-        for shard in 0..super::SHARDS {
-            let mut command = redis::cmd("HMGET");
-            command.arg(self.key(shard)).arg("version").arg("body");
-            let (version, body): (Option<Vec<u8>>, Option<Vec<u8>>) =
-                self.timely(async |way| way.query(&command).await).await?;
-            let (Some(version), Some(body)) = (version, body) else { continue };
-            shards.push(Shard::decode(body.as_slice()).map_err(|e| format!("part {shard} cannot be read: {e}"))?);
-            self.read(shard, version);
+        for part in (0..super::SHARDS).map(Part::Shard) {
+            shards.extend(self.read(part).await?.map(|body| (part, body)));
         }
         Ok(shards)
     }
 
-    pub(super) async fn write(&self, shard: usize, body: &Shard) -> Result<Outcome, String> {
-        let held =
-            self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned().unwrap_or_default();
-        let next = format!("{}.{}.{}", body.epoch, body.nonce, body.sequence).into_bytes();
+    pub(super) async fn read(&self, part: Part) -> Result<Option<Vec<u8>>, String> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.key(part)).arg("version").arg("body");
+        let (version, body): (Option<Vec<u8>>, Option<Vec<u8>>) =
+            self.timely(async |way| way.query(&command).await).await?;
+        self.seen(part, version.unwrap_or_default());
+        Ok(body)
+    }
+
+    pub(super) async fn write(&self, part: Part, body: Vec<u8>) -> Result<Written, String> {
+        let held = self.versions.lock().unwrap_or_else(PoisonError::into_inner).get(&part).cloned().unwrap_or_default();
+        let next = format!("{:032x}", fastrand::u128(..)).into_bytes();
         let mut call = self.replace.prepare_invoke();
-        call.key(self.key(shard)).arg(held).arg(&next).arg(body.encode_to_vec());
+        call.key(self.key(part)).arg(held).arg(&next).arg(body);
         let (version, stored): (Vec<u8>, Vec<u8>) = self.timely(async |way| way.invoke(&call).await).await?;
         let landed = version == next;
-        self.read(shard, version);
-        if landed {
-            return Ok(Outcome::Stored);
-        }
-        if stored.is_empty() {
-            return Ok(Outcome::Failed);
-        }
-        Shard::decode(stored.as_slice()).map(Outcome::Conflict).map_err(|e| format!("part {shard} cannot be read: {e}"))
+        self.seen(part, version);
+        Ok(if landed { Written::Stored } else { Written::Changed(Some(stored).filter(|body| !body.is_empty())) })
     }
 
-    fn key(&self, shard: usize) -> String {
-        format!("{}:ledger:{{{shard}}}", self.prefix)
+    pub(super) async fn forget(&self, part: Part) -> Result<(), String> {
+        let mut command = redis::cmd("DEL");
+        command.arg(self.key(part));
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).remove(&part);
+        self.timely(async |way| way.query(&command).await).await
     }
 
-    fn read(&self, shard: usize, version: Vec<u8>) {
-        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, version);
+    fn key(&self, part: Part) -> String {
+        match part {
+            Part::Shard(shard) => format!("{}:ledger:{{{shard}}}", self.prefix),
+            Part::Costs(day) => format!("{}:costs:{{{day}}}", self.prefix),
+        }
+    }
+
+    fn seen(&self, part: Part, version: Vec<u8>) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(part, version);
     }
 
     /// Asks within the time limit. A connection that failed is made anew for the next.

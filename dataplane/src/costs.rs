@@ -1,0 +1,113 @@
+//! What this process's requests cost, by hour and by who asked, until the ledger's leader has stored it.
+
+use crate::clock::unix;
+use crate::record::Record;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use weir_costs::{Amounts, Class, Key, Tally};
+use weir_dialect::Usage;
+use weir_policy::{Parts, cost, parts};
+use weir_snapshot::ledger::CostReport;
+use weir_snapshot::{Name, Pricing};
+
+/// How many sums are held at once.
+const MOST: usize = 2_000;
+/// How many go into one report.
+const REPORTED: usize = 1_000;
+const SECONDS_AN_HOUR: u64 = 3_600;
+
+/// The sums of this start of the process.
+pub(crate) struct Costs {
+    start: String,
+    tally: Mutex<Tally>,
+    /// The last report that is stored.
+    stored: AtomicU64,
+    told: Notify,
+}
+
+impl Costs {
+    pub(crate) fn new() -> Self {
+        let start = format!("{:032x}", fastrand::u128(..));
+        Self { start, tally: Mutex::new(Tally::new(MOST)), stored: AtomicU64::new(0), told: Notify::new() }
+    }
+
+    /// Adds an answered request of a provider of that type; false if it is summed under fewer names than it has.
+    pub(crate) fn add(&self, record: &Record, provider_type: &str, usage: &Usage, pricing: Option<&Pricing>) -> bool {
+        let (key, amounts) = (key(record, provider_type, pricing), amounts(usage, pricing));
+        self.tally().add(key, &amounts)
+    }
+
+    /// What is not stored yet, if anything is not; `last` where nothing follows.
+    pub(crate) fn report(&self, last: bool) -> Option<CostReport> {
+        let report = self.tally().report(self.stored.load(Ordering::Relaxed), REPORTED);
+        (!report.sums.is_empty()).then(|| CostReport { last, ..report.to_wire(&self.start) })
+    }
+
+    /// The leader has stored the report of that version.
+    pub(crate) fn stored(&self, version: u64) {
+        self.stored.fetch_max(version, Ordering::Relaxed);
+        self.tally().taken(version, hour());
+        self.told.notify_waiters();
+    }
+
+    /// Waits until all is stored.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let told = self.told.notified();
+            if self.report(true).is_none() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(record: &Record, provider_type: &str, pricing: Option<&Pricing>) -> Key {
+    let caller = record.caller.as_ref();
+    let said = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let name = |name: Option<&Name>| name.cloned().unwrap_or_else(|| Name::new("", ""));
+    // Who has no user has a credential with a name.
+    let user = caller.map(|caller| match &caller.user {
+        Some(user) => user.clone(),
+        None if caller.name.is_empty() => String::new(),
+        None => format!("{}:{}/{}", caller.kind, caller.namespace, caller.name),
+    });
+    Key {
+        hour: hour(),
+        hours: 1,
+        currency: pricing.map(|pricing| pricing.currency.clone()).unwrap_or_default(),
+        namespace: caller.map(|caller| caller.namespace.clone()).unwrap_or_default(),
+        user: user.unwrap_or_default(),
+        team: said(caller.and_then(|caller| caller.team.as_ref())),
+        project: said(caller.and_then(|caller| caller.project.as_ref())),
+        cost_center: said(caller.and_then(|caller| caller.cost_center.as_ref())),
+        route: name(record.route.as_ref()),
+        provider: name(record.provider.as_ref()),
+        provider_type: provider_type.to_owned(),
+        model: said(record.upstream_model.as_ref()),
+    }
+}
+
+fn amounts(usage: &Usage, pricing: Option<&Pricing>) -> Amounts {
+    let priced = pricing.map(|pricing| (parts(usage, pricing), cost(usage, pricing).nano()));
+    let (Parts { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, request }, nano) =
+        priced.unwrap_or_default();
+    Amounts { unpriced: u64::from(pricing.is_none()), nano, ..Amounts::default() }
+        .with(Class::Input, usage.input, input)
+        .with(Class::CacheRead, usage.cache_read, cache_read)
+        .with(Class::CacheWrite5m, usage.cache_write_5m, cache_write_5m)
+        .with(Class::CacheWrite1h, usage.cache_write_1h, cache_write_1h)
+        .with(Class::Output, usage.output, output)
+        .with(Class::Reasoning, usage.reasoning, reasoning)
+        .with(Class::Request, 1, request)
+}
+
+/// Since the Unix epoch.
+fn hour() -> u64 {
+    unix().as_secs() / SECONDS_AN_HOUR
+}
