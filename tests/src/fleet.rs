@@ -1,4 +1,4 @@
-//! Two operators and two data planes as processes against a real API server, as the chart would run them.
+//! Two operators and some data planes, two where nothing is said, as processes against a real API server, as the chart would run them.
 //!
 //! What a cluster's controllers and kubelets would do, the harness does: it makes the Pods, projects
 //! their tokens and the operator's CA, and patches readiness. Rights, arguments and mount paths are the chart's.
@@ -52,21 +52,26 @@ pub struct Fleet {
 impl Fleet {
     /// Installs both charts and starts two of each.
     pub async fn start() -> Self {
-        Self::install().await.run().await
+        Self::of(2).await
+    }
+
+    /// The same with so many data planes.
+    pub async fn of(dataplanes: usize) -> Self {
+        Self::install().await.run(dataplanes).await
     }
 
     /// The same, where the operators reach the API server by a front that lists in pages of that many objects.
     pub async fn start_behind_front(page: usize) -> Self {
         let mut fleet = Self::install().await;
         fleet.front = Some(fleet.api.front(page).await);
-        fleet.run().await
+        fleet.run(2).await
     }
 
-    async fn run(mut self) -> Self {
+    async fn run(mut self, dataplanes: usize) -> Self {
         for number in 0..2 {
             self.start_operator(number).await;
         }
-        for number in 0..2 {
+        for number in 0..dataplanes {
             self.start_dataplane(number).await;
         }
         self
@@ -79,7 +84,7 @@ impl Fleet {
 
     /// The same with these values of the chart besides the usual.
     pub async fn start_with(values: &Value) -> Self {
-        Self::install_with(values).await.run().await
+        Self::install_with(values).await.run(2).await
     }
 
     /// Installs both charts and starts nothing.

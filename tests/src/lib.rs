@@ -23,6 +23,7 @@ pub mod raw;
 pub mod resolver;
 pub mod schema;
 pub mod sdk;
+pub mod till;
 pub mod tls;
 pub mod vendor;
 pub mod wait;
