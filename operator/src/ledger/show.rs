@@ -27,19 +27,16 @@ fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
     let most_used = |of: &(&Limit, &LimitView)| {
         let (limit, held) = of;
         let pot = held.pots.values().max_by_key(|pot| pot.spent).copied().unwrap_or_default();
-        (of_limit(limit, held, pot), pot.unaccounted)
+        of_limit(limit, held, pot)
     };
-    let used: Vec<_> = limits.iter().map(most_used).collect();
-    let unaccounted = used.iter().max_by_key(|(limit, _)| limit.percent()).map_or(0, |(_, lost)| *lost);
     let partitions = limits.iter().map(|(_, held)| held.pots.len() as u64).max().unwrap_or(0);
     Some(Spent {
-        limits: used.into_iter().map(|(limit, _)| limit).collect(),
+        limits: limits.iter().map(most_used).collect(),
         starts: span.ends.map(|_| span.begins / 1_000),
         ends: span.ends.map(|ends| ends / 1_000),
         partitions: if budget.partition_by.is_empty() { 1 } else { partitions },
         top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
         unpriced: limits.iter().map(unpriced).max().unwrap_or(0),
-        unaccounted,
         overrides: limits.iter().flat_map(|(_, held)| held.overrides.iter().cloned()).collect(),
         caveat: caveat(view.health),
     })
@@ -51,7 +48,8 @@ fn unpriced((_, held): &(&Limit, &LimitView)) -> u64 {
 }
 
 fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
-    SpentOfLimit { unit: limit.unit.clone(), limit: held.amount, spent: pot.spent, reserved: pot.reserved }
+    let PotView { spent, reserved, unaccounted, unpriced: _ } = pot;
+    SpentOfLimit { unit: limit.unit.clone(), limit: held.amount, spent, reserved, unaccounted }
 }
 
 /// The partitions that are used most, each by its limit that is used most.

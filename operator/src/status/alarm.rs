@@ -42,7 +42,7 @@ pub(crate) struct Crossing {
 impl Crossing {
     /// For people.
     pub(crate) fn note(&self) -> String {
-        let SpentOfLimit { unit, limit, spent, reserved: _ } = &self.limit;
+        let SpentOfLimit { unit, limit, spent, .. } = &self.limit;
         let (spent, limit) = (decimal(unit, *spent, 0), decimal(unit, *limit, 0));
         let whose = if self.partition.is_empty() { String::new() } else { format!(" by {}", self.partition) };
         format!("{spent} of {limit} {} is spent{whose}, {}% of the limit", unit.as_str(), self.limit.percent())
@@ -57,7 +57,7 @@ impl Crossing {
         rules: Settings,
         now: Timestamp,
     ) -> Message {
-        let Self { percent, partition, limit: SpentOfLimit { unit, limit, spent, reserved: _ }, window } = self;
+        let Self { percent, partition, limit: SpentOfLimit { unit, limit, spent, .. }, window } = self;
         let (starts, ends) = *window;
         let time =
             |seconds: Option<i64>| seconds.and_then(|at| Timestamp::from_second(at).ok()).map(|at| at.to_string());
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn limit(spent: u64) -> SpentOfLimit {
-        SpentOfLimit { unit: Unit::Requests, limit: 100, spent, reserved: 0 }
+        SpentOfLimit { unit: Unit::Requests, limit: 100, spent, reserved: 0, unaccounted: 0 }
     }
 
     fn spent(amount: u64, starts: Option<i64>) -> Spent {

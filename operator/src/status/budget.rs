@@ -55,7 +55,7 @@ pub(crate) fn status(
         partitions_total: spent.map(|spent| number(spent.partitions)),
         top_partitions: spent.map(top).unwrap_or_default(),
         unpriced_requests: spent.map(|spent| number(spent.unpriced)),
-        unaccounted: spent.zip(most).map(|(spent, limit)| decimal(&limit.unit, spent.unaccounted, 0)),
+        unaccounted: text(|limit| (limit.unaccounted, 0)),
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn most_used(spent: &Spent) -> Option<&SpentOfLimit> {
 }
 
 fn remaining(limit: &SpentOfLimit) -> (u64, u64) {
-    (limit.limit, limit.spent.saturating_add(limit.reserved))
+    (limit.limit, limit.gone().saturating_add(limit.reserved))
 }
 
 /// Whether every pod holds it and the ledger is exact. What refuses everything needs no ledger.
@@ -121,9 +121,9 @@ fn overridden(spent: Option<&Spent>) -> Finding {
     }
 }
 
-/// Whether nothing is left but what is already promised.
+/// Whether nothing is left but what running requests may give back.
 pub(crate) fn is_exhausted(limit: &SpentOfLimit) -> bool {
-    limit.spent >= limit.limit
+    limit.gone() >= limit.limit
 }
 
 /// The thresholds that are reached, by rising percent.

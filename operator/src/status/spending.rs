@@ -22,8 +22,6 @@ pub(crate) struct Spent {
     pub(crate) top: Vec<SpentOfPartition>,
     /// Requests of the window without a price.
     pub(crate) unpriced: u64,
-    /// What pods held that are gone without a word, of the limit that is used most, in its smallest parts.
-    pub(crate) unaccounted: u64,
     /// Names of the overrides that hold now.
     pub(crate) overrides: Vec<String>,
     /// What keeps the ledger from being exact.
@@ -41,9 +39,16 @@ pub(crate) struct SpentOfLimit {
     pub(crate) spent: u64,
     /// What is reserved for requests under way and lent to pods.
     pub(crate) reserved: u64,
+    /// What pods held that are gone without a word: nobody can spend it any more.
+    pub(crate) unaccounted: u64,
 }
 
 impl SpentOfLimit {
+    /// What was spent, and what must be taken as spent.
+    pub(crate) const fn gone(&self) -> u64 {
+        self.spent.saturating_add(self.unaccounted)
+    }
+
     /// What was spent of it, in whole percent; a limit of nothing is used up from the start.
     pub(crate) fn percent(&self) -> u64 {
         let percent = (u128::from(self.spent) * 100).checked_div(u128::from(self.limit)).unwrap_or(100);
@@ -106,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_is_used_up() {
-        let limit = |limit, spent| SpentOfLimit { unit: Unit::Requests, limit, spent, reserved: 0 }.percent();
+        let limit =
+            |limit, spent| SpentOfLimit { unit: Unit::Requests, limit, spent, reserved: 0, unaccounted: 0 }.percent();
         assert_eq!([limit(0, 0), limit(200, 199), limit(200, 500), limit(1, u64::MAX)], [100, 99, 250, u64::MAX]);
     }
 }

@@ -175,12 +175,12 @@ fn budget_status(spec: &Value, verdict: &Verdict, spent: Option<&Spent>) -> Valu
 fn dollars(limit: u64, spent: u64, reserved: u64) -> SpentOfLimit {
     let nanos = |dollars: u64| dollars * 1_000_000_000;
     let unit = Unit::Currency("USD".to_owned());
-    SpentOfLimit { unit, limit: nanos(limit), spent: nanos(spent), reserved: nanos(reserved) }
+    SpentOfLimit { unit, limit: nanos(limit), spent: nanos(spent), reserved: nanos(reserved), unaccounted: 0 }
 }
 
 #[test]
 fn a_budget_shows_the_limit_that_is_used_most_and_how_it_stands() {
-    let tokens = SpentOfLimit { unit: Unit::Tokens, limit: 1000, spent: 100, reserved: 50 };
+    let tokens = SpentOfLimit { unit: Unit::Tokens, limit: 1000, spent: 100, reserved: 50, unaccounted: 0 };
     let spent = Spent {
         limits: vec![tokens, dollars(100, 85, 5)],
         starts: Some(0),
@@ -214,6 +214,20 @@ fn a_spent_budget_is_exhausted_and_one_that_is_overdrawn_is_below_zero() {
     assert_eq!((condition(&even, "Exhausted").0, condition(&even, "WithinBudget").0), ("True".into(), "True".into()));
     assert_eq!((over["remaining"].as_str(), condition(&over, "WithinBudget").1.as_str()), (Some("-1"), "OverBudget"));
     assert_eq!(condition(&over, "Ready").0, "True", "spending blocks no rollout");
+}
+
+#[test]
+fn what_pods_took_with_them_is_neither_spent_nor_left() {
+    let of = |spent| {
+        let limit = SpentOfLimit { unaccounted: 15_000_000_000, ..dollars(100, spent, 0) };
+        budget_status(&json!({}), &verdict(), Some(&Spent { limits: vec![limit], ..Spent::default() }))
+    };
+    let some = of(80);
+    let shown = |field: &str| some[field].as_str().unwrap_or_default().to_owned();
+    assert_eq!(["spent", "unaccounted", "remaining", "state"].map(shown), ["80", "15", "5", "OK"]);
+    let none = of(85);
+    assert_eq!((none["state"].as_str(), none["remaining"].as_str()), (Some("Exhausted"), Some("0")));
+    assert_eq!(condition(&none, "WithinBudget").0, "True");
 }
 
 #[test]
