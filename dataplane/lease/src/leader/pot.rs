@@ -115,10 +115,11 @@ impl Pot {
         raised
     }
 
-    /// The store has that mark since `asked_at`.
+    /// The store has that mark since `asked_at`. It keeps it for as long as it is granted from, an inherited one too.
     pub(super) fn marked(&mut self, mark: u64, asked_at: Millis) {
         if mark >= self.mark {
             (self.mark, self.marked_at) = (mark, asked_at);
+            self.mark_wanted = self.mark_wanted.max(mark);
         }
     }
 
