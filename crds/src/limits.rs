@@ -104,13 +104,13 @@ pub struct ProviderLimits {
     pub queue: Option<Queue>,
 }
 
-/// A queue on each pod.
+/// A queue on each pod: callers of a higher class go first, by the label weir.dev/priority of their namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("duration(self.maxWait) > duration('0s') && duration(self.maxWait) <= duration('5m')")
     .message("maxWait must be longer than 0s and at most 5m"))]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
-    /// Requests that wait at most.
+    /// Requests that wait at most; a full queue drops its newest of the lowest class for one of a higher class.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_length: i32,
     /// How long one waits at most.

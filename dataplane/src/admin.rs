@@ -65,7 +65,7 @@ fn answer(gateway: &Gateway, path: &str) -> Response<Full<Bytes>> {
         "/metrics" => {
             let live = gateway.live.load();
             let age_ms = gateway.clock.now().saturating_sub(live.since);
-            (StatusCode::OK, "text/plain; version=0.0.4", gateway.telemetry.metrics.text(age_ms))
+            (StatusCode::OK, "text/plain; version=0.0.4", gateway.telemetry.metrics.text(&live.table, age_ms))
         }
         "/config" => (StatusCode::OK, "application/json", dump(gateway)),
         _ => (StatusCode::NOT_FOUND, "text/plain", "/healthz, /readyz, /metrics or /config\n".to_owned()),

@@ -10,6 +10,7 @@ use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::relay::{Answered, Reader, Relay, StreamLimits, Watch};
+use crate::room::Room;
 use crate::surface::Surface;
 use crate::upstream::{Answer, Origin, Outgoing, send};
 use bytes::Bytes;
@@ -163,8 +164,9 @@ impl<'a> Attempts<'a> {
         if self.surface == Surface::CountTokens {
             return Ok(None);
         }
-        let room = Funds::room(&self.gateway.ledger, self.live, target, &self.asked, deadline).await;
-        room.map_err(|met| Failure::not_sent(weir_policy::no_room(&target.provider.id, &met)))
+        let Gateway { ledger, clock, .. } = &**self.gateway;
+        let room = Room { ledger, live: self.live, clock: *clock, target, asked: &self.asked };
+        room.get(deadline).await.map_err(|met| Failure::not_sent(weir_policy::no_room(&target.provider.id, &met)))
     }
 
     /// Sends the request and reads its answer, whole or to its first content.

@@ -6,13 +6,11 @@ use crate::ledger::Ledger;
 use crate::live::Live;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_dialect::{Dialect, Refusal};
 use weir_lease::{Reservation, Standing};
-use weir_policy::{Asked, Budget, Came, Charge, Payer, Route, Target, refusal};
+use weir_policy::{Asked, Budget, Came, Charge, Line, Payer, Route, refusal};
 use weir_snapshot::{BudgetMode, Name, OnExceeded, Unit};
 
 /// Between two looks for room of a request that may wait for it.
@@ -26,6 +24,8 @@ pub(crate) struct Funds {
     reservation: Option<Reservation>,
     /// The target that a Budget limits the request to.
     pub(crate) only: Option<String>,
+    /// Who waits for the provider's room that it holds.
+    line: Option<Arc<Line>>,
 }
 
 /// What the client is told of limits, whether it was served or not.
@@ -62,7 +62,7 @@ impl Funds {
                 Ok(reservation) => {
                     tell(ledger, &charges, &reservation, asked.route, dialect, told);
                     let (ledger, live) = (Arc::clone(ledger), Arc::clone(live));
-                    return Ok(Self { ledger, live, charges, reservation: Some(reservation), only });
+                    return Ok(Self { ledger, live, charges, reservation: Some(reservation), only, line: None });
                 }
                 Err(met) => met,
             };
@@ -92,40 +92,16 @@ impl Funds {
         }
     }
 
-    /// Reserves what an attempt may take of its provider's limits; `None` where it has none. A provider with a queue is
-    /// waited for until `deadline`.
-    pub(crate) async fn room(
+    /// What an attempt holds of its provider's limits; the line there is told when it comes back.
+    pub(crate) fn at_provider(
         ledger: &Arc<Ledger>,
         live: &Arc<Live>,
-        target: &Target,
-        asked: &Asked<'_>,
-        deadline: Instant,
-    ) -> Result<Option<Self>, weir_lease::Refusal> {
-        let charges = live.table.provider_charges(target, asked);
-        if charges.is_empty() {
-            return Ok(None);
-        }
-        let queue = target.provider.data.limits.queue;
-        let until =
-            queue.map_or(deadline, |queue| deadline.min(Instant::now() + Duration::from_millis(queue.max_wait_ms)));
-        let mut place = None;
-        loop {
-            let met = match ledger.reserve(&charges).await {
-                Ok(reservation) => {
-                    let (ledger, live) = (Arc::clone(ledger), Arc::clone(live));
-                    return Ok(Some(Self { ledger, live, charges, reservation: Some(reservation), only: None }));
-                }
-                Err(met) => met,
-            };
-            let Some(queue) = queue.filter(|_| Instant::now() < until) else { return Err(met) };
-            if place.is_none() {
-                place = Place::enter(&target.provider.waiting, queue.max_length);
-            }
-            if place.is_none() {
-                return Err(met);
-            }
-            tokio::time::sleep(LOOK / 5).await;
-        }
+        charges: Vec<Charge>,
+        reservation: Reservation,
+        line: &Arc<Line>,
+    ) -> Self {
+        let (ledger, live, line) = (Arc::clone(ledger), Arc::clone(live), Some(Arc::clone(line)));
+        Self { ledger, live, charges, reservation: Some(reservation), only: None, line }
     }
 
     /// Settles at what the request came to.
@@ -138,6 +114,7 @@ impl Funds {
             let spent: Vec<Option<u64>> =
                 self.charges.iter().map(|charge| self.live.table.spent(charge, came)).collect();
             self.ledger.settle(reservation, &spent);
+            self.line.iter().for_each(|line| line.freed());
         }
     }
 }
@@ -145,22 +122,6 @@ impl Funds {
 impl Drop for Funds {
     fn drop(&mut self) {
         self.release(&Came { usage: None, pricing: None, provider: None });
-    }
-}
-
-/// A place in a provider's queue on this pod.
-struct Place(Arc<AtomicU32>);
-
-impl Place {
-    fn enter(waiting: &Arc<AtomicU32>, most: u32) -> Option<Self> {
-        let entered = waiting.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1));
-        entered.ok().map(|_| Self(Arc::clone(waiting)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

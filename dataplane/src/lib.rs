@@ -25,6 +25,7 @@ mod receive;
 mod record;
 mod refusal;
 mod relay;
+mod room;
 mod serve;
 pub mod signals;
 mod start;

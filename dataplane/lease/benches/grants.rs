@@ -84,6 +84,7 @@ fn main() {
                 limit: Arc::clone(&limit),
                 partition: Arc::clone(partitions.get(n).unwrap()),
                 amount: 1,
+                leave: 0,
                 terms,
             };
             [claim(n), claim(n + 500)]

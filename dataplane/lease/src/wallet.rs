@@ -31,6 +31,8 @@ pub struct Claim {
     pub partition: Arc<str>,
     /// How much is reserved, in the limit's smallest parts.
     pub amount: u64,
+    /// How much of the limit must be left beside it, over all pods: each leaves its part.
+    pub leave: u64,
     /// What holds where there is no lease.
     pub terms: Terms,
 }
@@ -383,6 +385,7 @@ impl Wallet {
     /// What a claim lacks.
     fn lacks(&mut self, index: usize, claim: &Claim, now: Millis) -> Lack {
         let (valid, connected, pods) = (now < self.valid_until, self.connected, self.pods);
+        let need = claim.amount.saturating_add(claim.leave.div_ceil(pods));
         let Some(slot) = self.at(index) else { return Lack::Nothing };
         let away = match claim.terms {
             Terms::Soft => {
@@ -393,27 +396,30 @@ impl Wallet {
             Terms::Hard(_) => !connected,
             Terms::Rate { amount, per_ms, burst } if !connected => {
                 slot.local.share(burst.div_ceil(pods), amount.div_ceil(pods), per_ms, now);
-                return slot.local.lacks(claim.amount);
+                return slot.local.lacks(claim.amount, need);
             }
             Terms::Gauge { most } if !connected => {
                 slot.local.share(most.div_ceil(pods), 0, 1, now);
-                return slot.local.lacks(claim.amount);
+                return slot.local.lacks(claim.amount, need);
             }
             Terms::Rate { .. } | Terms::Gauge { .. } => false,
         };
         let closed = away && claim.terms == Terms::Hard(FailureMode::Closed);
         let free = slot.lease(now).filter(|_| valid && !closed).map_or(0, |lease| lease.counters.free());
-        if free >= claim.amount {
+        if free >= need {
             return Lack::Nothing;
         }
         let standing = slot.standing(now).unwrap_or_default();
         if away {
             return Lack::Refused(Refusal { claim: None, standing, exhausted: false, retry_after_ms: Some(1_000) });
         }
-        if let Some(refusal) = slot.believed(now) {
-            return Lack::Refused(refusal);
+        let missing = need - free;
+        // Requests under a Budget differ in what they need: the leader would be asked for each that needs a little less.
+        let believed = if matches!(claim.terms, Terms::Hard(_)) { u64::MAX } else { missing };
+        match slot.believed(now, believed) {
+            Some(refusal) => Lack::Refused(refusal),
+            None => Lack::Room(missing),
         }
-        Lack::Room(claim.amount - free)
     }
 
     /// Every lease, for those who check the sums.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_lease::{Claim, LEASE_MS, Leader, Limit, Now, Reserved, Settings, Terms, Wallet, limits_of_provider};
+use weir_lease::{
+    Claim, LEASE_MS, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_provider,
+};
 use weir_snapshot::ledger::{FromPod, from_pod};
 use weir_snapshot::{Health, Mock, Name, Provider, ProviderLimits, ProviderType, Timeouts, Upstream};
 
@@ -11,8 +13,8 @@ const TURN_MS: u64 = 600_000;
 /// Begin of a window.
 const UNIX: i64 = 1_795_780_800_000;
 
-/// Sixty requests a minute.
-fn rate() -> (Arc<str>, Limit) {
+/// What a provider with one limit has of it.
+fn limit(limits: ProviderLimits) -> (Arc<str>, Limit) {
     let mock = Mock {
         text: String::new(),
         latency_ms: 0,
@@ -31,7 +33,7 @@ fn rate() -> (Arc<str>, Limit) {
         headers: weir_snapshot::Headers::default(),
         timeouts: Timeouts::default(),
         health: Health::default(),
-        limits: ProviderLimits { requests_per_minute: Some(60), ..ProviderLimits::default() },
+        limits,
     };
     let (_, id, limit) = limits_of_provider(&Name::new("a", "p"), &provider).remove(0);
     (id, limit)
@@ -45,8 +47,13 @@ struct Pair {
 }
 
 impl Pair {
+    /// Of sixty requests a minute.
     fn new() -> Self {
-        let (limit, rate) = rate();
+        Self::of(ProviderLimits { requests_per_minute: Some(60), ..ProviderLimits::default() })
+    }
+
+    fn of(limits: ProviderLimits) -> Self {
+        let (limit, rate) = limit(limits);
         let settings = Settings { epoch: 1, nonce: 1, shards: 1, shard_bytes: 1 << 17, spaced: false };
         let mut leader = Leader::new(settings, vec![], &BTreeSet::new(), at(0));
         leader.set_limits([(Arc::clone(&limit), rate)]);
@@ -68,21 +75,23 @@ impl Pair {
     /// Whether a request of that partition is let through; it is settled at once.
     fn lets(&mut self, partition: &str, ms: u64) -> bool {
         let terms = Terms::Rate { amount: 60, per_ms: 60_000, burst: 60 };
-        let claims = [Claim { limit: Arc::clone(&self.limit), partition: partition.into(), amount: 1, terms }];
+        let held = self.reserve(partition, 0, terms, ms);
+        held.map(|held| self.wallet.settle(held, &[Some(1)], at(ms).mono)).is_some()
+    }
+
+    fn reserve(&mut self, partition: &str, leave: u64, terms: Terms, ms: u64) -> Option<Reservation> {
+        let claims = [Claim { limit: Arc::clone(&self.limit), partition: partition.into(), amount: 1, leave, terms }];
         for _ in 0..2 {
             match self.wallet.reserve(&claims, at(ms).mono) {
-                Reserved::Held(held) => {
-                    self.wallet.settle(held, &[Some(1)], at(ms).mono);
-                    return true;
-                }
+                Reserved::Held(held) => return Some(held),
                 Reserved::Short(wants) => {
                     let ask = self.wallet.ask(wants);
                     self.say(from_pod::Kind::Ask(ask), ms);
                 }
-                Reserved::Refused(_) => return false,
+                Reserved::Refused(_) => return None,
             }
         }
-        false
+        None
     }
 
     fn round(&mut self, ms: u64) {
@@ -134,4 +143,34 @@ fn without_a_leader_a_share_is_kept_and_its_names_are_forgotten_too() {
     pair.wallet.tidy(at(5_500).mono);
     assert_eq!(pair.wallet.partitions(), 1);
     assert!(!pair.lets("ann", 5_600));
+}
+
+#[test]
+fn what_is_to_be_left_is_left_and_its_refusal_stands_in_no_other_requests_way() {
+    const MOST: u64 = 4;
+    for connected in [true, false] {
+        let mut pair = Pair::of(ProviderLimits { max_concurrent: Some(MOST), ..ProviderLimits::default() });
+        pair.wallet.set_connected(connected);
+        let terms = Terms::Gauge { most: MOST };
+        let mut held: Vec<_> = (0..MOST).filter_map(|_| pair.reserve("", 1, terms, 1_000)).collect();
+        assert_eq!(held.len(), 3, "one of four is left, connected = {connected}");
+        held.extend(pair.reserve("", 0, terms, 1_001));
+        assert_eq!(held.len(), 4, "for those who need leave nothing");
+        assert!(pair.reserve("", 0, terms, 1_002).is_none(), "and no more than all");
+        pair.wallet.settle(held.remove(0), &[Some(0)], at(1_003).mono);
+        assert!(pair.reserve("", 1, terms, 1_003).is_none());
+        assert!(pair.reserve("", 0, terms, 1_003).is_some(), "what comes back goes to them first");
+        held.into_iter().for_each(|held| pair.wallet.settle(held, &[Some(0)], at(1_004).mono));
+    }
+}
+
+#[test]
+fn a_refusal_says_nothing_of_a_smaller_need() {
+    let mut pair = Pair::of(ProviderLimits { max_concurrent: Some(4), ..ProviderLimits::default() });
+    let terms = Terms::Gauge { most: 4 };
+    let held: Vec<_> = (0..3).filter_map(|_| pair.reserve("", 0, terms, 1_000)).collect();
+    assert!(pair.reserve("", 1, terms, 1_001).is_none(), "the leader has one, and two are needed");
+    let last = pair.reserve("", 0, terms, 1_002);
+    assert!(last.is_some(), "one is there, whatever the leader said of two");
+    held.into_iter().chain(last).for_each(|held| pair.wallet.settle(held, &[Some(0)], at(1_003).mono));
 }

@@ -2,7 +2,7 @@
 
 use crate::{Certificate, Token};
 use std::sync::Arc;
-use weir_snapshot::{Access, AdmittedAccount, ClaimPaths, Namespace, TrustedHeaders};
+use weir_snapshot::{Access, AdmittedAccount, ClaimPaths, Namespace, Priority, TrustedHeaders};
 
 /// Longest fact about a caller that is kept, in characters: it stands in every log line.
 const FACT_CHARS: usize = 256;
@@ -55,6 +55,8 @@ pub struct Caller {
     pub project: Option<String>,
     /// In the same way.
     pub cost_center: Option<String>,
+    /// Who goes first at a provider without room, by the label of its namespace.
+    pub priority: Priority,
     /// Groups that its token names.
     pub groups: Vec<String>,
     /// Models that the key may name; empty = all.
@@ -78,6 +80,7 @@ impl Caller {
             team: None,
             project: None,
             cost_center: None,
+            priority: Priority::default(),
             groups: Vec::new(),
             models: Vec::new(),
             token: None,
@@ -87,7 +90,8 @@ impl Caller {
 
     /// Fills in what its namespace says where nothing nearer to it did.
     pub(crate) fn fill_from(&mut self, namespace: Option<&Namespace>) {
-        let Some(Namespace { team, project, cost_center, accept_routes_from: _ }) = namespace else { return };
+        let Some(Namespace { team, project, cost_center, priority, accept_routes_from: _ }) = namespace else { return };
+        self.priority = *priority;
         for (held, said) in [(&mut self.team, team), (&mut self.project, project), (&mut self.cost_center, cost_center)]
         {
             if held.is_none() {

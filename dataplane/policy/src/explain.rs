@@ -7,7 +7,7 @@ use crate::spend::{decimal, shown, span};
 use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
 use serde::Serialize;
 use weir_lease::Claim;
-use weir_snapshot::{BudgetMode, OnExceeded, Price, Pricing};
+use weir_snapshot::{BudgetMode, OnExceeded, Price, Pricing, Priority};
 
 /// Most bytes of an explanation in a header: with all other headers it stays below what clients and proxies take.
 const HEADER_BYTES: usize = 4_096;
@@ -52,6 +52,9 @@ struct ExplainedCaller {
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<String>,
+    /// Absent = normal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,7 +114,7 @@ impl Table {
             Ok(charges) => (charges, None),
             Err(refusal) => (Vec::new(), Some(refusal.message)),
         };
-        let of_providers = route.targets.iter().flat_map(|target| self.provider_charges(target, asked));
+        let of_providers = route.targets.iter().flat_map(|target| self.provider_charges(target, asked, false));
         let mut limits: Vec<(Charge, ExplainedLimit)> = Vec::new();
         for charge in charges.into_iter().chain(of_providers) {
             let held = |(held, _): &(Charge, _)| held.claim.limit == charge.claim.limit;
@@ -170,6 +173,7 @@ impl ExplainedCaller {
             name: caller.name.clone(),
             user: caller.user.clone(),
             team: caller.team.clone(),
+            priority: (caller.priority != Priority::default()).then(|| caller.priority.as_str()),
         }
     }
 }

@@ -28,6 +28,9 @@ const LIKELY_OUTPUT: u64 = 1_024;
 /// Pots of one request; what it needs beyond is refused.
 const MOST_POTS: usize = 32;
 
+/// One part in so many of a provider's limit is left to higher classes.
+const YIELD_SHARE: u64 = 10;
+
 /// How careful an estimate is.
 #[derive(Clone, Copy)]
 enum Bound {
@@ -82,7 +85,7 @@ impl Table {
                 self.estimate(&rate.unit, asked, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
             let partition = asked.partition(&rate.partition_by);
             Charge {
-                claim: Claim { limit: Arc::clone(limit), partition, amount, terms },
+                claim: Claim { limit: Arc::clone(limit), partition, amount, leave: 0, terms },
                 unit: rate.unit.clone(),
                 of: Payer::Rate(place),
             }
@@ -108,7 +111,8 @@ impl Table {
                 None if hard => return Err(refuse::unpriced(budget, &limit.unit, asked.model)),
                 None => 0,
             };
-            let claim = Claim { limit: Arc::clone(pot), partition: Arc::clone(&partition), amount, terms };
+            let (limit_name, partition) = (Arc::clone(pot), Arc::clone(&partition));
+            let claim = Claim { limit: limit_name, partition, amount, leave: 0, terms };
             charges.push(Charge { claim, unit: limit.unit.clone(), of: Payer::Budget(Arc::clone(budget)) });
         }
         Ok(charges)
@@ -197,8 +201,8 @@ impl Table {
         }
     }
 
-    /// The pots of a target's provider, for one attempt.
-    pub fn provider_charges(&self, target: &Target, asked: &Asked<'_>) -> Vec<Charge> {
+    /// The pots of a target's provider, for one attempt; one that `yields` leaves a share of each to higher classes.
+    pub fn provider_charges(&self, target: &Target, asked: &Asked<'_>, yields: bool) -> Vec<Charge> {
         let limits = &target.provider.data.limits;
         let charge = |(unit, limit, terms): &(Option<Unit>, Arc<str>, Terms)| {
             let amount = match unit {
@@ -208,8 +212,14 @@ impl Table {
                     self.estimate_at(unit, asked, target, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(most)
                 }
             };
+            let most = match terms {
+                Terms::Rate { burst, .. } => *burst,
+                Terms::Gauge { most } => *most,
+                Terms::Hard(_) | Terms::Soft => 0,
+            };
+            let leave = if yields { most.div_ceil(YIELD_SHARE).min(most.saturating_sub(amount)) } else { 0 };
             Charge {
-                claim: Claim { limit: Arc::clone(limit), partition: Arc::from(""), amount, terms: *terms },
+                claim: Claim { limit: Arc::clone(limit), partition: Arc::from(""), amount, leave, terms: *terms },
                 unit: unit.clone().unwrap_or(Unit::Requests),
                 of: Payer::Provider { provider: target.provider.id.clone(), gauge: unit.is_none() },
             }

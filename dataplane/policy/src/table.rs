@@ -5,10 +5,9 @@
 mod build;
 
 use crate::budgets::Budgets;
-use crate::{Caller, CredentialHealth, Load, TargetHealth, params};
+use crate::{Caller, CredentialHealth, Line, Load, TargetHealth, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_lease::Terms;
@@ -94,7 +93,7 @@ pub struct Provider {
     /// Its limits in the ledger; without a unit, requests that run.
     pub(crate) pots: Vec<(Option<Unit>, Arc<str>, Terms)>,
     /// Requests that wait for room.
-    pub waiting: Arc<AtomicU32>,
+    pub line: Arc<Line>,
     made_of: Arc<Resource>,
 }
 
@@ -165,6 +164,11 @@ impl Provider {
             ProviderType::OpenAI | ProviderType::OpenAICompatible | ProviderType::Mock => Dialect::OpenAI,
             ProviderType::Anthropic => Dialect::Anthropic,
         }
+    }
+
+    /// Whether it has limits of its own.
+    pub const fn has_limits(&self) -> bool {
+        !self.pots.is_empty()
     }
 
     /// Whether it is the vendor of its dialect; compatible servers know fewer members.

@@ -13,7 +13,7 @@ use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced, Price,
-    Pricing, RateLimit, Rates, Reservation, Resource, Unit, Window,
+    Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
 };
 
 mod objects;
@@ -193,4 +193,37 @@ fn a_rate_makes_room_for_what_is_likely_and_a_request_larger_than_its_burst_take
     assert_eq!(pots(&charges(&table, &caller("team"), 40_000, None))[1].2, 120);
     let failed = Came { usage: None, pricing: None, provider: None };
     assert_eq!(table.spent(&found[0], &failed), Some(1), "a request is one, whatever came of it");
+}
+
+#[test]
+fn who_yields_leaves_a_tenth_of_each_limit_of_the_provider_but_never_more_than_there_is() {
+    let mut resources = scene();
+    let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    held.limits = ProviderLimits {
+        max_concurrent: Some(25),
+        requests_per_minute: Some(1),
+        tokens_per_minute: Some(600),
+        queue: None,
+    };
+    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    let table = table(&resources);
+    let (caller, none) = (caller("a"), |_: &str| None);
+    let route = table.routes().next().unwrap();
+    let asked = Asked {
+        caller: &caller,
+        route,
+        model: "m",
+        only: None,
+        prompt_bytes: 2_000,
+        max_output: Some(70),
+        header: &none,
+    };
+    let left = |yields| -> Vec<u64> {
+        let charges = table.provider_charges(&route.targets[0], &asked, yields);
+        charges.iter().map(|charge| charge.claim.leave).collect()
+    };
+    assert_eq!(left(false), [0, 0, 0]);
+    let tokens = table.provider_charges(&route.targets[0], &asked, true)[2].claim.amount;
+    assert_eq!(left(true), [3, 0, 60.min(600 - tokens)], "of one request nothing can be left");
 }

@@ -52,6 +52,41 @@ pub struct Namespace {
     /// Label `weir.dev/cost-center`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_center: Option<String>,
+    /// Label `weir.dev/priority`.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+}
+
+/// Who goes first where a provider has no room for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Priority {
+    /// What can wait, such as a batch.
+    Low,
+    /// What nobody said anything of.
+    #[default]
+    Normal,
+    /// What somebody waits for.
+    High,
+}
+
+impl Priority {
+    /// The class of that name; `None` = there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Low, Self::Normal, Self::High].into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// Its name, as in the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A ServiceAccount that exists now.

@@ -217,6 +217,9 @@ pub struct Refused {
     /// When asking again may help; absent = not by waiting.
     #[prost(uint64, optional, tag = "6")]
     pub retry_after_ms: ::core::option::Option<u64>,
+    /// What was wanted at least.
+    #[prost(uint64, tag = "7")]
+    pub need: u64,
 }
 /// Nested message and enum types in `Refused`.
 pub mod refused {

@@ -19,8 +19,8 @@ mod secret;
 mod token;
 
 pub use access::{
-    Access, AccountRef, AdmittedAccount, AdmittedCertificate, ApiKey, Consent, Issuer, Namespace, ServiceAccount,
-    Settings,
+    Access, AccountRef, AdmittedAccount, AdmittedCertificate, ApiKey, Consent, Issuer, Namespace, Priority,
+    ServiceAccount, Settings,
 };
 pub use budget::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,

@@ -2,13 +2,16 @@
 //!
 //! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
 
+use super::gauges::Gauges;
 use super::lines::Lines;
+use super::registered::keep;
 use super::series::{Cache, Vectors};
 use crate::record::Record;
 use prometheus::{
     CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
+use weir_policy::Table;
 
 const REQUEST: &[&str] = &["namespace", "route", "provider", "model"];
 /// What was used is told apart by these as well, as far as they are of the configuration.
@@ -29,6 +32,7 @@ pub(crate) struct Metrics {
     routes: IntGauge,
     config_age: IntGauge,
     config_applied: IntCounter,
+    gauges: Gauges,
 }
 
 impl Metrics {
@@ -94,6 +98,7 @@ impl Metrics {
             routes: gauge("weir_config_routes", "Routes that are served"),
             config_age: gauge("weir_config_age_seconds", "Time since config was last applied"),
             config_applied: counter("weir_config_applied_total", "Times that config was applied"),
+            gauges: Gauges::new(&registry),
             registry,
         }
         .with_process()
@@ -171,7 +176,8 @@ impl Metrics {
     }
 
     /// The exposition text.
-    pub(crate) fn text(&self, config_age_ms: u64) -> String {
+    pub(crate) fn text(&self, table: &Table, config_age_ms: u64) -> String {
+        self.gauges.read(table);
         self.config_age.set(i64::try_from(config_age_ms / 1_000).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
@@ -217,12 +223,4 @@ fn known_error(code: &str) -> &str {
 #[expect(clippy::cast_precision_loss, reason = "microseconds of one request")]
 fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
-}
-
-/// A metric that is registered. Names are constants of this file: a wrong one fails the first test.
-#[expect(clippy::expect_used, reason = "a constant of this file is wrong, which no run survives")]
-fn keep<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
-    let metric = metric.expect("the metric's description is valid");
-    registry.register(Box::new(metric.clone())).expect("the metric is registered once");
-    metric
 }

@@ -1,7 +1,9 @@
 //! What is told of requests: metrics, one log line each, and sums of what they cost; never in a request's way.
 
+mod gauges;
 mod lines;
 mod metrics;
+mod registered;
 mod series;
 
 use crate::costs::Costs;

@@ -5,7 +5,9 @@
 use crate::index::Index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_snapshot::{Access, AdmittedAccount, Kind, Name, Namespace, Resource, ResourceId, Sealed, ServiceAccount};
+use weir_snapshot::{
+    Access, AdmittedAccount, Kind, Name, Namespace, Priority, Resource, ResourceId, Sealed, ServiceAccount,
+};
 
 /// Whom routes admit, and what pods are told of them.
 #[derive(Default)]
@@ -108,6 +110,7 @@ impl Admitted {
                 team: label("team"),
                 project: label("project"),
                 cost_center: label("cost-center"),
+                priority: label("priority").and_then(|name| Priority::named(&name)).unwrap_or_default(),
             };
             let sealed = Arc::new(Sealed::new(Resource::Namespace(data)));
             resources.push((ResourceId::new(Kind::Namespace, "", namespace), sealed));

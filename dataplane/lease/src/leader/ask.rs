@@ -92,6 +92,7 @@ impl Leader {
             amount,
             spent,
             retry_after_ms,
+            need: want.need,
         };
         let hearing = self.is_hearing();
         let pods = self.members.connected().count().max(1) as u64;

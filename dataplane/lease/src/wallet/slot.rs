@@ -90,7 +90,7 @@ impl Slot {
         self.leases.is_empty()
             && self.holders == 0
             && !self.asking
-            && self.believed(now).is_none()
+            && self.believed(now, u64::MAX).is_none()
             && self.local.is_full(now)
     }
 
@@ -156,9 +156,10 @@ impl Slot {
         Some(Standing { limit: lease.told.limit, spent, remaining, resets_in_ms: ends })
     }
 
-    /// The leader's last refusal, as long as it is believed.
-    pub(super) fn believed(&self, now: Millis) -> Option<Refusal> {
-        let (until, refused) = self.refused.as_ref().filter(|(until, _)| now < *until)?;
+    /// The leader's last refusal, as long as it is believed; it says nothing of a smaller need than it was for.
+    pub(super) fn believed(&self, now: Millis, need: u64) -> Option<Refusal> {
+        let holds = |(until, refused): &&(Millis, Refused)| now < *until && need >= refused.need;
+        let (until, refused) = self.refused.as_ref().filter(holds)?;
         let standing = self.standing(now).unwrap_or(Standing {
             limit: refused.amount,
             spent: refused.spent,
@@ -186,7 +187,7 @@ impl Slot {
         let ahead = self.demand.per_second.saturating_mul(AHEAD_S);
         let unnamed = self.leases.iter().any(|lease| lease.window == UNNAMED);
         let low = self.lease(now).is_some_and(|lease| lease.counters.granted > 0 && lease.counters.free() < ahead / 4);
-        if self.asking || self.believed(now).is_some() || !(low || unnamed) {
+        if self.asking || self.believed(now, u64::MAX).is_some() || !(low || unnamed) {
             return None;
         }
         self.asking = true;
@@ -319,8 +320,9 @@ impl Local {
         self.level == self.most
     }
 
-    pub(super) fn lacks(&self, amount: u64) -> Lack {
-        if self.level >= amount {
+    /// What is taken of it may be less than what must be there, which the share may be too small for.
+    pub(super) fn lacks(&self, amount: u64, need: u64) -> Lack {
+        if self.level >= need.min(self.most).max(amount) {
             return Lack::Nothing;
         }
         let standing =

@@ -257,8 +257,13 @@ impl World {
     /// A request of that size: sent, asked for, or refused.
     fn attempt(&mut self, index: usize, amount: u64) {
         let mono = self.mono;
-        let claim =
-            Claim { limit: LIMIT.into(), partition: "".into(), amount, terms: Terms::Hard(FailureMode::LeasedOnly) };
+        let claim = Claim {
+            limit: LIMIT.into(),
+            partition: "".into(),
+            amount,
+            leave: 0,
+            terms: Terms::Hard(FailureMode::LeasedOnly),
+        };
         let pod = &mut self.pods[index];
         match pod.wallet.reserve(&[claim], mono) {
             Reserved::Held(reservation) => {

@@ -185,7 +185,7 @@ fn provider(
         credentials,
         prices,
         pots,
-        waiting: held.map_or_else(Arc::default, |held| Arc::clone(&held.waiting)),
+        line: held.map_or_else(Arc::default, |held| Arc::clone(&held.line)),
         made_of: Arc::clone(resource),
     })
 }
