@@ -57,8 +57,9 @@ impl Store {
     }
 
     /// A Redis of that URL: `redis://` and `rediss://` for one server, `redis+sentinel://HOST:PORT,.../MASTER` and
-    /// `redis+cluster://HOST:PORT,...` (with `rediss+` over TLS) for the others. It is never printed, since it may hold
-    /// a password. `prefix` keeps ledgers apart that share a server.
+    /// `redis+cluster://HOST:PORT,...` (with `rediss+` over TLS) for the others. Sentinels are asked without the
+    /// credential, which is that of the servers. The URL is never printed, since it may hold a password. `prefix` keeps
+    /// ledgers apart that share a server.
     pub fn redis(url: &str, prefix: &str) -> Result<Self, String> {
         redis::Redis::new(url, prefix).map(Box::new).map(Self::Redis)
     }

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use redis::{Client, RedisConnectionInfo, RedisError, Script, TlsMode};
+use redis::{Client, RedisError, Script, TlsMode};
 use std::collections::HashMap;
 use std::sync::{Mutex as Held, PoisonError};
 use std::time::Duration;
@@ -162,26 +162,23 @@ fn way(url: &str) -> Result<Way, String> {
         _ => return Err(wrong()),
     };
     let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| (user, hosts));
+    let at = if user.is_empty() { String::new() } else { format!("{user}@") };
+    let nodes = |hosts: &str, at: &str| hosts.split(',').map(|host| format!("{base}://{at}{host}")).collect::<Vec<_>>();
     match kind {
         "" => Client::open(url).map(|client| Way::Single(client, None)).map_err(|_| wrong()),
         "cluster" => {
-            let at = if user.is_empty() { String::new() } else { format!("{user}@") };
-            let nodes: Vec<String> = hosts.split(',').map(|host| format!("{base}://{at}{host}")).collect();
-            ClusterClient::new(nodes).map(|client| Way::Cluster(client, None)).map_err(|_| wrong())
+            ClusterClient::new(nodes(hosts, &at)).map(|client| Way::Cluster(client, None)).map_err(|_| wrong())
         }
         "sentinel" => {
             let (hosts, master) = hosts.split_once('/').ok_or_else(wrong)?;
-            let nodes: Vec<String> = hosts.split(',').map(|host| format!("{base}://{host}")).collect();
-            let mut info = RedisConnectionInfo::default();
-            if let Some((name, password)) = user.split_once(':') {
-                info = if name.is_empty() { info } else { info.set_username(name) };
-                info = info.set_password(password);
-            }
-            let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(info);
+            let server =
+                nodes(hosts, &at).into_iter().next().and_then(|url| Client::open(url).ok()).ok_or_else(wrong)?;
+            let settings = server.get_connection_info().redis_settings().clone();
+            let mut node = SentinelNodeConnectionInfo::default().set_redis_connection_info(settings);
             if tls {
                 node = node.set_tls_mode(TlsMode::Secure);
             }
-            let client = SentinelClient::build(nodes, master, Some(node), SentinelServerType::Master);
+            let client = SentinelClient::build(nodes(hosts, ""), master, Some(node), SentinelServerType::Master);
             client.map(|client| Way::Sentinel(Box::new(client), None)).map_err(|_| wrong())
         }
         _ => Err(wrong()),
