@@ -93,9 +93,10 @@ impl Leader {
         self.hear(now);
     }
 
-    /// The Pods whose starts may hold leases.
+    /// The Pods whose starts may hold leases, as far as they are known: a start that only a pot names has none yet.
     pub fn pods(&self) -> BTreeSet<String> {
-        self.members.open().map(|(_, member)| member.pod.clone()).collect()
+        let pods = self.members.open().map(|(_, member)| &member.pod);
+        pods.filter(|pod| !pod.is_empty()).cloned().collect()
     }
 
     /// Answers a report: what changed of the start's pots, and totals to keep for others.

@@ -313,6 +313,10 @@ impl World {
             }
         }
         self.finish_writes(index, now);
+        // As the shell does that looks for Pods that run no more.
+        let running: BTreeSet<String> = self.pods.iter().map(|pod| pod.uid.clone()).collect();
+        let gone: Vec<_> = self.offices[index].leader.pods().difference(&running).cloned().collect();
+        gone.iter().for_each(|pod| self.offices[index].leader.gone(pod, now));
         self.offices[index].leader.tick(now);
         for write in self.offices[index].leader.writes(now) {
             let slow = self.plan.failures && self.chance.u8(..6) == 0;
