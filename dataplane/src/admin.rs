@@ -64,8 +64,9 @@ fn answer(gateway: &Gateway, path: &str) -> Response<Full<Bytes>> {
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no config yet\n".to_owned()),
         "/metrics" => {
             let live = gateway.live.load();
-            let age_ms = gateway.clock.now().saturating_sub(live.since);
-            (StatusCode::OK, "text/plain; version=0.0.4", gateway.telemetry.metrics.text(&live.table, age_ms))
+            let now = gateway.clock.now();
+            let age_ms = now.saturating_sub(live.since);
+            (StatusCode::OK, "text/plain; version=0.0.4", gateway.telemetry.metrics.text(&live.table, age_ms, now))
         }
         "/config" => (StatusCode::OK, "application/json", dump(gateway)),
         _ => (StatusCode::NOT_FOUND, "text/plain", "/healthz, /readyz, /metrics or /config\n".to_owned()),

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use weir_dialect::chat::Request;
 use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
 use weir_policy::{
-    Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Target, classify_error, classify_status,
+    Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,
     estimate_input,
 };
 use weir_snapshot::OnLoss;
@@ -31,6 +31,22 @@ enum Got {
     Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
     Stream(Box<Relay>),
     Estimate(Bytes),
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy)]
+struct Tried<'t> {
+    target: &'t Target,
+    credential: Option<&'t Credential>,
+    taken: Taken,
+}
+
+impl Tried<'_> {
+    /// Takes what the upstream says of its rates.
+    fn learn(&self, answer: &Answer, now: u64) {
+        let credential = self.credential.map_or("", |credential| &credential.name);
+        self.target.health.rates.learn(credential, &self.taken, &answer.rates, now);
+    }
 }
 
 /// The attempts at one request.
@@ -71,6 +87,7 @@ impl<'a> Attempts<'a> {
             input: (self.call.prompt_bytes / 6) as u64,
             max_output: self.call.max_output,
             max_output_name: self.call.max_output_name(),
+            rated: self.surface != Surface::CountTokens,
         };
         let client_retries = self.headers.get("x-stainless-retry-count").is_some_and(|count| count != "0");
         let only = account.funds.as_ref().and_then(|funds| funds.only.clone());
@@ -79,13 +96,14 @@ impl<'a> Attempts<'a> {
         loop {
             match plan.next(clock.now(), fastrand::u64(..)) {
                 Step::Refuse(refusal) => return Err(refusal),
-                Step::Attempt { target, credential, wait_ms } => {
+                Step::Attempt { target, credential, wait_ms, taken } => {
                     if wait_ms > 0 {
                         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
                     }
                     let name = credential.map(|held| held.name.clone()).unwrap_or_default();
                     let mut watch = Watch::new(Arc::clone(&target.health), target.provider.data.health, name);
-                    match self.attempt(target, credential, deadline, account).await {
+                    let tried = Tried { target, credential, taken };
+                    match self.attempt(tried, deadline, account).await {
                         Ok(Got::Stream(relay)) => return Ok(Answered::Stream { relay, watch }),
                         Ok(Got::Whole { bytes, upstream_id }) => {
                             watch.succeeded(&clock);
@@ -104,13 +122,8 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn attempt(
-        &self,
-        target: &Target,
-        credential: Option<&Credential>,
-        deadline: u64,
-        account: &mut Account,
-    ) -> Result<Got, Failure> {
+    async fn attempt(&self, tried: Tried<'_>, deadline: u64, account: &mut Account) -> Result<Got, Failure> {
+        let Tried { target, credential, .. } = tried;
         let clock = self.gateway.clock;
         let origin = self.live.origins.get(&target.provider.id);
         let origin =
@@ -150,7 +163,7 @@ impl<'a> Attempts<'a> {
             wants_usage: self.call.wants_usage,
         };
         account.room = self.room(target, clock.at(deadline)).await?;
-        let answer = self.answer(origin, &outgoing, &translation, &limits, account);
+        let answer = self.answer(tried, origin, &outgoing, &translation, &limits, account);
         let by = if self.call.stream { limits.first_token.min(limits.attempt) } else { limits.attempt };
         let answered = tokio::time::timeout_at(clock.at(by), answer).await;
         let answered = answered
@@ -172,6 +185,7 @@ impl<'a> Attempts<'a> {
     /// Sends the request and reads its answer, whole or to its first content.
     async fn answer(
         &self,
+        tried: Tried<'_>,
         origin: &Arc<Origin>,
         outgoing: &Outgoing<'_>,
         translation: &Translation<'_>,
@@ -179,7 +193,11 @@ impl<'a> Attempts<'a> {
         account: &mut Account,
     ) -> Result<Got, Failure> {
         let rules = self.live.table.settings();
-        let answer = check(send(origin, outgoing, rules, limits.connect, fastrand::u64(..)).await?).await?;
+        let answer = send(origin, outgoing, rules, limits.connect, fastrand::u64(..)).await?;
+        if self.surface != Surface::CountTokens {
+            tried.learn(&answer, self.gateway.clock.now());
+        }
+        let answer = check(answer).await?;
         if let Some(credential) = outgoing.credential {
             credential.health.accepted();
         }

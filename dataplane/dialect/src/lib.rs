@@ -34,6 +34,7 @@ pub use loss::Loss;
 pub use models::{ListedModel, Page};
 pub use patch::{Edit, splice};
 pub use peek::{Chunk, NoEvent, Part, Whole};
+pub use rates::{Left, RATE_UNITS};
 pub use refusal::{ErrorType, Refusal};
 pub use stream::{Passed, Stream};
 pub use text::Text;

@@ -233,8 +233,12 @@ fn explained_target(target: &Target, asked: &Asked<'_>, now: Millis) -> Explaine
 
 /// Whether the target may be asked, and else why not.
 fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
-    let needs =
-        Needs { input: (asked.prompt_bytes / 6) as u64, max_output: asked.max_output, max_output_name: "max_tokens" };
+    let needs = Needs {
+        input: (asked.prompt_bytes / 6) as u64,
+        max_output: asked.max_output,
+        max_output_name: "max_tokens",
+        rated: true,
+    };
     if target.upstream_model(asked.model).is_none() {
         return "its Provider does not have the model".to_owned();
     }

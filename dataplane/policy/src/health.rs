@@ -2,7 +2,7 @@
 //!
 //! State belongs to a target's identity and outlives every config swap.
 
-use crate::{Failure, FailureKind, Millis, Trouble};
+use crate::{Failure, FailureKind, Millis, Rates, Trouble};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_snapshot::Health;
 
@@ -34,7 +34,11 @@ pub enum Standing {
 
 /// Health of one target.
 #[derive(Debug, Default)]
-pub struct TargetHealth(Mutex<State>);
+pub struct TargetHealth {
+    state: Mutex<State>,
+    /// What its upstream says of its own rates.
+    pub rates: Rates,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -143,7 +147,7 @@ impl TargetHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

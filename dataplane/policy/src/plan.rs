@@ -3,8 +3,9 @@
 //! Another ready target comes before the same one again, since it costs no wait. It sends nothing and
 //! sleeps nowhere.
 
+use crate::rates::Needed;
 use crate::table::{Credential, Route, Target};
-use crate::{Failure, FailureKind, Millis, Standing};
+use crate::{Failure, FailureKind, Millis, Standing, Taken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use weir_dialect::{ErrorType, Refusal};
@@ -24,6 +25,8 @@ const MAX_WAIT_MS: u64 = 2_000;
 pub struct Plan<'t> {
     route: &'t Arc<Route>,
     model: &'t str,
+    /// What it takes of an upstream's own rates.
+    needed: Needed,
     deadline: Millis,
     began: Millis,
     /// Whether the client's SDK is itself repeating: then the same target is not tried twice.
@@ -47,6 +50,13 @@ struct Lane<'t> {
     repeated: bool,
 }
 
+impl Lane<'_> {
+    /// Of its credential; empty where it has none.
+    fn name(&self) -> &str {
+        self.credential.map_or("", |credential| &credential.name)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Again {
     lane: usize,
@@ -62,6 +72,15 @@ pub struct Needs {
     pub max_output: Option<u64>,
     /// The member that asks for it.
     pub max_output_name: &'static str,
+    /// Whether it counts in the provider's own rates.
+    pub rated: bool,
+}
+
+impl Needs {
+    fn of_rates(&self) -> Needed {
+        let output = self.max_output.unwrap_or(0);
+        if self.rated { [1, self.input.saturating_add(output), self.input, output] } else { Needed::default() }
+    }
 }
 
 /// What to do next.
@@ -74,6 +93,8 @@ pub enum Step<'t> {
         credential: Option<&'t Credential>,
         /// After which pause.
         wait_ms: u64,
+        /// What it takes of the upstream's own rates.
+        taken: Taken,
     },
     /// Nothing more to try: the client's answer.
     Refuse(Refusal),
@@ -121,6 +142,7 @@ impl<'t> Plan<'t> {
         Ok(Self {
             route,
             model,
+            needed: needs.of_rates(),
             deadline,
             began: now,
             client_retries,
@@ -150,7 +172,7 @@ impl<'t> Plan<'t> {
         if let Some(Again { lane, wait_ms }) = self.again.take()
             && let Some(lane) = self.lanes.get(lane).copied()
         {
-            return self.attempt(lane, wait_ms);
+            return self.attempt(lane, wait_ms, now);
         }
         if self.attempts >= self.route.data.retry.max_attempts.max(1) || now >= self.deadline {
             return self.give_up(now);
@@ -158,21 +180,21 @@ impl<'t> Plan<'t> {
         if self.attempts > 0 && !self.may_fail_over() {
             return self.give_up(now);
         }
-        let Some(lane) = self.choose(now, draw).or_else(|| self.panic_probe(now)) else {
-            return self.give_up(now);
-        };
+        let found = self.choose(now, draw).or_else(|| self.soonest(now)).or_else(|| self.panic_probe(now));
+        let Some(lane) = found else { return self.give_up(now) };
         if lane.target.health.standing(now) != Standing::Ready {
             lane.target.health.begin_probe();
         }
-        self.attempt(lane, 0)
+        self.attempt(lane, 0, now)
     }
 
-    fn attempt(&mut self, lane: Lane<'t>, wait_ms: u64) -> Step<'t> {
+    fn attempt(&mut self, lane: Lane<'t>, wait_ms: u64, now: Millis) -> Step<'t> {
         self.attempts += 1;
         if let Some(held) = self.lanes.get_mut(lane.index) {
             held.spent = true;
         }
-        Step::Attempt { target: lane.target, credential: lane.credential, wait_ms }
+        let taken = lane.target.health.rates.take(lane.name(), &self.needed, now);
+        Step::Attempt { target: lane.target, credential: lane.credential, wait_ms: wait_ms.max(taken.wait_ms), taken }
     }
 
     /// Records the outcome of the last attempt; a further one may follow. Health is told by the caller.
@@ -248,9 +270,7 @@ impl<'t> Plan<'t> {
 
     /// By priority, then weight of the target, then weight of the credential, among those that are ready.
     fn choose(&self, now: Millis, draw: u64) -> Option<Lane<'t>> {
-        let ready = |lane: &&Lane<'t>| {
-            !lane.spent && self.free_at(lane, now) == 0 && !matches!(lane.target.health.standing(now), Standing::Out(_))
-        };
+        let ready = |lane: &&Lane<'t>| self.is_ready(lane, now) && self.rated_ms(lane, now) == 0;
         let first = self.lanes.iter().filter(ready).map(|lane| lane.target.data.priority).min()?;
         let group = || self.lanes.iter().filter(ready).filter(|lane| lane.target.data.priority == first);
         let mut targets: Vec<(&Lane<'t>, u64)> = Vec::with_capacity(self.lanes.len());
@@ -268,13 +288,30 @@ impl<'t> Plan<'t> {
         weighted(&credentials, draw >> 32).map(|lane| **lane)
     }
 
+    fn is_ready(&self, lane: &Lane<'_>, now: Millis) -> bool {
+        !lane.spent && self.free_at(lane, now) == 0 && !matches!(lane.target.health.standing(now), Standing::Out(_))
+    }
+
+    /// How long the upstream's own rates have no room for the request.
+    fn rated_ms(&self, lane: &Lane<'_>, now: Millis) -> u64 {
+        lane.target.health.rates.wait(lane.name(), &self.needed, now)
+    }
+
+    /// Where rates alone are in the way: the one that has room first, if that can be waited for.
+    fn soonest(&self, now: Millis) -> Option<Lane<'t>> {
+        let rated = self.lanes.iter().filter(|lane| self.is_ready(lane, now));
+        let (wait, lane) = rated.map(|lane| (self.rated_ms(lane, now), lane)).min_by_key(|(wait, _)| *wait)?;
+        let patience = lane.target.provider.data.limits.queue.map_or(MAX_WAIT_MS, |queue| queue.max_wait_ms);
+        (wait <= patience && now + wait < self.deadline).then_some(*lane)
+    }
+
     /// When every target is out: one request a second tries the one whose time ends first.
     fn panic_probe(&self, now: Millis) -> Option<Lane<'t>> {
         if self.attempts > 0 {
             return None;
         }
-        let lane =
-            self.lanes.iter().filter(|lane| self.free_at(lane, now) == 0).min_by_key(|lane| out_until(lane, now))?;
+        let may = |lane: &&Lane<'t>| self.free_at(lane, now) == 0 && self.rated_ms(lane, now) == 0;
+        let lane = self.lanes.iter().filter(may).min_by_key(|lane| out_until(lane, now))?;
         let last = self.route.load.last_probe.load(Ordering::Relaxed);
         let due = last == 0 || now.saturating_sub(last) >= PANIC_PROBE_MS;
         let won =
@@ -283,12 +320,14 @@ impl<'t> Plan<'t> {
     }
 
     fn free_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
-        let Some(credential) = lane.credential else { return lane.target.health.cooling_until("", now) };
-        lane.target.health.cooling_until(&credential.name, now).max(credential.health.parked_until(now))
+        let parked = lane.credential.map_or(0, |credential| credential.health.parked_until(now));
+        lane.target.health.cooling_until(lane.name(), now).max(parked)
     }
 
     fn give_up(&self, now: Millis) -> Step<'t> {
-        let hint = self.lanes.iter().map(|lane| self.free_at(lane, now).max(out_until(lane, now))).min().unwrap_or(now);
+        let free =
+            |lane: &Lane<'_>| self.free_at(lane, now).max(out_until(lane, now)).max(now + self.rated_ms(lane, now));
+        let hint = self.lanes.iter().map(free).min().unwrap_or(now);
         let wait = hint.checked_sub(now).filter(|ms| *ms > 0);
         let mut refusal = match &self.best {
             Some(failure) => failure.refusal(),
@@ -298,6 +337,9 @@ impl<'t> Plan<'t> {
                 "request_timeout",
                 "the request's time limit passed before any target answered",
             ),
+            None if self.lanes.iter().any(|lane| self.is_ready(lane, now)) => {
+                Failure::local(FailureKind::RateLimited, "the provider said that its rate is used up").refusal()
+            }
             None => {
                 let message = "every target of the route is out of service after failures; try again later";
                 Refusal::new(503, ErrorType::Overloaded, "no_healthy_target", message)
@@ -357,7 +399,7 @@ fn weighted<T>(items: &[(T, u64)], draw: u64) -> Option<&T> {
 
 /// Why a target cannot hold the request at all.
 pub(crate) fn misfit(target: &Target, model: &str, needs: Needs) -> Option<Refusal> {
-    let Needs { input, max_output, max_output_name } = needs;
+    let Needs { input, max_output, max_output_name, rated: _ } = needs;
     let limits = target.limits_for(model);
     if let (Some(limit), Some(wanted)) = (limits.max_output, max_output)
         && wanted > limit

@@ -22,7 +22,7 @@ mod objects;
 
 use objects::{Resources, provider, put, route, table, target};
 
-const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens" };
+const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens", rated: true };
 
 fn in_namespace(namespace: &str) -> Caller {
     Caller { namespace: namespace.into(), ..Caller::anonymous() }
@@ -386,9 +386,9 @@ proptest! {
         let mut plan = Plan::new(route, "m", NEEDS, None, false, 0, 100_000).unwrap();
         let (mut sent, mut refused) = (0, Vec::new());
         for (n, draw) in draws.iter().enumerate() {
-            let Step::Attempt { target, credential, .. } = plan.next(n as u64, *draw) else { break };
+            let Step::Attempt { target, credential, taken, .. } = plan.next(n as u64, *draw) else { break };
             sent += 1;
-            let lane = tried(&Step::Attempt { target, credential, wait_ms: 0 });
+            let lane = tried(&Step::Attempt { target, credential, wait_ms: 0, taken });
             prop_assert!(!refused.contains(&lane), "{lane:?} again");
             let failure = failure(ALL[kinds[n % kinds.len()]]);
             if failure.of_credential() {

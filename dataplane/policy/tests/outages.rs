@@ -15,7 +15,7 @@ use std::sync::Arc;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table};
 use weir_snapshot::Health;
 
-const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens" };
+const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens", rated: true };
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
@@ -58,7 +58,7 @@ impl World {
         let answered = loop {
             match plan.next(now, self.draw()) {
                 Step::Refuse(_) => break false,
-                Step::Attempt { target, credential, wait_ms: _ } => {
+                Step::Attempt { target, credential, .. } => {
                     self.upstream += 1;
                     let draw = self.draw();
                     if !fails(&target.provider.id.name, draw) {

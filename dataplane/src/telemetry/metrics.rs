@@ -11,7 +11,7 @@ use prometheus::{
     CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
-use weir_policy::Table;
+use weir_policy::{Millis, Table};
 
 const REQUEST: &[&str] = &["namespace", "route", "provider", "model"];
 /// What was used is told apart by these as well, as far as they are of the configuration.
@@ -176,8 +176,8 @@ impl Metrics {
     }
 
     /// The exposition text.
-    pub(crate) fn text(&self, table: &Table, config_age_ms: u64) -> String {
-        self.gauges.read(table);
+    pub(crate) fn text(&self, table: &Table, config_age_ms: u64, now: Millis) -> String {
+        self.gauges.read(table, now);
         self.config_age.set(i64::try_from(config_age_ms / 1_000).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {

@@ -5,6 +5,7 @@ use super::mock::Question;
 use super::origin::{Network, Origin};
 use super::pieces::Pieces;
 use super::source::{LeaseOf, Source};
+use crate::clock::unix;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
@@ -12,7 +13,7 @@ use hyper::header::{
 use hyper::{Method, Request};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_dialect::Dialect;
+use weir_dialect::{Dialect, Left};
 use weir_policy::{Credential, Failure, FailureKind};
 use weir_snapshot::{Headers, Settings};
 
@@ -50,6 +51,8 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after_ms: Option<u64>,
+    /// What the provider says is left of its own rates.
+    pub(crate) rates: [Option<Left>; 4],
     /// The provider's own id of the request.
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) source: Source,
@@ -70,6 +73,7 @@ pub(crate) async fn send(
             return Ok(Answer {
                 status,
                 retry_after_ms: None,
+                rates: [None; 4],
                 request_id: None,
                 source: Source::Mock(Box::new(answer)),
             });
@@ -87,6 +91,7 @@ pub(crate) async fn send(
     Ok(Answer {
         status: head.status.as_u16(),
         retry_after_ms: retry_after(&head.headers),
+        rates: rates(outgoing.dialect, &head.headers),
         request_id: head.headers.get(request_id(outgoing.dialect)).cloned(),
         source: Source::Network { body, lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }) },
     })
@@ -164,6 +169,11 @@ const fn request_id(dialect: Dialect) -> &'static str {
 /// The server says that it did nothing with the stream: by refusing it, or by ending the connection before it.
 fn is_refused(error: &hyper::Error) -> bool {
     is_left_out(error) || of_http2(error).is_some_and(|e| e.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+fn rates(dialect: Dialect, headers: &HeaderMap) -> [Option<Left>; 4] {
+    let now_ms = i64::try_from(unix().as_millis()).unwrap_or(i64::MAX);
+    dialect.rates_left(|name| headers.get(name)?.to_str().ok(), now_ms)
 }
 
 /// `retry-after-ms`, else `retry-after` in seconds or as an HTTP date, in milliseconds from now.
