@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_dataplane::{Config, Gateway};
 use weir_snapshot::{
-    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, Pricing, Provider, ProviderType, Rates,
-    Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
+    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, PriceSource, Pricing, Provider, ProviderType,
+    Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
 };
 
 fn gateway() -> Arc<Gateway> {
@@ -37,6 +37,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         },
         tiers: vec![],
         per_request: None,
+        source: PriceSource::Provider,
     };
     let provider = Provider {
         provider_type: ProviderType::Mock,

@@ -28,7 +28,10 @@ async fn a_caller_that_asks_hears_why_and_what_is_left_where_its_route_says_so()
         (&target["provider"], &target["model"], &target["state"]),
         (&json!("default/cent"), &json!("m"), &json!("ready"))
     );
-    assert_eq!(target["price"], json!({"currency": "USD", "input": "0", "output": "0", "perRequest": "0.01"}));
+    assert_eq!(
+        target["price"],
+        json!({"source": "Provider", "currency": "USD", "input": "0", "output": "0", "perRequest": "0.01"})
+    );
     let of = |said: &Value, name: &str| {
         let limits = said["limits"].as_array().expect("limits").clone();
         limits.into_iter().find(|limit| limit["of"] == name).unwrap_or_else(|| panic!("{name}: {said}"))

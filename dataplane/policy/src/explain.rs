@@ -7,7 +7,7 @@ use crate::spend::{decimal, shown, span};
 use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
 use serde::Serialize;
 use weir_lease::Claim;
-use weir_snapshot::{BudgetMode, OnExceeded, Price, Pricing, Priority};
+use weir_snapshot::{BudgetMode, OnExceeded, Price, PriceSource, Pricing, Priority};
 
 /// Most bytes of an explanation in a header: with all other headers it stays below what clients and proxies take.
 const HEADER_BYTES: usize = 4_096;
@@ -77,6 +77,8 @@ struct ExplainedTarget {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExplainedPrice {
+    /// The Provider, the overlay or the catalogue.
+    source: PriceSource,
     currency: String,
     input: String,
     output: String,
@@ -264,6 +266,7 @@ fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
 fn explained_price(pricing: &Pricing) -> ExplainedPrice {
     let per_million = |Price(pico): Price| decimal(pico, 6);
     ExplainedPrice {
+        source: pricing.source,
         currency: pricing.currency.clone(),
         input: per_million(pricing.rates.input),
         output: per_million(pricing.rates.output),

@@ -129,6 +129,7 @@ mod tests {
 
     fn pricing() -> Pricing {
         Pricing {
+            source: weir_snapshot::PriceSource::Provider,
             currency: "USD".into(),
             rates: Rates {
                 input: price("2.50"),

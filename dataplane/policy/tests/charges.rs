@@ -13,7 +13,7 @@ use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced, Price,
-    Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
+    PriceSource, Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
 };
 
 mod objects;
@@ -61,8 +61,13 @@ fn scene() -> Resources {
         cache_write_1h: None,
         reasoning: None,
     };
-    held.models.get_mut("m").unwrap().pricing =
-        Some(Pricing { currency: "USD".into(), rates, tiers: vec![], per_request: None });
+    held.models.get_mut("m").unwrap().pricing = Some(Pricing {
+        currency: "USD".into(),
+        rates,
+        tiers: vec![],
+        per_request: None,
+        source: PriceSource::Provider,
+    });
     put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
     resources
 }

@@ -28,7 +28,7 @@ pub use budget::{
 };
 pub use money::{Price, PriceError};
 pub use name::Name;
-pub use pricing::{ModelPrice, Prices, Pricing, Rates, Tier};
+pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Rates, Tier};
 pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };

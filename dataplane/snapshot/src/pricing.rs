@@ -18,6 +18,25 @@ pub struct Pricing {
     /// One request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request: Option<Price>,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "PriceSource::is_provider")]
+    pub source: PriceSource,
+}
+
+/// Where a price stands; the first of them that has one for a model counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named after the places")]
+pub enum PriceSource {
+    #[default]
+    Provider,
+    Overlay,
+    Catalogue,
+}
+
+impl PriceSource {
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
 }
 
 /// What each class of token costs.
@@ -202,6 +221,7 @@ mod tests {
             rates: Rates { input: Price(1), ..Rates::default() },
             tiers: vec![tier(100, 2), tier(200, 3)],
             per_request: None,
+            source: PriceSource::Provider,
         };
         let input = |total| pricing.rates_for(total).input.0;
         assert_eq!([100, 101, 200, 201].map(input), [1, 2, 2, 3]);

@@ -2,10 +2,15 @@
 
 use crate::findings::{Findings, Gravity};
 use weir_crds::Decimal;
-use weir_snapshot::{Price, PriceError, Pricing, Rates, Tier};
+use weir_snapshot::{Price, PriceError, PriceSource, Pricing, Rates, Tier};
 
-/// Reads the price at that path; `None` where some part of it is no price.
-pub(crate) fn read(spec: &weir_crds::Pricing, path: &str, findings: &mut Findings) -> Option<Pricing> {
+/// Reads the price at that path of its source; `None` where some part of it is no price.
+pub(crate) fn read(
+    spec: &weir_crds::Pricing,
+    source: PriceSource,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Pricing> {
     let weir_crds::Pricing { currency, rates: base, tiers, per_request } = spec;
     if !is_currency(currency) {
         let message = format!("{currency:?} is no currency; write its ISO 4217 code, such as USD");
@@ -17,7 +22,7 @@ pub(crate) fn read(spec: &weir_crds::Pricing, path: &str, findings: &mut Finding
     let per_request = per_request.as_ref().map(|text| price(text, Price::per_unit, path, "perRequest", findings));
     let mut tiers = tiers.into_iter().collect::<Option<Vec<_>>>()?;
     tiers.sort_by_key(|tier| tier.above_input_tokens);
-    Some(Pricing { currency: currency.clone(), rates: base?, tiers, per_request: per_request.flatten() })
+    Some(Pricing { currency: currency.clone(), rates: base?, tiers, per_request: per_request.flatten(), source })
 }
 
 /// Whether a text has the form of an ISO 4217 code.

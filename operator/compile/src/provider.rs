@@ -9,7 +9,7 @@ use crate::verdict::{CredentialVerdict, Verdict};
 use crate::{limits, pricing, reference, spec, url};
 use std::collections::BTreeMap;
 use weir_crds::{Endpoint, ModelPolicy, ProviderSpec, ProviderType};
-use weir_snapshot::{CredentialRef, Headers, Model, Name, Provider, Secret, Upstream};
+use weir_snapshot::{CredentialRef, Headers, Model, Name, PriceSource, Provider, Secret, Upstream};
 
 const OPENAI_URL: &str = "https://api.openai.com/v1";
 const ANTHROPIC_URL: &str = "https://api.anthropic.com";
@@ -126,7 +126,9 @@ fn models(spec: &ProviderSpec, index: &Index, findings: &mut Findings) -> BTreeM
         let data = Model {
             upstream_name: model.upstream_name.clone(),
             pricing: match &model.pricing {
-                Some(pricing) => pricing::read(pricing, &format!("spec.models[{at}].pricing"), findings),
+                Some(pricing) => {
+                    pricing::read(pricing, PriceSource::Provider, &format!("spec.models[{at}].pricing"), findings)
+                }
                 None => known.and_then(|known| known.pricing.clone()),
             },
             context_window: stated(model.context_window).or(known.and_then(|known| known.context_window)),

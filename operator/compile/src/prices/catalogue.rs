@@ -5,7 +5,7 @@ use crate::findings::Findings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use weir_snapshot::{ModelPrice, ProviderType};
+use weir_snapshot::{ModelPrice, PriceSource, ProviderType};
 
 const TEXT: &str = include_str!("../../catalogue/prices.json");
 
@@ -40,7 +40,14 @@ impl Catalogue {
         let mut findings = Findings::default();
         let read = |(of, entries): (&ProviderType, &Vec<Entry>)| {
             let path = |at: usize| format!("models.{}[{at}]", of.as_str());
-            (*of, entries.iter().enumerate().map(|(at, entry)| entry.read(&path(at), &mut findings)).collect())
+            (
+                *of,
+                entries
+                    .iter()
+                    .enumerate()
+                    .map(|(at, entry)| entry.read(PriceSource::Catalogue, &path(at), &mut findings))
+                    .collect(),
+            )
         };
         catalogue.prices = catalogue.models.iter().map(read).collect();
         match findings.complaints().first() {

@@ -3,7 +3,7 @@
 use crate::findings::{Findings, Gravity};
 use crate::pricing;
 use serde::{Deserialize, Serialize};
-use weir_snapshot::{ModelPrice, Prices};
+use weir_snapshot::{ModelPrice, PriceSource, Prices};
 
 /// Most names of one entry.
 const MOST_NAMES: usize = 32;
@@ -28,11 +28,11 @@ pub struct Entry {
 impl Entry {
     /// Whether it speaks of a model, by the provider's name for it.
     pub fn fits(&self, name: &str) -> bool {
-        Prices::from(vec![self.read("", &mut Findings::default())]).find(name).is_some()
+        Prices::from(vec![self.read(PriceSource::Catalogue, "", &mut Findings::default())]).find(name).is_some()
     }
 
-    /// As pods take it; `path` is where it stands.
-    pub(super) fn read(&self, path: &str, findings: &mut Findings) -> ModelPrice {
+    /// As pods take it; `path` is where it stands in its source.
+    pub(super) fn read(&self, source: PriceSource, path: &str, findings: &mut Findings) -> ModelPrice {
         let mut invalid = |path: String, message: &str| findings.add(Gravity::Invalid, "InvalidPrice", path, message);
         if self.names.is_empty() || self.names.len() > MOST_NAMES {
             invalid(format!("{path}.names"), &format!("give 1 to {MOST_NAMES} names"));
@@ -47,7 +47,10 @@ impl Entry {
         }
         ModelPrice {
             names: self.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            pricing: self.pricing.as_ref().and_then(|given| pricing::read(given, &format!("{path}.pricing"), findings)),
+            pricing: self
+                .pricing
+                .as_ref()
+                .and_then(|given| pricing::read(given, source, &format!("{path}.pricing"), findings)),
             context_window: self.context_window,
             max_output: self.max_output,
         }

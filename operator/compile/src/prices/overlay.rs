@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use weir_snapshot::{ModelPrice, Price, ProviderType};
+use weir_snapshot::{ModelPrice, Price, PriceSource, ProviderType};
 
 /// The key of the ConfigMap.
 const KEY: &str = "prices.yaml";
@@ -84,7 +84,7 @@ fn models(written: &BTreeMap<String, Vec<Entry>>, findings: &mut Findings) -> BT
             if entry.pricing.is_none() {
                 invalid(findings, format!("{path}.pricing"), "is missing: an entry says what its models cost");
             }
-            list.push(entry.read(&path, findings));
+            list.push(entry.read(PriceSource::Overlay, &path, findings));
         }
         models.insert(of, list);
     }
