@@ -67,7 +67,8 @@ impl Fleet {
         fleet.run(2).await
     }
 
-    async fn run(mut self, dataplanes: usize) -> Self {
+    /// Starts two operators and so many data planes.
+    pub async fn run(mut self, dataplanes: usize) -> Self {
         for number in 0..2 {
             self.start_operator(number).await;
         }
@@ -92,7 +93,8 @@ impl Fleet {
         Self::install_with(&json!({})).await
     }
 
-    async fn install_with(more: &Value) -> Self {
+    /// The same with these values of the chart besides the usual.
+    pub async fn install_with(more: &Value) -> Self {
         let api = ApiServer::start().await;
         for namespace in [NAMESPACE, TEAM, OTHER_TEAM] {
             api.namespace(namespace).await;

@@ -20,6 +20,7 @@ pub mod modules;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod redis;
 pub mod resolver;
 pub mod schema;
 pub mod sdk;

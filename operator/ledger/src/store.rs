@@ -103,8 +103,10 @@ impl Store {
     pub async fn write(&self, shard: usize, body: &Shard) -> Outcome {
         match self.replace(Part::Shard(shard), body.encode_to_vec()).await {
             Ok(Written::Stored) => Outcome::Stored,
-            Ok(Written::Changed(None)) => Outcome::Failed,
-            Ok(Written::Changed(Some(held))) => Outcome::Conflict(Shard::decode(held.as_slice()).unwrap_or_default()),
+            Ok(Written::Changed(held)) => {
+                let held = held.and_then(|held| Shard::decode(held.as_slice()).ok());
+                Outcome::Conflict(held.unwrap_or_default())
+            }
             Err(error) => {
                 tracing::warn!(shard, error, "a part of the ledger cannot be stored");
                 Outcome::Failed

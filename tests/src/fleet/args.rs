@@ -1,7 +1,13 @@
 //! The command line of a Deployment's container, made to fit a process on this machine.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::path::Path;
+
+use crate::apiserver::ApiServer;
+use crate::helm::NAMESPACE;
+use crate::kubectl;
 
 /// Its arguments with `replace`d values, and mount paths moved below `folder`.
 pub(super) fn of(deployment: &Value, folder: &Path, replace: &[(&str, &str)]) -> Vec<String> {
@@ -21,6 +27,20 @@ pub(super) fn of(deployment: &Value, folder: &Path, replace: &[(&str, &str)]) ->
         }
     })
     .collect()
+}
+
+/// Its variables that come from Secrets, which must be there.
+pub(super) fn secret_variables(api: &ApiServer, deployment: &Value) -> Vec<(String, String)> {
+    let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().into_iter().flatten();
+    let of_secret = variables.filter_map(|variable| {
+        let from = &variable["valueFrom"]["secretKeyRef"];
+        let (secret, key) = (from["name"].as_str()?, from["key"].as_str()?);
+        let path = format!("jsonpath={{.data.{key}}}");
+        let value = kubectl::run(api, &["get", "secret", secret, "-n", NAMESPACE, "-o", &path], "");
+        let value = STANDARD.decode(value.expect("the Secret is there")).expect("base64");
+        Some((variable["name"].as_str()?.to_owned(), String::from_utf8(value).expect("a text")))
+    });
+    of_secret.collect()
 }
 
 /// Where a mount path lies on this machine.

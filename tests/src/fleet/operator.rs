@@ -50,6 +50,7 @@ impl Operator {
             None => api.kubeconfig(&name, &token),
         };
         command.args(args::of(deployment, &folder, &replace)).env("KUBECONFIG", kubeconfig);
+        command.envs(args::secret_variables(api, deployment));
         let process = Process::spawn(&name, &mut command);
         gateway::addresses(&process).await;
         Self { name, process, address, admin }

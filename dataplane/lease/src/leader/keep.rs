@@ -108,10 +108,18 @@ impl Leader {
         let asked_at = self.shards.done(shard, sequence, stored);
         match outcome {
             Outcome::Stored => {}
-            Outcome::Failed => return true,
+            Outcome::Failed => {
+                self.shards.rest(shard, now);
+                return true;
+            }
             Outcome::Conflict(body) => {
-                let deposed = body.epoch > self.settings.epoch;
-                if body.epoch < self.settings.epoch {
+                let epoch = self.settings.epoch;
+                let deposed = body.epoch > epoch;
+                let stored = self.shards.stored(shard).map(|sequence| (epoch, sequence));
+                if stored.is_some_and(|stored| (body.epoch, body.sequence) < stored) {
+                    self.write_all();
+                }
+                if body.epoch < epoch {
                     self.learn(body);
                 }
                 return !deposed;
@@ -131,6 +139,12 @@ impl Leader {
         self.hear(now);
         self.retry(now);
         true
+    }
+
+    /// The store came back from an old copy or empty: whatever it had is told it again.
+    fn write_all(&mut self) {
+        let parts = self.parts();
+        parts.into_iter().chain([0]).for_each(|part| self.shards.touch(part, false));
     }
 
     /// Ends in order: grants stop, and the returned parts tell the next leader exactly what is taken.

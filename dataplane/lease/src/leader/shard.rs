@@ -11,6 +11,8 @@ const WRITES_PER_S: u64 = 5;
 const WRITES_BURST: u64 = 20;
 /// A write that nobody tells the outcome of is made again.
 const LOST_MS: Millis = 10_000;
+/// A write that failed is made again after that; nobody learns anything by asking a store that is away at once.
+const RETRY_MS: Millis = 200;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Part {
@@ -21,6 +23,10 @@ pub(super) struct Part {
     /// The write under way: its sequence and when it began.
     under_way: Option<(u64, Millis)>,
     written_at: Option<Millis>,
+    /// Not written again before, since the last write failed.
+    rests_until: Millis,
+    /// The last write that the store took.
+    stored: Option<u64>,
     pub(super) sequence: u64,
     /// The size of its last write.
     pub(super) bytes: usize,
@@ -74,6 +80,9 @@ impl Shards {
             if part.under_way.is_some_and(|(_, since)| now.mono.saturating_sub(since) < LOST_MS) || !part.dirty {
                 continue;
             }
+            if now.mono < part.rests_until {
+                continue;
+            }
             let rested = part.written_at.is_none_or(|at| now.mono.saturating_sub(at) >= SPACING_MS);
             if spaced && (!(part.urgent || rested) || tokens < 1_000) {
                 continue;
@@ -98,6 +107,19 @@ impl Shards {
             (part.dirty, part.urgent) = (true, true);
             return None;
         }
+        part.stored = Some(sequence);
         Some(asked_at)
+    }
+
+    /// A write failed.
+    pub(super) fn rest(&mut self, shard: usize, now: Now) {
+        if let Some(part) = self.parts.get_mut(shard) {
+            part.rests_until = now.mono + RETRY_MS;
+        }
+    }
+
+    /// The sequence of the last write that the store took of this leader.
+    pub(super) fn stored(&self, shard: usize) -> Option<u64> {
+        self.parts.get(shard)?.stored
     }
 }

@@ -27,7 +27,7 @@ pub enum Outcome {
     Stored,
     /// It failed, or nobody knows.
     Failed,
-    /// The store has something else than what was last read or written: this.
+    /// The store has something else than what was last read or written: this, or nothing, which is an empty part.
     Conflict(Shard),
 }
 

@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// The store comes back empty or from an old copy, and with it a new leader.
+    /// The store comes back empty or from an old copy, and mostly with it a new leader.
     fn break_store(&mut self) {
         // Without a pod that still runs since then, nobody could know what was spent.
         if self.lost_starts > 0 {
@@ -76,6 +76,9 @@ impl World {
         };
         self.frail_until = Some(u64::MAX);
         let newest = self.offices.len() - 1;
+        if !self.offices[newest].dead && self.chance.u8(..4) == 0 {
+            return;
+        }
         self.offices[newest].dead = true;
         self.elect();
         for pod in 0..self.pods.len() {

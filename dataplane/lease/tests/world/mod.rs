@@ -355,7 +355,7 @@ impl World {
                 }
                 _ if !fits => {
                     self.offices[index].versions.remove(&shard);
-                    Outcome::Failed
+                    Outcome::Conflict(Shard::default())
                 }
                 _ => {
                     self.version += 1;

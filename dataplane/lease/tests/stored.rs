@@ -1,0 +1,74 @@
+//! What a leader tells a store that is away, and one that came back without what it was told.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use weir_lease::{Leader, Limit, Nature, Now, Outcome, Settings, Turn, Write};
+use weir_snapshot::Window;
+use weir_snapshot::ledger::{Ask, FromPod, Hello, Shard, Want, from_pod};
+
+const USERS: usize = 40;
+
+fn at(mono: u64) -> Now {
+    Now { mono, unix: 1_795_784_400_000 + i64::try_from(mono).unwrap() }
+}
+
+/// A leader whose pod asked for a lease of each user's pot; the store has not answered yet.
+fn asked() -> Leader {
+    let settings = Settings { epoch: 1, nonce: 1, shards: 64, shard_bytes: 1 << 17, spaced: false };
+    let mut leader = Leader::new(settings, Vec::new(), &BTreeSet::new(), at(1));
+    let limit = Limit {
+        turn: Turn::of(&Window::Total).unwrap(),
+        nature: Nature::Window,
+        durable: true,
+        amount: 1_000,
+        overrides: vec![],
+    };
+    leader.set_limits([("Budget/a/b/USD".into(), limit)]);
+    let mut say = |kind| leader.take("start", "pod", FromPod { kind: Some(kind) }, at(2));
+    say(from_pod::Kind::Hello(Hello { incarnation: "start".into(), ..Hello::default() }));
+    for user in 0..USERS {
+        let partition = format!("user-{user}");
+        let want = Want { limit: "Budget/a/b/USD".into(), partition, need: 10, ..Want::default() };
+        say(from_pod::Kind::Ask(Ask { id: user as u64, wants: vec![want] }));
+    }
+    leader
+}
+
+fn parts(writes: &[Write]) -> BTreeSet<usize> {
+    writes.iter().map(|write| write.shard).collect()
+}
+
+fn all(leader: &mut Leader, writes: Vec<Write>, outcome: &Outcome, now: Now) {
+    for write in writes {
+        assert!(leader.written(write.shard, write.body.sequence, outcome.clone(), now));
+    }
+}
+
+#[test]
+fn a_store_that_is_away_is_asked_again_after_a_while_and_not_at_once() {
+    let mut leader = asked();
+    let writes = leader.writes(at(3));
+    let wanted = parts(&writes);
+    assert!(wanted.len() > 10, "{wanted:?}");
+    all(&mut leader, writes, &Outcome::Failed, at(10));
+    assert_eq!(parts(&leader.writes(at(11))), BTreeSet::new());
+    assert_eq!(parts(&leader.writes(at(210))), wanted);
+}
+
+#[test]
+fn a_store_that_forgot_one_part_is_told_every_part_again() {
+    let mut leader = asked();
+    let writes = leader.writes(at(3));
+    let told = parts(&writes);
+    all(&mut leader, writes, &Outcome::Stored, at(10));
+    let later = leader.writes(at(11));
+    all(&mut leader, later, &Outcome::Stored, at(12));
+    assert_eq!(parts(&leader.writes(at(13))), BTreeSet::new());
+    // Another start says hello, which one part alone tells of.
+    let hello = from_pod::Kind::Hello(Hello { incarnation: "other".into(), ..Hello::default() });
+    leader.take("other", "pod-2", FromPod { kind: Some(hello) }, at(20));
+    let writes = leader.writes(at(21));
+    assert_eq!(parts(&writes), BTreeSet::from([0]));
+    all(&mut leader, writes, &Outcome::Conflict(Shard::default()), at(25));
+    assert!(parts(&leader.writes(at(26))).is_superset(&told));
+}
