@@ -14,8 +14,6 @@ use weir_tests::wait;
 const USERS: usize = 500;
 /// Those that ask more than the others.
 const HEAVY: usize = 10;
-/// How many ask at once.
-const AT_ONCE: usize = 25;
 /// What the ledger may write: so many at once, and so many more a second.
 const LEDGER_WRITES: (usize, usize) = (20, 5);
 /// How often numbers in one status may change, in seconds.
@@ -37,18 +35,16 @@ fn writes(fleet: &Fleet) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Each of them asks until it is answered.
+/// All of them ask at once, each until it is answered.
 async fn each_is_answered(till: &Till, clients: &[Client]) {
-    for some in clients.chunks(AT_ONCE) {
-        let asks = some.iter().cloned().map(|client| {
-            let till = till.clone();
-            tokio::spawn(async move {
-                wait::until_true("the user is answered", || async { till.ask(&client).await == 200 }).await;
-            })
-        });
-        for ask in asks.collect::<Vec<_>>() {
-            ask.await.expect("a user is answered");
-        }
+    let asks = clients.iter().cloned().map(|client| {
+        let till = till.clone();
+        tokio::spawn(async move {
+            wait::until_true("the user is answered", || async { till.ask(&client).await == 200 }).await;
+        })
+    });
+    for ask in asks.collect::<Vec<_>>() {
+        ask.await.expect("a user is answered");
     }
 }
 
