@@ -32,6 +32,7 @@ pub mod library {
     pub const ANTHROPIC_NODE: Library = Library(Sdk::Node, Dialect::Anthropic, "anthropic");
     pub const LANGCHAIN_OPENAI: Library = Library(Sdk::Python, Dialect::OpenAI, "langchain_openai");
     pub const LANGCHAIN_ANTHROPIC: Library = Library(Sdk::Python, Dialect::Anthropic, "langchain_anthropic");
+    pub const LITELLM: Library = Library(Sdk::Python, Dialect::OpenAI, "litellm");
     pub const AI_SDK_OPENAI: Library = Library(Sdk::Node, Dialect::OpenAI, "ai-openai");
     pub const AI_SDK_COMPATIBLE: Library = Library(Sdk::Node, Dialect::OpenAI, "ai-compatible");
     pub const AI_SDK_ANTHROPIC: Library = Library(Sdk::Node, Dialect::Anthropic, "ai-anthropic");

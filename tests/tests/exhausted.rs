@@ -9,13 +9,14 @@ use weir_tests::manifests::{budget, cent, file, open_route};
 use weir_tests::sdk::{Library, library};
 use weir_tests::vendor::Dialect;
 
-const LIBRARIES: [Library; 6] = [
+const LIBRARIES: [Library; 7] = [
     library::OPENAI_PYTHON,
     library::OPENAI_NODE,
     library::ANTHROPIC_PYTHON,
     library::ANTHROPIC_NODE,
     library::LANGCHAIN_OPENAI,
     library::LANGCHAIN_ANTHROPIC,
+    library::LITELLM,
 ];
 
 /// A route for each library, whose model has the number of it, with one more thing to say of it.
