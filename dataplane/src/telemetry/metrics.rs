@@ -216,6 +216,15 @@ fn known_error(code: &str) -> &str {
         "gateway_draining",
         "request_body_timeout",
         "invalid_request",
+        "rate_limit_exceeded",
+        "rate_limit_unavailable",
+        "budget_exceeded",
+        "budget_store_unavailable",
+        "budget_blocked",
+        "too_many_budgets",
+        "model_unpriced",
+        "provider_limit",
+        "provider_limit_unavailable",
     ];
     if OURS.contains(&code) { code } else { "other" }
 }
