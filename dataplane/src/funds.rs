@@ -86,6 +86,13 @@ impl Funds {
                     }
                     OnExceeded::Degrade { .. } | OnExceeded::Reject => {}
                 }
+                // At the target that another Budget without room names it may cost little enough for this one.
+                if let Some((other, target)) = lacking(ledger, &charges, asked.route, &soft).await {
+                    told.degraded_by = Some(other.clone());
+                    soft.push(other);
+                    only = Some(target);
+                    continue;
+                }
             }
             tell(ledger, &charges, &Reservation::default(), asked.route, dialect, told);
             return Err(refusal(charge, asked.route, &met));
@@ -134,6 +141,23 @@ fn degraded(ledger: &Ledger, charges: &[Charge], route: &Route) -> Option<(Arc<B
         let over = u128::from(spent) * 100 >= u128::from(limit) * u128::from(percent);
         (over && has_target(route, target)).then(|| (Arc::clone(budget), target.to_owned()))
     })
+}
+
+/// A Budget that would move the request to another target if it were asked alone.
+async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Name]) -> Option<(Name, String)> {
+    for charge in charges {
+        let Payer::Budget(budget) = &charge.of else { continue };
+        let OnExceeded::Degrade { target } = &budget.data.on_exceeded else { continue };
+        if soft.contains(&budget.id) || !has_target(route, target) {
+            continue;
+        }
+        match ledger.reserve(std::slice::from_ref(charge)).await {
+            Ok(reservation) => ledger.settle(reservation, &[Some(0)]),
+            Err(met) if met.exhausted => return Some((budget.id.clone(), target.clone())),
+            Err(_) => {}
+        }
+    }
+    None
 }
 
 fn has_target(route: &Route, name: &str) -> bool {

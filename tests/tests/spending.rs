@@ -116,6 +116,30 @@ async fn a_spent_budget_moves_to_its_cheaper_target_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_budget_that_refuses_lets_another_move_the_request_to_where_it_covers_it() {
+    let mut cheap = cent("default");
+    cheap["metadata"]["name"] = json!("cheap");
+    cheap["spec"]["models"][0]["pricing"]["perRequest"] = json!("0.005");
+    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
+    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    let mut thrift = budget(PLATFORM, "thrift", "0.03");
+    thrift["spec"]["onExceeded"] = json!({"action": "Degrade", "degrade": {"targetName": "cheap"}});
+    let hard = budget(PLATFORM, "hard", "0.035");
+    let gateway = Gateway::up(&file(&[cent("default"), cheap, route, thrift, hard])).await;
+    for _ in 0..3 {
+        let reply = gateway.client().chat("m").await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        assert_eq!(reply.headers["x-weir-target"], "default/cent");
+    }
+    let moved = gateway.client().chat("m").await;
+    assert_eq!((moved.status.as_u16(), &moved.headers["x-weir-target"]), (200, &"default/cheap".parse().unwrap()));
+    assert_eq!(moved.headers["x-weir-degraded-by"], "weir-system/thrift");
+    let refusal = gateway.client().chat("m").await;
+    assert_eq!((refusal.status.as_u16(), &error(&refusal)["code"]), (429, &json!("budget_exceeded")));
+    assert!(error(&refusal)["message"].as_str().expect("text").contains("weir-system/hard"), "no target is covered");
+}
+
+#[tokio::test]
 async fn a_hard_budget_of_money_refuses_a_model_without_a_price() {
     let mut unpriced = cent("default");
     unpriced["spec"]["models"] = json!([{"name": "m"}]);

@@ -414,8 +414,8 @@ impl Wallet {
             return Lack::Refused(Refusal { claim: None, standing, exhausted: false, retry_after_ms: Some(1_000) });
         }
         let missing = need - free;
-        // Requests under a Budget differ in what they need: the leader would be asked for each that needs a little less.
-        let believed = if matches!(claim.terms, Terms::Hard(_)) { u64::MAX } else { missing };
+        // Requests under a Budget differ in what they need: one that needs a little less is told the same.
+        let believed = if matches!(claim.terms, Terms::Hard(_)) { missing.saturating_mul(2) - 1 } else { missing };
         match slot.believed(now, believed) {
             Some(refusal) => Lack::Refused(refusal),
             None => Lack::Room(missing),
