@@ -38,7 +38,7 @@ fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
         top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
         unpriced: limits.iter().map(unpriced).max().unwrap_or(0),
         overrides: limits.iter().flat_map(|(_, held)| held.overrides.iter().cloned()).collect(),
-        caveat: caveat(view.health),
+        caveat: caveat(view.health).or_else(|| limits.iter().any(|(_, held)| held.full).then(full)),
     })
 }
 
@@ -86,4 +86,35 @@ fn caveat(health: Health) -> Option<Caveat> {
         }
     };
     Some(Caveat { reason, message: message.to_owned() })
+}
+
+fn full() -> Caveat {
+    let message = "the ledger holds as many partitions as its store takes, and requests of further ones are refused with 503; \
+        have fewer, or keep the ledger in Redis (ledger.redisSecretName of the chart)";
+    Caveat { reason: "TooManyPartitions", message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_lease::Span;
+
+    #[test]
+    fn a_ledger_without_room_for_further_partitions_is_a_reason_not_to_be_enforcing() {
+        let limit = Limit { unit: weir_snapshot::Unit::Tokens, amount: 10 };
+        let budget: Budget = serde_json::from_value(serde_json::json!({
+            "limits": [limit], "window": "Total", "mode": "Enforce", "partition_by": ["User"],
+        }))
+        .expect("a Budget");
+        let name = Name::new("team", "users");
+        let shown = |health, full| {
+            let held = LimitView { amount: 10, overrides: vec![], span: Span::ALWAYS, pots: BTreeMap::new(), full };
+            let limits = limits_of_budget(&name, &budget).into_iter().map(|(pot, _)| (pot, held.clone())).collect();
+            let spent = spent(&View { limits, health }, &name, &budget).expect("it is known");
+            spent.caveat.map(|caveat| caveat.reason)
+        };
+        assert_eq!(shown(Health::Exact, false), None);
+        assert_eq!(shown(Health::Exact, true), Some("TooManyPartitions"));
+        assert_eq!(shown(Health::Reset, true), Some("LedgerReset"), "what was lost is worse");
+    }
 }

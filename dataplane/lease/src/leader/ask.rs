@@ -114,6 +114,7 @@ impl Leader {
         let has_room = if stored { self.shards.has_room(shard) } else { self.passing < MOST_PASSING };
         self.passing += usize::from(is_new && !stored);
         if is_new && !has_room {
+            self.limits.entry(id.limit).or_default().full_at = Some(now.mono);
             return Err(Box::new((Obstacle::Final, refused(Why::TooManyPartitions, most, 0, Some(60_000)))));
         }
         let pot = self.pot(&id, now);

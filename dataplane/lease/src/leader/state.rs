@@ -82,6 +82,8 @@ pub(super) struct LimitState {
     pub(super) open: Option<Span>,
     /// How windows were cut when it opened.
     pub(super) turn: Option<Turn>,
+    /// When a partition of it was last refused for want of a place.
+    pub(super) full_at: Option<Millis>,
 }
 
 impl LimitState {

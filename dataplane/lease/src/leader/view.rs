@@ -1,9 +1,12 @@
 //! What the ledger shows: to status, to metrics, to explain.
 
 use super::state::{Leader, LimitState};
-use crate::{Now, Span};
+use crate::{Millis, Now, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// So long after a partition was refused for want of a place, that is told.
+const FULL_MS: Millis = 300_000;
 
 /// Everything, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +40,8 @@ pub struct LimitView {
     pub span: Span,
     /// By partition.
     pub pots: BTreeMap<Arc<str>, PotView>,
+    /// Whether further partitions were refused of late, since the ledger holds as many pots as it can.
+    pub full: bool,
 }
 
 /// A pot.
@@ -76,6 +81,7 @@ impl Leader {
 
 fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
     let span = state.opened(now);
+    let full = state.full_at.is_some_and(|at| now.mono.saturating_sub(at) < FULL_MS);
     let limit = state.limit.as_ref()?;
     let (amount, nature) = (limit.amount_at(now.unix), limit.nature);
     let overrides = limit.overrides_at(now.unix).map(|change| change.name.clone()).collect();
@@ -89,5 +95,5 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
         )
     });
     let pots = pots.collect();
-    Some(LimitView { amount, overrides, span, pots })
+    Some(LimitView { amount, overrides, span, pots, full })
 }
