@@ -121,6 +121,9 @@ impl Leader {
                 }
                 if body.epoch < epoch {
                     self.learn(body);
+                    for lost in self.members.followed() {
+                        self.lose(lost, now);
+                    }
                 }
                 return !deposed;
             }

@@ -170,6 +170,14 @@ impl Members {
         self.open().filter(|(_, member)| !member.heard).map(|(index, _)| index).collect()
     }
 
+    /// Those that said nothing, where another start of their Pod did: a Pod runs one at a time.
+    pub(super) fn followed(&self) -> Vec<usize> {
+        let heard: BTreeSet<_> =
+            self.open().filter(|(_, member)| member.heard).map(|(_, member)| &member.pod).collect();
+        let followed = self.open().filter(|(_, member)| !member.heard && heard.contains(&member.pod));
+        followed.map(|(index, _)| index).collect()
+    }
+
     /// Whether Pods run of which nothing was heard.
     pub(super) fn expects(&self) -> bool {
         !self.expected.is_empty()
