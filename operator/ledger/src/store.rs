@@ -20,7 +20,7 @@ use weir_snapshot::ledger::Shard;
 /// Into how many parts the ledger is cut.
 const SHARDS: usize = 64;
 /// How large a part may grow; an object of the API server holds a megabyte.
-const SHARD_BYTES: usize = 128 * 1024;
+const SHARD_BYTES: usize = 256 * 1024;
 
 /// A durable store.
 pub enum Store {

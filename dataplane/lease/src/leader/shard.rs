@@ -9,6 +9,8 @@ const SPACING_MS: Millis = 5_000;
 /// Writes a second over all parts, and how many at once.
 const WRITES_PER_S: u64 = 5;
 const WRITES_BURST: u64 = 20;
+/// Where writes are spaced, a limit's pots share so many parts: each takes one write for all that are new in it.
+const PARTS_OF_A_LIMIT: u64 = 4;
 /// A write that nobody tells the outcome of is made again.
 const LOST_MS: Millis = 10_000;
 /// A write that failed is made again after that; nobody learns anything by asking a store that is away at once.
@@ -49,9 +51,10 @@ impl Shards {
 
     /// In which part a pot is.
     pub(super) fn of(&self, limit: &str, partition: &str) -> usize {
-        let mut hasher = DefaultHasher::new();
-        (limit, partition).hash(&mut hasher);
-        usize::try_from(hasher.finish() % self.parts.len() as u64).unwrap_or(0)
+        let parts = self.parts.len() as u64;
+        let apart = if self.settings.spaced { PARTS_OF_A_LIMIT.min(parts) } else { parts };
+        let part = hash(limit) % parts + hash(partition) % apart;
+        usize::try_from(part % parts).unwrap_or(0)
     }
 
     pub(super) fn touch(&mut self, shard: usize, urgent: bool) {
@@ -122,4 +125,10 @@ impl Shards {
     pub(super) fn stored(&self, shard: usize) -> Option<u64> {
         self.parts.get(shard)?.stored
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
