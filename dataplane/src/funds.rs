@@ -2,6 +2,7 @@
 //!
 //! Settled exactly once: by its drop at the latest, which frees what was reserved.
 
+use crate::clock::unix_s;
 use crate::ledger::Ledger;
 use crate::live::Live;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -173,12 +174,12 @@ fn tell(
     dialect: Dialect,
     told: &mut Told,
 ) {
-    let mut put = |name: &str, value: &str| {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            told.headers.insert(name, value);
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            told.headers.insert(HeaderName::from_static(name), value);
         }
     };
-    for unit in [Unit::Requests, Unit::Tokens] {
+    for (unit, names) in [Unit::Requests, Unit::Tokens].into_iter().zip(dialect.rate_headers()) {
         let rates = charges.iter().filter(|charge| charge.unit == unit).filter_map(|charge| {
             let Payer::Rate(place) = &charge.of else { return None };
             Some((route.data.rate_limits.get(*place)?, ledger.standing(&charge.claim)?))
@@ -187,11 +188,8 @@ fn tell(
         let missing = u128::from(rate.burst.saturating_sub(standing.remaining)) * u128::from(rate.per_ms);
         let full_in_ms = u64::try_from(missing.div_ceil(u128::from(rate.amount.max(1)))).unwrap_or(u64::MAX);
         let (limit, left) = (rate.burst.to_string(), standing.remaining.min(rate.burst).to_string());
-        let name = if unit == Unit::Requests { "requests" } else { "tokens" };
-        for (part, value) in
-            [("limit", limit), ("remaining", left), ("reset", dialect.reset(full_in_ms, crate::clock::unix_s()))]
-        {
-            put(&dialect.rate_header(part, name), &value);
+        for (name, value) in names.into_iter().zip([limit, left, dialect.reset(full_in_ms, unix_s())]) {
+            put(name, &value);
         }
     }
     if reservation.local {

@@ -24,11 +24,7 @@ impl Dialect {
     /// What an answer says of each of [`RATE_UNITS`] at `now_ms` (Unix milliseconds), by its headers; what makes no sense
     /// is left out.
     pub fn rates_left<'h>(self, header: impl Fn(&str) -> Option<&'h str>, now_ms: i64) -> [Option<Left>; 4] {
-        let names: &[[&str; 3]; 4] = match self {
-            Self::OpenAI => &OPENAI,
-            Self::Anthropic => &ANTHROPIC,
-        };
-        names.map(|[limit, remaining, reset]| {
+        self.rate_headers().map(|[limit, remaining, reset]| {
             let left = header(remaining)?.trim().parse().ok()?;
             let reset = header(reset)?.trim();
             let full_in_ms = match self {
@@ -44,11 +40,11 @@ impl Dialect {
         })
     }
 
-    /// The header of a part (`limit`, `remaining`, `reset`) of the rate of `requests` or `tokens`.
-    pub fn rate_header(self, part: &str, unit: &str) -> String {
+    /// The headers of each of [`RATE_UNITS`]: its limit, what remains of it, and when it is whole again.
+    pub const fn rate_headers(self) -> [[&'static str; 3]; 4] {
         match self {
-            Self::OpenAI => format!("x-ratelimit-{part}-{unit}"),
-            Self::Anthropic => format!("anthropic-ratelimit-{unit}-{part}"),
+            Self::OpenAI => OPENAI,
+            Self::Anthropic => ANTHROPIC,
         }
     }
 
@@ -128,8 +124,6 @@ mod tests {
 
     #[test]
     fn each_dialect_tells_it_as_its_vendor_does() {
-        assert_eq!(Dialect::OpenAI.rate_header("remaining", "tokens"), "x-ratelimit-remaining-tokens");
-        assert_eq!(Dialect::Anthropic.rate_header("remaining", "tokens"), "anthropic-ratelimit-tokens-remaining");
         assert_eq!(Dialect::OpenAI.reset(90_500, 0), "1m30s");
         assert_eq!(Dialect::OpenAI.reset(20, 0), "20ms");
         assert_eq!(Dialect::Anthropic.reset(1_500, 1_795_784_400), "2026-11-27T13:00:02Z");
