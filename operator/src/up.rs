@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use weir_dataplane::{Config, Gateway, signals};
+use weir_ledger::Days;
 
 /// Editors write a file in several steps; this long after the last one it is read.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -42,7 +43,7 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
     let gateway = Gateway::new(config);
     let file = ledger.map_or_else(|| ledger::default_file(&folder), Ok)?;
     let ledger = Arc::new(Ledger::start(&file, &gateway).await?);
-    let (_watcher, mut changes) = watch(&folder)?;
+    let (_watcher, mut changes) = watch(&folder, &file)?;
     let mut shown = String::new();
     apply(&gateway, &ledger, &folder, &key_sets, &mut shown);
     let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
@@ -71,11 +72,13 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
     Ok(())
 }
 
-fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver<()>), String> {
+/// Watches the folder for changes of anything but the ledger, which may be in it.
+fn watch(folder: &Path, ledger: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver<()>), String> {
     let failed = |e: notify::Error| format!("{}: cannot be watched: {e}", folder.display());
     let (sender, receiver) = unbounded_channel();
+    let ledger = ledger.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        if event.is_ok_and(|event| !event.kind.is_access() && !is_of_ledger(&ledger, &event.paths)) {
             let _ = sender.send(());
         }
     })
@@ -85,6 +88,13 @@ fn watch(folder: &Path) -> Result<(notify::RecommendedWatcher, UnboundedReceiver
     let watched = parent.map_or(folder, |parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     watcher.watch(watched, RecursiveMode::Recursive).map_err(failed)?;
     Ok((watcher, receiver))
+}
+
+/// Whether these are files of the ledger and nothing else.
+fn is_of_ledger(ledger: &Path, paths: &[PathBuf]) -> bool {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (file, days) = (whole(ledger), whole(Days::beside(ledger).folder()));
+    !paths.is_empty() && paths.iter().map(|path| whole(path)).all(|path| path == file || path.starts_with(&days))
 }
 
 /// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.

@@ -44,3 +44,12 @@ async fn whatever_compiles_is_applied_without_a_rejection() {
     }
     assert!(applied > 50, "the cases hold something: {applied} resources");
 }
+
+#[test]
+fn what_the_ledger_writes_into_the_folder_is_no_change_of_it() {
+    let ledger = Path::new("here/ledger.redb");
+    let of_ledger = |paths: &[&str]| is_of_ledger(ledger, &paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+    assert!(of_ledger(&["here/ledger.redb"]) && of_ledger(&["here/ledger.costs/next", "here/ledger.costs/20784"]));
+    assert!(!of_ledger(&["here/weir.yaml"]) && !of_ledger(&["here/ledger.redb", "here/weir.yaml"]));
+    assert!(!of_ledger(&[]), "who knows what changed");
+}

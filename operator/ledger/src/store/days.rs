@@ -16,6 +16,11 @@ impl Days {
         Self { folder: ledger.with_extension("costs") }
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What requests of that day cost, since the Unix epoch; `None` where nothing is kept of it.
     pub fn costs(&self, day: u64) -> Result<Option<Book>, String> {
         self.read(day)?.map_or(Ok(None), |body| book(day, &body))
