@@ -4,11 +4,9 @@ use crate::{ledger, run, up};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 use weir_costs::{Amounts, Key, day, focus};
-use weir_ledger::{Days, Store};
+use weir_ledger::{Days, Store, today};
 
-const SECONDS_A_DAY: u64 = 86_400;
 /// As many requests at most are made of the API server or of Redis.
 const MOST_DAYS: u64 = 1_000;
 
@@ -97,8 +95,4 @@ async fn of_cluster(args: &CostsArgs, to: u64) -> Result<BTreeMap<Key, Amounts>,
         store.costs(day).await?.into_iter().for_each(|book| book.add_to(&mut totals));
     }
     Ok(totals)
-}
-
-fn today() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / SECONDS_A_DAY
 }

@@ -168,8 +168,8 @@ impl Keeper {
     }
 }
 
-/// Days since the Unix epoch.
-fn today() -> u64 {
+/// The day that it is, by UTC, since the Unix epoch.
+pub fn today() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / SECONDS_AN_HOUR / HOURS_A_DAY
 }
 

@@ -6,6 +6,7 @@ mod costs;
 mod lead;
 mod store;
 
+pub use costs::today;
 pub use lead::{Command, End, Lead, Office};
 pub use store::{Days, Retention, Store};
 
