@@ -36,6 +36,8 @@ pub struct Plan<'t> {
     lanes: Vec<Lane<'t>>,
     again: Option<Again>,
     best: Option<Failure>,
+    /// The target of which a credential was just refused, and not the target itself.
+    limited: Option<&'t Target>,
     retrying: bool,
     failing_over: bool,
 }
@@ -151,6 +153,7 @@ impl<'t> Plan<'t> {
             lanes,
             again: None,
             best: None,
+            limited: None,
             retrying: false,
             failing_over: false,
         })
@@ -177,10 +180,13 @@ impl<'t> Plan<'t> {
         if self.attempts >= self.route.data.retry.max_attempts.max(1) || now >= self.deadline {
             return self.give_up(now);
         }
-        if self.attempts > 0 && !self.may_fail_over() {
+        let ready = self.choose(now, draw);
+        // Another credential adds nothing to what the target gets: the refused one rests from now on.
+        let is_sibling = ready.zip(self.limited).is_some_and(|(lane, limited)| std::ptr::eq(lane.target, limited));
+        if self.attempts > 0 && !is_sibling && !self.may_fail_over() {
             return self.give_up(now);
         }
-        let found = self.choose(now, draw).or_else(|| self.soonest(now)).or_else(|| self.panic_probe(now));
+        let found = ready.or_else(|| self.soonest(now)).or_else(|| self.panic_probe(now));
         let Some(lane) = found else { return self.give_up(now) };
         if lane.target.health.standing(now) != Standing::Ready {
             lane.target.health.begin_probe();
@@ -216,6 +222,7 @@ impl<'t> Plan<'t> {
             self.again = Some(Again { lane: tried, wait_ms: 0 });
             return;
         }
+        self.limited = self.lanes.get(tried).map(|lane| lane.target).filter(|_| failure.of_credential());
         if !failure.of_credential() {
             for lane in self.lanes.iter_mut().filter(|lane| std::ptr::eq(lane.target, target)) {
                 lane.spent = true;

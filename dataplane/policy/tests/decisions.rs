@@ -252,6 +252,25 @@ fn a_rate_limited_credential_gives_way_to_its_siblings_first_f22() {
 }
 
 #[test]
+fn however_many_meet_a_limited_credential_at_once_all_are_served_by_its_siblings_f22() {
+    let table = fleet();
+    let route = table.routes().next().unwrap();
+    let mut plans: Vec<_> = (0..10).map(|_| Plan::new(route, "m", NEEDS, None, false, 0, 60_000).unwrap()).collect();
+    let begun = plans.iter_mut().map(|plan| match plan.next(0, 7) {
+        Step::Attempt { target, credential, .. } => (target, credential),
+        Step::Refuse(refusal) => panic!("{refusal:?}"),
+    });
+    let begun: Vec<_> = begun.collect();
+    for (plan, (target, credential)) in plans.iter_mut().zip(begun) {
+        let limited = failure(FailureKind::RateLimited);
+        target.health.failed(&limited, &credential.unwrap().name, &target.provider.data.health, 0, 0);
+        plan.failed(target, credential, limited, 0, 7);
+    }
+    let next: Vec<_> = plans.iter_mut().map(|plan| tried(&plan.next(0, 7)).0).collect();
+    assert_eq!(next, ["first"; 10]);
+}
+
+#[test]
 fn attempts_end_at_three_and_the_client_hears_what_tells_most() {
     let steps = play(
         &fleet(),
