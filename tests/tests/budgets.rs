@@ -50,7 +50,7 @@ async fn kubectl_shows_limit_mode_and_state_and_every_pod_holds_it() {
     let shown = kubectl::run(&fleet.api, &["get", "llmb", "-n", NAMESPACE], "").expect("the columns are there");
     let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["NAME", "LIMIT", "SPENT", "USED", "RESETS", "MODE", "STATE", "AGE"]);
-    assert_eq!(rows[1][..3], ["company", "2500.50", "USD"]);
+    assert_eq!(rows[1][..3], ["company", "2500.5", "USD"]);
     assert!(rows[1].contains(&"Warn"), "{shown}");
     assert!(rows[2].contains(&"Disabled"), "{shown}");
 }

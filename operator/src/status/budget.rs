@@ -173,9 +173,12 @@ fn top(spent: &Spent) -> Vec<PartitionStatus> {
     shown.collect()
 }
 
-/// The first limit of the spec, for as long as the ledger tells of none.
+/// The first limit of the spec, for as long as the ledger tells of none: in the form in which it will.
 fn as_written(budget: &Budget) -> String {
-    budget.spec.limits.first().map(|limit| format!("{} {}", limit.amount.0, limit.unit)).unwrap_or_default()
+    let shown = |text: &str| {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    };
+    budget.spec.limits.first().map(|limit| format!("{} {}", shown(&limit.amount.0), limit.unit)).unwrap_or_default()
 }
 
 fn of_limit(limit: &SpentOfLimit) -> String {
