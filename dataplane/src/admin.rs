@@ -61,6 +61,9 @@ fn answer(gateway: &Gateway, path: &str) -> Response<Full<Bytes>> {
         "/readyz" if gateway.drain().has_begun() => {
             (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
         }
+        "/readyz" if gateway.live.load().loaded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "the ledger's leader has not spoken yet\n".to_owned())
+        }
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no config yet\n".to_owned()),
         "/metrics" => {
             let live = gateway.live.load();

@@ -5,6 +5,7 @@ use crate::record::Record;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use weir_costs::{Amounts, Class, Key, Tally};
 use weir_dialect::Usage;
 use weir_policy::{Parts, cost, parts};
@@ -51,15 +52,9 @@ impl Costs {
         self.told.notify_waiters();
     }
 
-    /// Waits until all is stored.
-    pub(crate) async fn settled(&self) {
-        loop {
-            let told = self.told.notified();
-            if self.report(true).is_none() {
-                return;
-            }
-            told.await;
-        }
+    /// Waits for the leader's next word that something is stored, also one that comes before this is awaited.
+    pub(crate) fn word(&self) -> Notified<'_> {
+        self.told.notified()
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {

@@ -102,10 +102,9 @@ impl Ledger {
     /// Tells the leader that nothing more is spent, and waits a little for its word.
     pub(crate) async fn farewell(&self) {
         let report = held(&self.wallet).last_report();
-        self.tell_costs(true);
         if self.say(from_pod::Kind::Report(report)) {
             let gone = async {
-                self.costs.settled().await;
+                self.store_costs().await;
                 while held(&self.stream).as_ref().is_some_and(|stream| stream.capacity() < stream.max_capacity()) {
                     tokio::task::yield_now().await;
                 }
@@ -114,9 +113,21 @@ impl Ledger {
         }
     }
 
-    /// Tells the leader what requests cost that is not stored yet.
-    fn tell_costs(&self, last: bool) {
-        self.costs.report(last).into_iter().for_each(|report| _ = self.say(from_pod::Kind::Costs(report)));
+    /// Tells the leader what requests cost that is not stored yet, as much as a report takes; false if nothing is.
+    fn tell_costs(&self, last: bool) -> bool {
+        let report = self.costs.report(last);
+        report.map(|report| self.say(from_pod::Kind::Costs(report))).is_some()
+    }
+
+    /// Tells it again and again, until all is stored.
+    async fn store_costs(&self) {
+        loop {
+            let word = self.costs.word();
+            if !self.tell_costs(true) {
+                return;
+            }
+            word.await;
+        }
     }
 
     /// Sends a message to the leader; false where there is none, or it does not read.
@@ -138,4 +149,37 @@ fn new_incarnation() -> String {
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::telemetry::Telemetry;
+    use weir_dialect::Usage;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_process_says_last_of_costs_is_all_of_them_however_many() {
+        const KEYS: usize = 1_500;
+        let costs = Arc::new(Costs::new());
+        let ledger = Arc::new(Ledger::new(Clock::new(), Arc::clone(&costs)));
+        let mut record = Account::open(&Telemetry::start(Arc::new(Costs::new())), "/test").record.clone();
+        for key in 0..KEYS {
+            record.upstream_model = Some(format!("model-{key}"));
+            assert!(costs.add(&record, "OpenAI", &Usage::default(), None));
+        }
+        let (outgoing, mut said) = mpsc::channel(8);
+        *held(&ledger.stream) = Some(outgoing);
+        let ending = tokio::spawn(async move { ledger.farewell().await });
+        let mut keys = 0;
+        while keys < KEYS {
+            let message = said.recv().await.expect("it goes on until all is stored");
+            let Some(from_pod::Kind::Costs(report)) = message.kind else { continue };
+            assert!(report.last);
+            keys += report.rows.len();
+            costs.stored(report.version);
+        }
+        ending.await.expect("then it ends");
+        assert!(costs.report(true).is_none());
+    }
 }
