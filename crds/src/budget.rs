@@ -41,8 +41,11 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.reservation) || self.reservation.estimate != 'Fixed' || self.limits.size() == 1")
         .message("reservation.fixedAmount is of one unit: a Budget with estimate Fixed has one limit"),
     validation = Rule::new("!has(self.thresholds) || !self.thresholds.exists(t, has(t.degrade) && t.degrade) \
-        || (has(self.onExceeded) && self.onExceeded.action == 'Degrade')")
-        .message("a threshold that degrades needs a target: set onExceeded.action: Degrade and its targetName")
+        || (has(self.onExceeded) && has(self.onExceeded.degrade))")
+        .message("a threshold that degrades needs a target: set onExceeded.degrade.targetName"),
+    validation = Rule::new("!has(self.onExceeded) || !has(self.onExceeded.degrade) || self.onExceeded.action == 'Degrade' \
+        || (has(self.thresholds) && self.thresholds.exists(t, has(t.degrade) && t.degrade))")
+        .message("nothing goes to onExceeded.degrade: set action: Degrade, or degrade: true at a threshold")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetSpec {
@@ -266,8 +269,8 @@ pub enum BudgetPartition {
 /// What becomes of a request that a Budget does not cover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("(self.action == 'Degrade') == has(self.degrade)")
-        .message("degrade goes with action: Degrade, and only with it"),
+    validation = Rule::new("self.action != 'Degrade' || has(self.degrade)")
+        .message("action: Degrade needs degrade.targetName"),
     validation = Rule::new("(self.action == 'Queue') == has(self.queue)")
         .message("queue goes with action: Queue, and only with it")
 )]
@@ -275,7 +278,7 @@ pub enum BudgetPartition {
 pub struct OnExceeded {
     /// It is refused with 429 (Reject), goes to a cheaper target (Degrade), or waits for room (Queue).
     pub action: ExceededAction,
-    /// Where it goes.
+    /// Where it goes with the action Degrade, and whatever the action from a threshold with `degrade` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degrade: Option<Degrade>,
     /// How long it waits.
@@ -292,7 +295,7 @@ pub enum ExceededAction {
     Queue,
 }
 
-/// Where a request goes that a Budget does not cover.
+/// Where requests go that are to cost less.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Degrade {

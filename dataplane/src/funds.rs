@@ -71,27 +71,24 @@ impl Funds {
             if let Payer::Budget(budget) = &charge.of
                 && met.exhausted
             {
-                match &budget.data.on_exceeded {
-                    OnExceeded::Degrade { target } if has_target(asked.route, target) && !soft.contains(&budget.id) => {
-                        told.degraded_by = Some(budget.id.clone());
-                        soft.push(budget.id.clone());
-                        only = Some(target.clone());
+                let elsewhere = match (&budget.data.on_exceeded, thrifty(budget, asked.route)) {
+                    (_, Some(target)) if only.is_none() => Some((budget.id.clone(), target.to_owned(), false)),
+                    (OnExceeded::Degrade { target }, _)
+                        if has_target(asked.route, target) && !soft.contains(&budget.id) =>
+                    {
+                        Some((budget.id.clone(), target.clone(), true))
+                    }
+                    (OnExceeded::Queue { max_wait_ms }, _)
+                        if Instant::now() < *waits_until.get_or_insert_with(|| after(*max_wait_ms)) =>
+                    {
+                        tokio::time::sleep(LOOK).await;
                         continue;
                     }
-                    OnExceeded::Queue { max_wait_ms } => {
-                        let now = Instant::now();
-                        if now < *waits_until.get_or_insert(now + Duration::from_millis(*max_wait_ms)) {
-                            tokio::time::sleep(LOOK).await;
-                            continue;
-                        }
-                    }
-                    OnExceeded::Degrade { .. } | OnExceeded::Reject => {}
-                }
-                // At the target that another Budget without room names it may cost little enough for this one.
-                if let Some((other, target)) = lacking(ledger, &charges, asked.route, &soft).await {
-                    told.degraded_by = Some(other.clone());
-                    soft.push(other);
-                    only = Some(target);
+                    _ => lacking(ledger, &charges, asked.route, &soft).await,
+                };
+                if let Some((by, target, is_spent)) = elsewhere {
+                    soft.extend(is_spent.then(|| by.clone()));
+                    (told.degraded_by, only) = (Some(by), Some(target));
                     continue;
                 }
             }
@@ -137,15 +134,23 @@ impl Drop for Funds {
 fn degraded(ledger: &Ledger, charges: &[Charge], route: &Route) -> Option<(Arc<Budget>, String)> {
     charges.iter().find_map(|charge| {
         let Payer::Budget(budget) = &charge.of else { return None };
-        let (percent, target) = (budget.data.degrade_at?, budget.degrades_to()?);
+        let target = thrifty(budget, route)?;
         let Standing { limit, spent, .. } = ledger.standing(&charge.claim)?;
+        let percent = budget.data.thrift.as_ref()?.percent;
         let over = u128::from(spent) * 100 >= u128::from(limit) * u128::from(percent);
-        (over && has_target(route, target)).then(|| (Arc::clone(budget), target.to_owned()))
+        over.then(|| (Arc::clone(budget), target.to_owned()))
     })
 }
 
-/// A Budget that would move the request to another target if it were asked alone.
-async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Name]) -> Option<(Name, String)> {
+/// The cheaper target of the route to which a Budget moves requests before it is spent.
+fn thrifty<'b>(budget: &'b Budget, route: &Route) -> Option<&'b str> {
+    let target = &budget.data.thrift.as_ref()?.target;
+    has_target(route, target).then_some(target)
+}
+
+/// Another Budget that is spent and moves the request to its target, where it may cost little enough for the one that
+/// refused.
+async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Name]) -> Option<(Name, String, bool)> {
     for charge in charges {
         let Payer::Budget(budget) = &charge.of else { continue };
         let OnExceeded::Degrade { target } = &budget.data.on_exceeded else { continue };
@@ -154,11 +159,15 @@ async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Nam
         }
         match ledger.reserve(std::slice::from_ref(charge)).await {
             Ok(reservation) => ledger.settle(reservation, &[Some(0)]),
-            Err(met) if met.exhausted => return Some((budget.id.clone(), target.clone())),
+            Err(met) if met.exhausted => return Some((budget.id.clone(), target.clone(), true)),
             Err(_) => {}
         }
     }
     None
+}
+
+fn after(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms)
 }
 
 fn has_target(route: &Route, name: &str) -> bool {

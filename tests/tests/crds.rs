@@ -218,7 +218,11 @@ fn bad_budgets() -> Vec<(&'static str, Value)> {
         ("give exactly one of calendar, rolling and total", budget(&json!({"window": {}}))),
         ("a rolling window is from 1m to 8784h", budget(&json!({"window": {"rolling": {"duration": "1s"}}}))),
         ("give exactly one of names and selector", budget(&json!({"selector": {"callerNamespaces": {}}}))),
-        ("degrade goes with action: Degrade", budget(&json!({"onExceeded": {"action": "Degrade"}}))),
+        ("action: Degrade needs degrade.targetName", budget(&json!({"onExceeded": {"action": "Degrade"}}))),
+        (
+            "nothing goes to onExceeded.degrade",
+            budget(&json!({"onExceeded": {"action": "Reject", "degrade": {"targetName": "small"}}})),
+        ),
         ("queue goes with action: Queue", budget(&json!({"onExceeded": {"action": "Queue"}}))),
         ("maxWait must be longer than 0s and at most 5m", budget(&queue("6m"))),
         ("fixedAmount goes with estimate: Fixed", budget(&json!({"reservation": {"estimate": "Fixed"}}))),

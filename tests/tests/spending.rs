@@ -116,6 +116,29 @@ async fn a_spent_budget_moves_to_its_cheaper_target_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_budget_degrades_from_its_threshold_on_and_refuses_what_even_the_cheaper_target_passes() {
+    let mut cheap = cent("default");
+    cheap["metadata"]["name"] = json!("cheap");
+    cheap["spec"]["models"][0]["pricing"]["perRequest"] = json!("0.004");
+    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
+    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    let mut budget = budget(PLATFORM, "team", "0.035");
+    budget["spec"]["thresholds"] = json!([{"percent": 90, "degrade": true}]);
+    budget["spec"]["onExceeded"] = json!({"action": "Reject", "degrade": {"targetName": "cheap"}});
+    let gateway = Gateway::up(&file(&[cent("default"), cheap, route, budget])).await;
+    for _ in 0..3 {
+        let reply = gateway.client().chat("m").await;
+        assert_eq!((reply.status.as_u16(), &reply.headers["x-weir-target"]), (200, &"default/cent".parse().unwrap()));
+    }
+    let moved = gateway.client().chat("m").await;
+    assert_eq!(moved.status, 200, "85 % are spent, and the last half cent covers the cheaper target: {:?}", moved.body);
+    assert_eq!(moved.headers["x-weir-target"], "default/cheap");
+    assert_eq!(moved.headers["x-weir-degraded-by"], "weir-system/team");
+    let refusal = gateway.client().chat("m").await;
+    assert_eq!((refusal.status.as_u16(), &error(&refusal)["code"]), (429, &json!("budget_exceeded")));
+}
+
+#[tokio::test]
 async fn a_budget_that_refuses_lets_another_move_the_request_to_where_it_covers_it() {
     let mut cheap = cent("default");
     cheap["metadata"]["name"] = json!("cheap");

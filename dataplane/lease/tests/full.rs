@@ -40,7 +40,7 @@ fn a_partition_that_finds_no_place_is_refused_as_such_and_shown_for_a_while() {
         ancestors: vec![],
         mode: BudgetMode::Warn,
         on_exceeded: OnExceeded::Reject,
-        degrade_at: None,
+        thrift: None,
         reservation: Reservation::UpperBound,
         failure_mode: FailureMode::LeasedOnly,
         on_unpriced: OnUnpriced::Refuse,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_lease::limits_of_budget;
-use weir_snapshot::{BudgetMode, Name, OnExceeded, Price, Pricing, Resource};
+use weir_snapshot::{BudgetMode, Name, Price, Pricing, Resource};
 
 /// A Budget as requests use it.
 #[derive(Clone)]
@@ -88,14 +88,6 @@ fn weight(pricing: &Pricing) -> u128 {
 }
 
 impl Budget {
-    /// Where its requests go once it is over its threshold, or spent.
-    pub fn degrades_to(&self) -> Option<&str> {
-        match &self.data.on_exceeded {
-            OnExceeded::Degrade { target } => Some(target),
-            OnExceeded::Reject | OnExceeded::Queue { .. } => None,
-        }
-    }
-
     /// Whether what a provider answered counts.
     pub(crate) fn counts(&self, provider: Option<&Name>) -> bool {
         let wanted = &self.data.selector.providers;

@@ -7,7 +7,7 @@ use crate::spend::{decimal, shown, span};
 use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
 use serde::Serialize;
 use weir_lease::Claim;
-use weir_snapshot::{BudgetMode, OnExceeded, Price, PriceSource, Pricing, Priority};
+use weir_snapshot::{BudgetMode, OnExceeded, Price, PriceSource, Pricing, Priority, Thrift};
 
 /// Most bytes of an explanation in a header: with all other headers it stays below what clients and proxies take.
 const HEADER_BYTES: usize = 4_096;
@@ -322,10 +322,14 @@ fn exceeded(budget: &weir_snapshot::Budget) -> String {
     if budget.mode != BudgetMode::Enforce {
         return "served, since it counts alone".to_owned();
     }
-    match &budget.on_exceeded {
+    let exceeded = match &budget.on_exceeded {
         OnExceeded::Reject => "Reject".to_owned(),
         OnExceeded::Degrade { target } => format!("Degrade to {target}"),
         OnExceeded::Queue { max_wait_ms } => format!("Queue for {}", span(*max_wait_ms)),
+    };
+    match &budget.thrift {
+        Some(Thrift { percent, target }) => format!("{exceeded}; from {percent} % on to {target}"),
+        None => exceeded,
     }
 }
 

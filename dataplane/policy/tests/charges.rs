@@ -34,7 +34,7 @@ fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
         ancestors: vec![],
         mode: BudgetMode::Enforce,
         on_exceeded: OnExceeded::Reject,
-        degrade_at: None,
+        thrift: None,
         reservation: Reservation::UpperBound,
         failure_mode: FailureMode::LeasedOnly,
         on_unpriced: OnUnpriced::Refuse,

@@ -28,9 +28,9 @@ pub struct Budget {
     /// What becomes of a request that it does not cover.
     #[serde(default, skip_serializing_if = "OnExceeded::is_default")]
     pub on_exceeded: OnExceeded,
-    /// From which share on its routes move to their cheaper target, in percent; absent = never before it is spent.
+    /// From when on its requests move to a cheaper target; absent = not before it is spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub degrade_at: Option<u32>,
+    pub thrift: Option<Thrift>,
     /// What a request reserves before it is sent.
     #[serde(default, skip_serializing_if = "Reservation::is_default")]
     pub reservation: Reservation,
@@ -222,6 +222,15 @@ impl OnExceeded {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A cheaper target before all is spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thrift {
+    /// Which share of a limit is spent by then, in percent.
+    pub percent: u32,
+    /// Name of the target; a route without it goes on as before.
+    pub target: String,
 }
 
 /// What a request reserves before it is sent.

@@ -24,7 +24,7 @@ pub use access::{
 };
 pub use budget::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,
-    ProviderLimits, Queue, RateLimit, Reservation, Unit, Window,
+    ProviderLimits, Queue, RateLimit, Reservation, Thrift, Unit, Window,
 };
 pub use money::{Price, PriceError};
 pub use name::Name;

@@ -52,7 +52,6 @@ pub(crate) fn build(object: &weir_crds::Budget, index: &Index) -> BuiltBudget {
     let spec = &object.spec;
     let mut findings = Findings::default();
     let alarms = webhook::alarms(spec, &name.namespace, index, &mut findings);
-    let degrades = spec.thresholds.iter().filter(|threshold| threshold.degrade == Some(true));
     let data = Budget {
         limits: spec::limits(spec, &mut findings),
         window: spec::window(&spec.window, &mut findings),
@@ -61,7 +60,7 @@ pub(crate) fn build(object: &weir_crds::Budget, index: &Index) -> BuiltBudget {
         ancestors: Vec::new(),
         mode: spec::mode(spec.mode),
         on_exceeded: spec::on_exceeded(spec.on_exceeded.as_ref(), &mut findings),
-        degrade_at: degrades.filter_map(|threshold| threshold.percent.try_into().ok()).min(),
+        thrift: spec::thrift(spec),
         reservation: spec::reservation(spec, &mut findings),
         failure_mode: spec::failure_mode(spec.failure_mode),
         on_unpriced: spec::on_unpriced(spec.on_unpriced),

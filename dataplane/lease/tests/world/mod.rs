@@ -115,7 +115,7 @@ impl World {
             ancestors: vec![],
             mode: weir_snapshot::BudgetMode::Enforce,
             on_exceeded: weir_snapshot::OnExceeded::Reject,
-            degrade_at: None,
+            thrift: None,
             reservation: weir_snapshot::Reservation::UpperBound,
             failure_mode: FailureMode::LeasedOnly,
             on_unpriced: weir_snapshot::OnUnpriced::Refuse,

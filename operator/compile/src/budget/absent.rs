@@ -63,7 +63,7 @@ pub(super) fn find(known: &Known, objects: &Objects) -> BTreeMap<Name, Vec<Absen
 fn target(budget: &Budget) -> Option<&str> {
     match &budget.on_exceeded {
         OnExceeded::Degrade { target } => Some(target),
-        OnExceeded::Reject | OnExceeded::Queue { .. } => None,
+        OnExceeded::Reject | OnExceeded::Queue { .. } => budget.thrift.as_ref().map(|thrift| &*thrift.target),
     }
 }
 

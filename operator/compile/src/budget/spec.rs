@@ -5,7 +5,8 @@ use crate::spec::millis;
 use jiff::tz::TimeZoneDatabase;
 use weir_crds::{Amount, BudgetPartition, BudgetSpec, Calendar, ExceededAction, OverrideOperation, Rolling};
 use weir_snapshot::{
-    BudgetMode, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period, Reservation, Unit, Window,
+    BudgetMode, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period, Reservation, Thrift, Unit,
+    Window,
 };
 
 const DEFAULT_TIME_ZONE: &str = "UTC";
@@ -127,6 +128,14 @@ pub(super) fn on_exceeded(spec: Option<&weir_crds::OnExceeded>, findings: &mut F
         }
         (ExceededAction::Reject | ExceededAction::Degrade | ExceededAction::Queue, _, _) => OnExceeded::Reject,
     }
+}
+
+/// From when on its requests move to a cheaper target.
+pub(super) fn thrift(spec: &BudgetSpec) -> Option<Thrift> {
+    let degrade = spec.on_exceeded.as_ref()?.degrade.as_ref()?;
+    let thresholds = spec.thresholds.iter().filter(|threshold| threshold.degrade == Some(true));
+    let percent = thresholds.filter_map(|threshold| threshold.percent.try_into().ok()).min()?;
+    Some(Thrift { percent, target: degrade.target_name.clone() })
 }
 
 /// What holds while no leader of the ledger answers.
