@@ -35,14 +35,14 @@ pub struct Gateway {
 impl Gateway {
     /// A data plane that does not listen yet.
     pub fn new(config: Config) -> Arc<Self> {
-        let (clock, costs) = (Clock::new(), Arc::new(Costs::new()));
+        let (clock, telemetry) = (Clock::new(), Telemetry::start(Arc::new(Costs::new())));
         Arc::new(Self {
-            ledger: Arc::new(Ledger::new(clock, Arc::clone(&costs))),
+            ledger: Arc::new(Ledger::new(clock, Arc::clone(&telemetry))),
             drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),
             clock,
-            telemetry: Telemetry::start(costs),
+            telemetry,
             applying: Mutex::new(()),
         })
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use weir_lease::View;
-use weir_ledger::{Command, Lead, Office, Store, limits};
+use weir_ledger::{Command, Lead, Meters, Office, Store, limits};
 
 /// The Redis of an operator in that namespace.
 pub(crate) fn redis(url: &str, namespace: &str) -> Result<Store, String> {
@@ -53,6 +53,7 @@ pub(crate) struct Ledger {
     pods: Arc<Cache<Pod>>,
     floor: Arc<EpochFloor>,
     spending: watch::Sender<Arc<Spending>>,
+    meters: Meters,
 }
 
 impl Ledger {
@@ -62,6 +63,7 @@ impl Ledger {
         shared: &Shared,
         pods: Arc<Cache<Pod>>,
         spending: watch::Sender<Arc<Spending>>,
+        meters: Meters,
     ) -> Self {
         Self {
             desk: Arc::default(),
@@ -71,6 +73,7 @@ impl Ledger {
             pods,
             floor: Arc::clone(&shared.floor),
             spending,
+            meters,
         }
     }
 
@@ -137,7 +140,7 @@ impl Ledger {
         tracing::info!(epoch, parts = stored.len(), "leading the ledger");
         let (views, viewed) = watch::channel(Arc::new(View::default()));
         let settings = self.store.settings(epoch, fastrand::u64(..));
-        let (lead, office) = Lead::new(settings, Arc::clone(&self.store), stored, &running, views);
+        let (lead, office) = Lead::new(settings, Arc::clone(&self.store), stored, &running, views, &self.meters);
         let office = Arc::new(office);
         tokio::select! {
             end = lead.run(end) => tracing::info!(?end, "no longer leading the ledger"),

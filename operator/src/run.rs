@@ -167,7 +167,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
         brake: Arc::clone(&brake),
         metrics: Arc::clone(&metrics),
     };
-    let ledger = Ledger::new(args.store(&client)?, &shared, Arc::clone(&cluster.pods), tell_spending);
+    let ledger =
+        Ledger::new(args.store(&client)?, &shared, Arc::clone(&cluster.pods), tell_spending, metrics.ledger.clone());
     let desk = ledger.desk();
     parts.add(LEDGER, ledger.run(stopped.clone()));
     parts.add(CONFIG_STREAM, publish::serve(streams, Arc::new(shared), desk, stopped.clone()));

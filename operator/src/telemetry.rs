@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use weir_ledger::Meters;
 
 /// The operator's metrics, `weir_operator_*`.
 pub(crate) struct Metrics {
@@ -32,6 +33,8 @@ pub(crate) struct Metrics {
     pub(crate) prices_refused: IntGauge,
     /// Writes of status.
     pub(crate) status_writes: IntCounter,
+    /// What the leader of the ledger counts.
+    pub(crate) ledger: Meters,
     /// Unix seconds at which the leaf certificate of the stream expires.
     pub(crate) certificate_expiry: Gauge,
     errors: IntCounterVec,
@@ -61,9 +64,11 @@ impl Metrics {
                 Gauge::new(name("certificate_expiry_timestamp_seconds"), "When the stream's certificate expires"),
             )?,
             errors: kept(&registry, IntCounterVec::new(errors, &["what"]))?,
+            ledger: Meters::new()?,
             registry,
         };
         metrics.tell_of(weir_compile::Catalogue::built_in())?;
+        metrics.ledger.collectors().into_iter().try_for_each(|collector| metrics.registry.register(collector))?;
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)

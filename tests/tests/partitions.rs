@@ -92,4 +92,26 @@ async fn five_hundred_users_have_a_pot_each_in_one_budget_and_few_writes_tell_of
     let heavy: Vec<_> = (0..HEAVY).map(|n| json!(format!("user-{n:03}"))).collect();
     assert_eq!(top, heavy.iter().collect::<Vec<_>>(), "{status}");
     assert_eq!(till.answered(), 4 * USERS + 5 * HEAVY);
+
+    for (n, operator) in fleet.operators.iter().enumerate() {
+        let leads = n == fleet.leader().await;
+        let admin = operator.admin();
+        assert_eq!(admin.metric("weir_operator_ledger_epoch").await > 0.0, leads);
+        assert_eq!(admin.metric("weir_operator_ledger_pots").await, if leads { USERS as f64 } else { 0.0 });
+        assert_eq!(admin.metric("weir_operator_ledger_starts").await, if leads { pods.len() as f64 } else { 0.0 });
+        assert_eq!(admin.metric("weir_operator_ledger_exact").await, f64::from(leads));
+        if leads {
+            let stored = admin.metric("weir_operator_ledger_writes_total{outcome=\"stored\"}").await;
+            assert!(stored > 0.0, "what is granted is stored first");
+            assert!(admin.metric("weir_operator_ledger_answers_total{outcome=\"granted\"}").await >= USERS as f64);
+        }
+    }
+    for dataplane in &fleet.dataplanes {
+        let admin = dataplane.admin();
+        assert_eq!(admin.metric("weir_ledger_connected").await, 1.0);
+        assert!(
+            admin.metric("weir_ledger_wait_seconds_count").await > 0.0,
+            "a user's first request waits for the leader"
+        );
+    }
 }

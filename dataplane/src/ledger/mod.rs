@@ -10,7 +10,7 @@ pub use follow::follow;
 pub(crate) use stream::converse;
 
 use crate::clock::Clock;
-use crate::costs::Costs;
+use crate::telemetry::Telemetry;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,19 +34,18 @@ pub(crate) struct Ledger {
     stream: Mutex<Option<mpsc::Sender<FromPod>>>,
     /// Whether a leader ever spoke.
     met: AtomicBool,
-    /// What requests cost.
-    costs: Arc<Costs>,
+    telemetry: Arc<Telemetry>,
     clock: Clock,
 }
 
 impl Ledger {
-    pub(crate) fn new(clock: Clock, costs: Arc<Costs>) -> Self {
+    pub(crate) fn new(clock: Clock, telemetry: Arc<Telemetry>) -> Self {
         Self {
             wallet: Mutex::new(Wallet::new(new_incarnation())),
             waiting: Mutex::default(),
             stream: Mutex::default(),
             met: AtomicBool::new(false),
-            costs,
+            telemetry,
             clock,
         }
     }
@@ -70,8 +69,10 @@ impl Ledger {
                 }
             };
             let id = ask.id;
-            let sent = self.say(from_pod::Kind::Ask(ask));
-            if !sent || !matches!(tokio::time::timeout_at(deadline, answered).await, Ok(Ok(()))) {
+            let asked = Instant::now();
+            let answered = self.say(from_pod::Kind::Ask(ask)) && in_time(deadline, answered).await;
+            self.telemetry.metrics.ledger.waits.observe(asked.elapsed().as_secs_f64());
+            if !answered {
                 held(&self.waiting).remove(&id);
                 let standing = Standing::default();
                 return Err(Refusal { claim: place, standing, exhausted: false, retry_after_ms: Some(1_000) });
@@ -115,14 +116,14 @@ impl Ledger {
 
     /// Tells the leader what requests cost that is not stored yet, as much as a report takes; false if nothing is.
     fn tell_costs(&self, last: bool) -> bool {
-        let report = self.costs.report(last);
+        let report = self.telemetry.costs.report(last);
         report.map(|report| self.say(from_pod::Kind::Costs(report))).is_some()
     }
 
     /// Tells it again and again, until all is stored.
     async fn store_costs(&self) {
         loop {
-            let word = self.costs.word();
+            let word = self.telemetry.costs.word();
             if !self.tell_costs(true) {
                 return;
             }
@@ -147,6 +148,11 @@ fn new_incarnation() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
+/// Whether the answer comes by then.
+async fn in_time(deadline: Instant, answered: oneshot::Receiver<()>) -> bool {
+    matches!(tokio::time::timeout_at(deadline, answered).await, Ok(Ok(())))
+}
+
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -155,15 +161,16 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::account::Account;
-    use crate::telemetry::Telemetry;
+    use crate::costs::Costs;
     use weir_dialect::Usage;
 
     #[tokio::test(start_paused = true)]
     async fn what_a_process_says_last_of_costs_is_all_of_them_however_many() {
         const KEYS: usize = 1_500;
         let costs = Arc::new(Costs::new());
-        let ledger = Arc::new(Ledger::new(Clock::new(), Arc::clone(&costs)));
-        let mut record = Account::open(&Telemetry::start(Arc::new(Costs::new())), "/test").record.clone();
+        let telemetry = Telemetry::start(Arc::clone(&costs));
+        let ledger = Arc::new(Ledger::new(Clock::new(), Arc::clone(&telemetry)));
+        let mut record = Account::open(&telemetry, "/test").record.clone();
         for key in 0..KEYS {
             record.upstream_model = Some(format!("model-{key}"));
             assert!(costs.add(&record, "OpenAI", &Usage::default(), None));

@@ -34,6 +34,7 @@ pub(crate) async fn converse(
     }
     let end = exchange(ledger, &outgoing, &mut incoming).await;
     held(&ledger.stream).take();
+    ledger.telemetry.metrics.ledger.connected.set(0);
     held(&ledger.wallet).set_connected(false);
     held(&ledger.waiting).clear();
     end
@@ -72,12 +73,13 @@ async fn exchange(
             Some(to_pod::Kind::NotLeader(leader)) if leader.address.is_empty() => {
                 return End::Closed { served, why: "no operator leads at the moment".into() };
             }
-            Some(to_pod::Kind::CostsStored(stored)) => ledger.costs.stored(stored.version),
+            Some(to_pod::Kind::CostsStored(stored)) => ledger.telemetry.costs.stored(stored.version),
             Some(to_pod::Kind::NotLeader(leader)) => return End::Leader(leader.address.clone()),
             Some(_) if !served => {
                 // The first word of a leader answers the hello: it knows what is held here.
                 served = true;
                 *held(&ledger.stream) = Some(outgoing.clone());
+                ledger.telemetry.metrics.ledger.connected.set(1);
                 held(&ledger.wallet).set_connected(true);
                 ledger.met.store(true, Ordering::Relaxed);
             }

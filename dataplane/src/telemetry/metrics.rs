@@ -3,6 +3,7 @@
 //! Names follow OpenTelemetry's GenAI conventions where they have one, `weir_*` elsewhere.
 
 use super::gauges::Gauges;
+use super::ledger;
 use super::lines::Lines;
 use super::registered::keep;
 use super::series::{Cache, Vectors};
@@ -23,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) merged_costs: IntCounter,
+    pub(crate) ledger: ledger::Meters,
     vectors: Vectors,
     series: Cache,
     cost: CounterVec,
@@ -58,6 +60,7 @@ impl Metrics {
                 "weir_merged_costs_total",
                 "Requests whose cost is summed under fewer names than they have, of which there are too many",
             ),
+            ledger: ledger::Meters::new(&registry),
             vectors: Vectors {
                 requests: counters("weir_requests_total", "Requests by their outcome", &["status", "error_type"]),
                 duration: histogram(

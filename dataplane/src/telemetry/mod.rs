@@ -1,6 +1,7 @@
 //! What is told of requests: metrics, one log line each, and sums of what they cost; never in a request's way.
 
 mod gauges;
+mod ledger;
 mod lines;
 mod metrics;
 mod registered;
@@ -20,7 +21,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     lines: &'static Lines,
-    costs: Arc<Costs>,
+    pub(crate) costs: Arc<Costs>,
 }
 
 impl Telemetry {

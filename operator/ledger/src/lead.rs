@@ -1,14 +1,15 @@
 //! One leader's time: messages in, messages out, writes on their way, until it is over.
 
 use crate::costs::{Keeper, Said};
+use crate::meters::{Meters, Term};
 use crate::store::Store;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use weir_lease::{Leader, Limit, Now, Outcome, Settings, View};
-use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
+use weir_lease::{Leader, Limit, Now, Outcome, Settings, View, Write};
+use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod, to_pod};
 
 /// Between two looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(100);
@@ -85,6 +86,7 @@ pub struct Lead {
     /// What requests cost goes to its keeper.
     costs: mpsc::Sender<Said>,
     keeper: JoinHandle<()>,
+    term: Term,
     zero: Instant,
 }
 
@@ -96,14 +98,16 @@ impl Lead {
         stored: Vec<Shard>,
         running: &BTreeSet<String>,
         views: watch::Sender<Arc<View>>,
+        meters: &Meters,
     ) -> (Self, Office) {
         let (sender, commands) = mpsc::unbounded_channel();
         let zero = Instant::now();
+        let term = Term::begin(meters.clone(), settings.epoch);
         let leader = Leader::new(settings, stored, running, now(zero));
         let (costs, keeping) = Keeper::start(Arc::clone(&store));
         let keeper = tokio::spawn(keeping);
         let (streams, writing) = (HashMap::new(), JoinSet::new());
-        let lead = Self { leader, store, commands, streams, writing, views, costs, keeper, zero };
+        let lead = Self { leader, store, commands, streams, writing, views, costs, keeper, term, zero };
         (lead, Office { commands: sender })
     }
 
@@ -173,6 +177,9 @@ impl Lead {
     /// A start that does not read loses its stream: it says anew what it holds.
     fn send(&mut self) {
         for (to, message) in self.leader.outgoing() {
+            if let Some(to_pod::Kind::Answer(answer)) = &message.kind {
+                self.term.meters().answered(answer);
+            }
             let sent = self.streams.get(&to).is_some_and(|(_, stream)| stream.try_send(message).is_ok());
             if !sent && self.streams.remove(&to).is_some() {
                 self.leader.left(&to);
@@ -182,13 +189,13 @@ impl Lead {
 
     fn write(&mut self) {
         for write in self.leader.writes(now(self.zero)) {
-            let (store, sequence) = (Arc::clone(&self.store), write.body.sequence);
-            self.writing.spawn(async move { (write.shard, sequence, store.write(write.shard, &write.body).await) });
+            self.writing.spawn(store(write, Arc::clone(&self.store), self.term.meters().clone()));
         }
     }
 
     fn show(&mut self) {
         let view = self.leader.view(now(self.zero));
+        self.term.show(&view, self.streams.len());
         self.views.send_if_modified(|held| {
             let changed = **held != view;
             if changed {
@@ -205,8 +212,7 @@ impl Lead {
         let writes = async {
             while self.writing.join_next().await.is_some() {}
             for write in self.leader.hand_over() {
-                let store = Arc::clone(&self.store);
-                self.writing.spawn(async move { (write.shard, 0, store.write(write.shard, &write.body).await) });
+                self.writing.spawn(store(write, Arc::clone(&self.store), self.term.meters().clone()));
             }
             while self.writing.join_next().await.is_some() {}
             let _ = self.keeper.await;
@@ -218,6 +224,14 @@ impl Lead {
         }
         End::Stopped
     }
+}
+
+/// What became of a write: of which part, by its sequence.
+async fn store(write: Write, store: Arc<Store>, meters: Meters) -> (usize, u64, Outcome) {
+    let began = Instant::now();
+    let outcome = store.write(write.shard, &write.body).await;
+    meters.wrote(&outcome, began.elapsed().as_secs_f64());
+    (write.shard, write.body.sequence, outcome)
 }
 
 fn now(zero: Instant) -> Now {

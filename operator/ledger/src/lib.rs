@@ -4,10 +4,12 @@
 
 mod costs;
 mod lead;
+mod meters;
 mod store;
 
 pub use costs::today;
 pub use lead::{Command, End, Lead, Office};
+pub use meters::Meters;
 pub use store::{Days, Retention, Store};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use weir_dataplane::Gateway;
 use weir_lease::View;
-use weir_ledger::{Command, End, Lead, Office, Store, limits};
+use weir_ledger::{Command, End, Lead, Meters, Office, Store, limits};
 use weir_snapshot::Snapshot;
 use weir_snapshot::ledger::{FromPod, ToPod, from_pod};
 
@@ -31,7 +31,8 @@ impl Ledger {
         let epoch = 1 + stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
         let settings = store.settings(epoch, fastrand::u64(..));
         let (views, _) = watch::channel(Arc::new(View::default()));
-        let (lead, office) = Lead::new(settings, store, stored, &BTreeSet::new(), views);
+        let meters = Meters::new().map_err(|error| error.to_string())?;
+        let (lead, office) = Lead::new(settings, store, stored, &BTreeSet::new(), views, &meters);
         let (end, ended) = watch::channel(false);
         let leading = tokio::spawn(lead.run(ended));
         let (to_leader, words) = mpsc::channel(QUEUE);
