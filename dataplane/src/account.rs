@@ -4,7 +4,7 @@
 
 use crate::clock::unix;
 use crate::funds::{Funds, Told};
-use crate::record::{CallerRecord, CostRecord, FailedAttempt, Record, usage_record};
+use crate::record::{CostRecord, FailedAttempt, Record, usage_record};
 use crate::surface::Surface;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
@@ -25,8 +25,6 @@ pub(crate) struct Account {
     tally: Tally,
     /// Name of the target that was tried last.
     target: String,
-    /// Type of its provider, in the API.
-    provider_type: &'static str,
     pricing: Option<weir_snapshot::Pricing>,
     /// What it holds of rates and Budgets.
     pub(crate) funds: Option<Funds>,
@@ -60,12 +58,11 @@ impl Account {
             error_type: None,
             error_in_stream: false,
             caller: None,
+            configured: None,
             route: None,
             provider: None,
             request_model: String::new(),
             model_label: "other".to_owned(),
-            team_label: String::new(),
-            project_label: String::new(),
             upstream_model: None,
             stream: false,
             attempts: 0,
@@ -85,7 +82,6 @@ impl Account {
             prompt_bytes: 0,
             tally: Tally::default(),
             target: String::new(),
-            provider_type: "",
             pricing: None,
             funds: None,
             room: None,
@@ -96,25 +92,14 @@ impl Account {
     }
 
     /// Who calls, as far as that follows from the credential.
-    pub(crate) fn called_by(&mut self, caller: &Caller) {
-        self.record.team_label = caller.team.clone().unwrap_or_default();
-        self.record.project_label = caller.project.clone().unwrap_or_default();
+    pub(crate) fn called_by(&mut self, caller: &Arc<Caller>) {
+        self.record.configured = Some(Arc::clone(caller));
         self.called_for(caller);
     }
 
     /// The same caller, once the route told whom it asks for.
-    pub(crate) fn called_for(&mut self, caller: &Caller) {
-        self.record.caller = Some(CallerRecord {
-            kind: caller.kind.as_str(),
-            namespace: caller.namespace.clone(),
-            name: caller.name.clone(),
-            key_id: caller.key_id.clone(),
-            user: caller.user.clone(),
-            team: caller.team.clone(),
-            project: caller.project.clone(),
-            cost_center: caller.cost_center.clone(),
-            groups: caller.groups.clone(),
-        });
+    pub(crate) fn called_for(&mut self, caller: &Arc<Caller>) {
+        self.record.caller = Some(Arc::clone(caller));
     }
 
     pub(crate) fn named(&mut self, model: &str, stream: bool, prompt_bytes: usize) {
@@ -123,8 +108,8 @@ impl Account {
         self.prompt_bytes = prompt_bytes;
     }
 
-    pub(crate) fn routed(&mut self, route: &Route, model: &str) {
-        self.record.route = Some(route.id.clone());
+    pub(crate) fn routed(&mut self, route: &Arc<Route>, model: &str) {
+        self.record.route = Some(Arc::clone(route));
         self.reports_loss = route.data.on_loss != OnLoss::CountOnly;
         let configured = route.data.models.iter().find(|held| match held.pattern.strip_suffix('*') {
             Some(prefix) => model.starts_with(prefix),
@@ -139,9 +124,8 @@ impl Account {
     pub(crate) fn attempted(&mut self, target: &Target, upstream_model: &str, named: &str, loss: Loss) {
         self.record.loss = loss;
         self.record.attempts += 1;
-        self.record.provider = Some(target.provider.id.clone());
+        self.record.provider = Some(Arc::clone(&target.provider));
         self.target.clone_from(&target.data.name);
-        self.provider_type = target.provider.data.provider_type.as_str();
         self.record.upstream_model = Some(upstream_model.to_owned());
         self.pricing = target.pricing(named).cloned();
     }
@@ -225,13 +209,14 @@ impl Account {
                 currency: spent.currency,
             }
         });
-        self.telemetry.charge(&self.record, self.provider_type, &usage, self.pricing.as_ref());
+        self.telemetry.charge(&self.record, &usage, self.pricing.as_ref());
         self.pay(Some(&usage));
     }
 
     /// Settles what is held of limits; what was not used comes back.
     fn pay(&mut self, usage: Option<&Usage>) {
-        let came = Came { usage, pricing: self.pricing.as_ref(), provider: self.record.provider.as_ref() };
+        let provider = self.record.provider.as_ref().map(|provider| &provider.id);
+        let came = Came { usage, pricing: self.pricing.as_ref(), provider };
         for funds in [self.funds.take(), self.room.take()].into_iter().flatten() {
             funds.settle(&came);
         }

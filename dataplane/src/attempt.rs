@@ -14,7 +14,7 @@ use crate::room::Room;
 use crate::surface::Surface;
 use crate::upstream::{Answer, Origin, Outgoing, send};
 use bytes::Bytes;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,6 +25,9 @@ use weir_policy::{
     estimate_input,
 };
 use weir_snapshot::OnLoss;
+
+/// How often an official SDK has tried already.
+const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
 /// What one attempt got.
 enum Got {
@@ -89,7 +92,7 @@ impl<'a> Attempts<'a> {
             max_output_name: self.call.max_output_name(),
             rated: self.surface != Surface::CountTokens,
         };
-        let client_retries = self.headers.get("x-stainless-retry-count").is_some_and(|count| count != "0");
+        let client_retries = self.headers.get(RETRY_COUNT).is_some_and(|count| count != "0");
         let only = account.funds.as_ref().and_then(|funds| funds.only.clone());
         let model = self.route.model(&self.call.model);
         let mut plan = Plan::new(self.route, model, needs, only.as_deref(), client_retries, now, deadline)?;

@@ -2,13 +2,14 @@
 
 use crate::clock::unix;
 use crate::record::Record;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use weir_costs::{Amounts, Class, Key, Tally};
+use weir_costs::{Amounts, Class, KeyRef, Tally};
 use weir_dialect::Usage;
-use weir_policy::{Parts, cost, parts};
+use weir_policy::{Caller, Parts, cost, parts};
 use weir_snapshot::ledger::CostReport;
 use weir_snapshot::{Name, Pricing};
 
@@ -33,10 +34,27 @@ impl Costs {
         Self { start, tally: Mutex::new(Tally::new(MOST)), stored: AtomicU64::new(0), told: Notify::new() }
     }
 
-    /// Adds an answered request of a provider of that type; false if it is summed under fewer names than it has.
-    pub(crate) fn add(&self, record: &Record, provider_type: &str, usage: &Usage, pricing: Option<&Pricing>) -> bool {
-        let (key, amounts) = (key(record, provider_type, pricing), amounts(usage, pricing));
-        self.tally().add(key, &amounts)
+    /// Adds an answered request; false if it is summed under fewer names than it has.
+    pub(crate) fn add(&self, record: &Record, usage: &Usage, pricing: Option<&Pricing>) -> bool {
+        static NONE: LazyLock<Name> = LazyLock::new(|| Name::new("", ""));
+        let Record { caller, route, provider, .. } = record;
+        let of_caller =
+            |fact: fn(&Caller) -> Option<&String>| caller.as_deref().and_then(fact).map_or("", String::as_str);
+        let key = KeyRef {
+            hour: hour(),
+            hours: 1,
+            currency: pricing.map_or("", |pricing| &pricing.currency),
+            namespace: of_caller(|caller| Some(&caller.namespace)),
+            user: &caller.as_deref().map(user).unwrap_or_default(),
+            team: of_caller(|caller| caller.team.as_ref()),
+            project: of_caller(|caller| caller.project.as_ref()),
+            cost_center: of_caller(|caller| caller.cost_center.as_ref()),
+            route: route.as_ref().map_or(&NONE, |route| &route.id),
+            provider: provider.as_ref().map_or(&NONE, |provider| &provider.id),
+            provider_type: provider.as_ref().map_or("", |provider| provider.data.provider_type.as_str()),
+            model: record.upstream_model.as_deref().unwrap_or_default(),
+        };
+        self.tally().add(key, &amounts(usage, pricing))
     }
 
     /// What is not stored yet, if anything is not; `last` where nothing follows.
@@ -62,29 +80,12 @@ impl Costs {
     }
 }
 
-fn key(record: &Record, provider_type: &str, pricing: Option<&Pricing>) -> Key {
-    let caller = record.caller.as_ref();
-    let said = |value: Option<&String>| value.cloned().unwrap_or_default();
-    let name = |name: Option<&Name>| name.cloned().unwrap_or_else(|| Name::new("", ""));
-    // Who has no user has a credential with a name.
-    let user = caller.map(|caller| match &caller.user {
-        Some(user) => user.clone(),
-        None if caller.name.is_empty() => String::new(),
-        None => format!("{}:{}/{}", caller.kind, caller.namespace, caller.name),
-    });
-    Key {
-        hour: hour(),
-        hours: 1,
-        currency: pricing.map(|pricing| pricing.currency.clone()).unwrap_or_default(),
-        namespace: caller.map(|caller| caller.namespace.clone()).unwrap_or_default(),
-        user: user.unwrap_or_default(),
-        team: said(caller.and_then(|caller| caller.team.as_ref())),
-        project: said(caller.and_then(|caller| caller.project.as_ref())),
-        cost_center: said(caller.and_then(|caller| caller.cost_center.as_ref())),
-        route: name(record.route.as_ref()),
-        provider: name(record.provider.as_ref()),
-        provider_type: provider_type.to_owned(),
-        model: said(record.upstream_model.as_ref()),
+/// Who has no user has a credential with a name.
+fn user(caller: &Caller) -> Cow<'_, str> {
+    match &caller.user {
+        Some(user) => user.into(),
+        None if caller.name.is_empty() => "".into(),
+        None => format!("{}:{}/{}", caller.kind.as_str(), caller.namespace, caller.name).into(),
     }
 }
 

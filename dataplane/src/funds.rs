@@ -6,7 +6,7 @@ use crate::clock::unix_s;
 use crate::ledger::Ledger;
 use crate::live::Live;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_dialect::{Dialect, Refusal};
@@ -16,6 +16,9 @@ use weir_snapshot::{BudgetMode, Name, OnExceeded, Unit};
 
 /// Between two looks for room of a request that may wait for it.
 const LOOK: Duration = Duration::from_millis(100);
+
+const LIMIT_MODE: HeaderName = HeaderName::from_static("x-weir-limit-mode");
+const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-weir-budget-warning");
 
 /// What a request holds.
 pub(crate) struct Funds {
@@ -183,12 +186,7 @@ fn tell(
     dialect: Dialect,
     told: &mut Told,
 ) {
-    let mut put = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            told.headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    for (unit, names) in [Unit::Requests, Unit::Tokens].into_iter().zip(dialect.rate_headers()) {
+    for (unit, names) in [Unit::Requests, Unit::Tokens].into_iter().zip(rate_headers(dialect)) {
         let rates = charges.iter().filter(|charge| charge.unit == unit).filter_map(|charge| {
             let Payer::Rate(place) = &charge.of else { return None };
             Some((route.data.rate_limits.get(*place)?, ledger.standing(&charge.claim)?))
@@ -196,19 +194,38 @@ fn tell(
         let Some((rate, standing)) = rates.min_by_key(|(_, standing)| standing.remaining) else { continue };
         let missing = u128::from(rate.burst.saturating_sub(standing.remaining)) * u128::from(rate.per_ms);
         let full_in_ms = u64::try_from(missing.div_ceil(u128::from(rate.amount.max(1)))).unwrap_or(u64::MAX);
-        let (limit, left) = (rate.burst.to_string(), standing.remaining.min(rate.burst).to_string());
-        for (name, value) in names.into_iter().zip([limit, left, dialect.reset(full_in_ms, unix_s())]) {
-            put(name, &value);
-        }
+        let [limit, remaining, reset] = names;
+        told.headers.insert(limit, rate.burst.into());
+        told.headers.insert(remaining, standing.remaining.min(rate.burst).into());
+        put(told, reset, &dialect.reset(full_in_ms, unix_s()));
     }
     if reservation.local {
-        put("x-weir-limit-mode", "local");
+        told.headers.insert(LIMIT_MODE, HeaderValue::from_static("local"));
     }
     for charge in charges {
         let Payer::Budget(budget) = &charge.of else { continue };
         let warns = budget.data.mode == BudgetMode::Warn;
         if warns && ledger.standing(&charge.claim).is_some_and(|standing| standing.spent >= standing.limit) {
-            put("x-weir-budget-warning", &budget.id.to_string());
+            put(told, &BUDGET_WARNING, &budget.id.to_string());
         }
+    }
+}
+
+fn put(told: &mut Told, name: &HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        told.headers.insert(name, value);
+    }
+}
+
+/// The names of a dialect's headers of rates, each read once.
+fn rate_headers(dialect: Dialect) -> &'static [[HeaderName; 3]; 4] {
+    static NAMES: LazyLock<[[[HeaderName; 3]; 4]; 2]> = LazyLock::new(|| {
+        [Dialect::OpenAI, Dialect::Anthropic]
+            .map(|dialect| dialect.rate_headers().map(|unit| unit.map(HeaderName::from_static)))
+    });
+    let [openai, anthropic] = &*NAMES;
+    match dialect {
+        Dialect::OpenAI => openai,
+        Dialect::Anthropic => anthropic,
     }
 }

@@ -80,7 +80,7 @@ async fn work(
     let outcome = async {
         let headers = &head.headers;
         let live = gateway.live.load_full();
-        let mut caller = authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?;
+        let mut caller = Arc::new(authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?);
         account.called_by(&caller);
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
         let call = Call::read(surface.dialect(), &body)?;
@@ -144,20 +144,20 @@ fn finish(
     mut account: Box<Account>,
     outcome: Result<Answered, Refusal>,
 ) -> Response<Body> {
-    let mut told = HeaderMap::with_capacity(12);
+    let mut told = std::mem::take(&mut account.told.headers);
+    told.reserve(12);
     tell(&mut told, "x-weir-request-id", &listener.request_id);
     tell(&mut told, request_id_header(listener.dialect), &listener.request_id);
     if account.record.attempts > 0 {
         told.insert("x-weir-attempts", HeaderValue::from(account.record.attempts));
     }
     if !gateway.config.hide_targets {
-        account.record.route.iter().for_each(|route| tell(&mut told, "x-weir-route", &route.to_string()));
-        account.record.provider.iter().for_each(|provider| tell(&mut told, "x-weir-target", &provider.to_string()));
+        account.record.route.iter().for_each(|route| tell(&mut told, "x-weir-route", &route.id.to_string()));
+        account.record.provider.iter().for_each(|provider| tell(&mut told, "x-weir-target", &provider.id.to_string()));
     }
     if account.tells_loss() {
         tell(&mut told, "x-weir-loss", &account.record.loss.names().collect::<Vec<_>>().join(", "));
     }
-    told.extend(std::mem::take(&mut account.told.headers));
     account.told.degraded_by.iter().for_each(|budget| tell(&mut told, "x-weir-degraded-by", &budget.to_string()));
     match outcome {
         Err(refusal) => {
@@ -216,7 +216,7 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
     let (headers, dialect) = (&head.headers, dialect_of(head.uri.path(), &head.headers));
     let mut account = Account::open(&gateway.telemetry, "/v1/models");
     let live = gateway.live.load();
-    let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).and_then(|caller| {
+    let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).map(Arc::new).and_then(|caller| {
         account.called_by(&caller);
         let hostname = hostname(headers);
         let Some(id) = id else {

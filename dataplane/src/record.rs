@@ -1,11 +1,12 @@
 //! What is kept of one request, in the form of its log line. Prompts and answers are not in it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
 use weir_dialect::{Loss, Usage, UsageSource};
-use weir_snapshot::Name;
+use weir_policy::{Caller, Provider, Route};
 
 /// One request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Record {
     /// Unix milliseconds of its arrival.
     pub(crate) time_ms: u64,
@@ -17,23 +18,21 @@ pub(crate) struct Record {
     /// Whether the error came after the answer had begun.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) error_in_stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) caller: Option<CallerRecord>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
-    pub(crate) route: Option<Name>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display")]
-    pub(crate) provider: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "caller")]
+    pub(crate) caller: Option<Arc<Caller>>,
+    /// The caller as the configuration has it, whatever a token or a header says of its team and project; for metrics.
+    #[serde(skip)]
+    pub(crate) configured: Option<Arc<Caller>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "route")]
+    pub(crate) route: Option<Arc<Route>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "provider")]
+    pub(crate) provider: Option<Arc<Provider>>,
     /// What the client named, cut to 128 characters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) request_model: String,
     /// What the route's configuration calls it; for metrics.
     #[serde(skip)]
     pub(crate) model_label: String,
-    /// Team and project as the configuration has them, whatever a token or a header says; for metrics.
-    #[serde(skip)]
-    pub(crate) team_label: String,
-    #[serde(skip)]
-    pub(crate) project_label: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) upstream_model: Option<String>,
     pub(crate) stream: bool,
@@ -56,25 +55,26 @@ pub(crate) struct Record {
     pub(crate) time_to_first_token_us: Option<u64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct CallerRecord {
-    pub(crate) kind: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) namespace: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) name: String,
+/// What is told of a caller.
+#[derive(Serialize)]
+struct CallerRecord<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_id: Option<String>,
+    key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user: Option<String>,
+    user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) team: Option<String>,
+    team: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) project: Option<String>,
+    project: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cost_center: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) groups: Vec<String>,
+    cost_center: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [String],
 }
 
 /// An attempt that gave no answer.
@@ -120,10 +120,37 @@ pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRec
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
-fn display<S: serde::Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&name.as_ref().map(ToString::to_string).unwrap_or_default())
+fn caller<S: Serializer>(caller: &Option<Arc<Caller>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let told = caller.as_ref().map(|caller| CallerRecord {
+        kind: caller.kind.as_str(),
+        namespace: &caller.namespace,
+        name: &caller.name,
+        key_id: caller.key_id.as_deref(),
+        user: caller.user.as_deref(),
+        team: caller.team.as_deref(),
+        project: caller.project.as_deref(),
+        cost_center: caller.cost_center.as_deref(),
+        groups: &caller.groups,
+    });
+    told.serialize(serializer)
 }
 
-fn names<S: serde::Serializer>(loss: &Loss, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn route<S: Serializer>(route: &Option<Arc<Route>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match route {
+        Some(route) => serializer.collect_str(&route.id),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn provider<S: Serializer>(provider: &Option<Arc<Provider>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match provider {
+        Some(provider) => serializer.collect_str(&provider.id),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn names<S: Serializer>(loss: &Loss, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(loss.names())
 }

@@ -36,7 +36,73 @@ pub struct Key {
     pub model: String,
 }
 
+/// A [`Key`] of one request, out of what others own.
+#[derive(Debug, Clone, Copy, Hash)]
+#[expect(missing_docs, reason = "they are those of the key, in their order, so that both have the same hash")]
+pub struct KeyRef<'a> {
+    pub hour: u64,
+    pub hours: u64,
+    pub currency: &'a str,
+    pub namespace: &'a str,
+    pub user: &'a str,
+    pub team: &'a str,
+    pub project: &'a str,
+    pub cost_center: &'a str,
+    pub route: &'a Name,
+    pub provider: &'a Name,
+    pub provider_type: &'a str,
+    pub model: &'a str,
+}
+
+impl KeyRef<'_> {
+    /// Whether it names the same.
+    pub(crate) fn is(&self, key: &Key) -> bool {
+        let Key { hour, hours, currency, namespace, user, team, project, cost_center, route, provider, .. } = key;
+        (self.hour, self.hours, self.route, self.provider) == (*hour, *hours, route, provider)
+            && [self.currency, self.namespace, self.user, self.team, self.project, self.cost_center]
+                == [currency, namespace, user, team, project, cost_center]
+            && [self.provider_type, self.model] == [&key.provider_type, &key.model]
+    }
+
+    pub(crate) fn to_key(self) -> Key {
+        Key {
+            hour: self.hour,
+            hours: self.hours,
+            currency: self.currency.to_owned(),
+            namespace: self.namespace.to_owned(),
+            user: self.user.to_owned(),
+            team: self.team.to_owned(),
+            project: self.project.to_owned(),
+            cost_center: self.cost_center.to_owned(),
+            route: self.route.clone(),
+            provider: self.provider.clone(),
+            provider_type: self.provider_type.to_owned(),
+            model: self.model.to_owned(),
+        }
+    }
+}
+
 impl Key {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> KeyRef<'_> {
+        let Self { hour, hours, currency, namespace, user, team, project, cost_center, .. } = self;
+        let Self { route, provider, provider_type, model, .. } = self;
+        KeyRef {
+            hour: *hour,
+            hours: *hours,
+            currency,
+            namespace,
+            user,
+            team,
+            project,
+            cost_center,
+            route,
+            provider,
+            provider_type,
+            model,
+        }
+    }
+
     /// The day of its hour, since the Unix epoch.
     pub const fn day(&self) -> u64 {
         self.hour / HOURS_A_DAY

@@ -15,6 +15,6 @@ mod wire;
 
 pub use amounts::{Amounts, Class, Sum};
 pub use book::{Book, Report};
-pub use key::{HOURS_A_DAY, Key, OTHER};
+pub use key::{HOURS_A_DAY, Key, KeyRef, OTHER};
 pub use period::day;
 pub use tally::Tally;

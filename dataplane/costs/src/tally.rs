@@ -2,13 +2,15 @@
 
 use crate::amounts::Amounts;
 use crate::book::Report;
-use crate::key::Key;
-use std::collections::BTreeMap;
+use crate::key::{Key, KeyRef};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher as _;
 
 /// What one process summed since it began.
 pub struct Tally {
     most: usize,
-    sums: BTreeMap<Key, Held>,
+    sums: HashTable<Held>,
+    hasher: DefaultHashBuilder,
     /// Counts up with every change.
     version: u64,
     /// Sums of hours before it were taken and are closed.
@@ -16,6 +18,7 @@ pub struct Tally {
 }
 
 struct Held {
+    key: Key,
     amounts: Amounts,
     version: u64,
 }
@@ -23,46 +26,59 @@ struct Held {
 impl Tally {
     /// An empty one that tells up to so many keys apart: above three quarters of them new users become one, and in
     /// the end all that is new does, by hour and currency.
-    pub const fn new(most: usize) -> Self {
-        Self { most, sums: BTreeMap::new(), version: 0, open_from: 0 }
+    pub fn new(most: usize) -> Self {
+        Self { most, sums: HashTable::new(), hasher: DefaultHashBuilder::default(), version: 0, open_from: 0 }
     }
 
     /// Adds one request; false if it is summed under fewer names than it has. One of a closed hour, where the clock went
     /// back, counts in the first open one.
-    pub fn add(&mut self, mut key: Key, amounts: &Amounts) -> bool {
-        key.hour = key.hour.max(self.open_from);
-        let (held, room) = (self.sums.len(), self.most - self.most / 4);
-        let whole = held < room || self.sums.contains_key(&key);
-        if !whole {
-            key = key.of_other_user();
-            if held >= self.most && !self.sums.contains_key(&key) {
+    pub fn add(&mut self, key: KeyRef<'_>, amounts: &Amounts) -> bool {
+        let key = KeyRef { hour: key.hour.max(self.open_from), ..key };
+        let whole = self.sums.len() < self.most - self.most / 4 || self.find(key).is_some();
+        if whole {
+            self.sum(key, amounts);
+        } else {
+            let mut key = key.to_key().of_other_user();
+            if self.sums.len() >= self.most && self.find(key.borrowed()).is_none() {
                 key = key.of_others();
             }
+            self.sum(key.borrowed(), amounts);
         }
+        whole
+    }
+
+    fn find(&self, key: KeyRef<'_>) -> Option<&Held> {
+        self.sums.find(self.hasher.hash_one(key), |held| key.is(&held.key))
+    }
+
+    fn sum(&mut self, key: KeyRef<'_>, amounts: &Amounts) {
         self.version += 1;
-        let held = self.sums.entry(key).or_insert(Held { amounts: Amounts::default(), version: 0 });
+        let hasher = &self.hasher;
+        let is = |held: &Held| key.is(&held.key);
+        let place = self.sums.entry(hasher.hash_one(key), is, |held| hasher.hash_one(held.key.borrowed()));
+        let new = || Held { key: key.to_key(), amounts: Amounts::default(), version: 0 };
+        let held = place.or_insert_with(new).into_mut();
         held.amounts.add(amounts);
         held.version = self.version;
-        whole
     }
 
     /// Up to `most` sums that changed after the report of that version, the longest unchanged first.
     pub fn report(&self, after: u64, most: usize) -> Report {
-        let mut changed: Vec<_> = self.sums.iter().filter(|(_, held)| held.version > after).collect();
-        changed.sort_by_key(|(_, held)| held.version);
+        let mut changed: Vec<_> = self.sums.iter().filter(|held| held.version > after).collect();
+        changed.sort_by_key(|held| held.version);
         changed.truncate(most);
-        let version = changed.last().map_or(after, |(_, held)| held.version);
-        let sums = changed.into_iter().map(|(key, held)| (key.clone(), held.amounts)).collect();
+        let version = changed.last().map_or(after, |held| held.version);
+        let sums = changed.into_iter().map(|held| (held.key.clone(), held.amounts)).collect();
         Report { version, open_from: self.open_from, sums }
     }
 
     /// The report of that version was stored: what it covered of hours before `hour` is closed. Nothing is, while
     /// a sum of them was not in it.
     pub fn taken(&mut self, version: u64, hour: u64) {
-        let unsaid = self.sums.iter().any(|(key, held)| key.hour < hour && held.version > version);
+        let unsaid = self.sums.iter().any(|held| held.key.hour < hour && held.version > version);
         if !unsaid && hour > self.open_from {
             self.open_from = hour;
-            self.sums.retain(|key, _| key.hour >= hour);
+            self.sums.retain(|held| held.key.hour >= hour);
         }
     }
 }

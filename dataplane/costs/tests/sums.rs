@@ -66,9 +66,9 @@ impl Books {
 #[test]
 fn a_row_is_a_class_of_token_and_rows_add_up_to_the_charge() {
     let mut tally = Tally::new(10);
-    tally.add(key(HOUR, "ada, \"the first\"", "USD"), &request(1_001, 17));
-    tally.add(key(HOUR, "ada, \"the first\"", "USD"), &request(3, 0));
-    tally.add(key(HOUR, "ada", ""), &Amounts { unpriced: 1, ..Amounts::default().with(Class::Input, 5, 0) });
+    tally.add(key(HOUR, "ada, \"the first\"", "USD").borrowed(), &request(1_001, 17));
+    tally.add(key(HOUR, "ada, \"the first\"", "USD").borrowed(), &request(3, 0));
+    tally.add(key(HOUR, "ada", "").borrowed(), &Amounts { unpriced: 1, ..Amounts::default().with(Class::Input, 5, 0) });
     let mut books = Books::default();
     books.take("pod-a", &tally.report(0, 100));
     let totals = books.totals();
@@ -115,9 +115,9 @@ fn a_users_name_is_no_formula_of_a_spreadsheet() {
 #[test]
 fn too_many_users_become_one_and_too_many_names_become_others_and_nothing_is_lost() {
     let mut tally = Tally::new(4);
-    let whole = ["a", "b", "c", "d", "e", "a"].map(|user| tally.add(key(HOUR, user, "USD"), &request(1, 0)));
+    let whole = ["a", "b", "c", "d", "e", "a"].map(|user| tally.add(key(HOUR, user, "USD").borrowed(), &request(1, 0)));
     assert_eq!(whole, [true, true, true, false, false, true]);
-    assert!(!tally.add(Key { team: "late".into(), ..key(HOUR, "a", "USD") }, &request(1, 0)));
+    assert!(!tally.add(Key { team: "late".into(), ..key(HOUR, "a", "USD") }.borrowed(), &request(1, 0)));
     let mut books = Books::default();
     books.take("pod", &tally.report(0, 100));
     let totals = books.totals();
@@ -146,7 +146,7 @@ fn nano(totals: &BTreeMap<Key, Amounts>) -> u64 {
 #[test]
 fn a_day_that_is_folded_says_that_a_report_is_too_late() {
     let mut tally = Tally::new(10);
-    tally.add(key(HOUR, "ada", "USD"), &request(1, 1));
+    tally.add(key(HOUR, "ada", "USD").borrowed(), &request(1, 1));
     let mut book = Book::new(HOUR / HOURS_A_DAY);
     assert!(book.take("pod", &tally.report(0, 100)));
     book.fold();
@@ -215,7 +215,7 @@ proptest! {
                     // Clocks mostly go on, and now and then back.
                     pod.now = (pod.now + hour).saturating_sub(1).max(HOUR);
                     let (currency, amounts) = (if currency { "USD" } else { "EUR" }, request(input, output));
-                    pod.tally.add(key(pod.now, &user.to_string(), currency), &amounts);
+                    pod.tally.add(key(pod.now, &user.to_string(), currency).borrowed(), &amounts);
                     *charged.entry(currency.to_owned()).or_default() += amounts.nano;
                     tokens += input + output;
                 }

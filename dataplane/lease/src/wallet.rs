@@ -8,6 +8,7 @@ mod slot;
 pub use outcome::{Refusal, Standing};
 
 use crate::{Counters, LEASE_MS, Millis};
+use foldhash::fast::RandomState;
 use outcome::Lack;
 use slot::{Lease, Slot};
 use std::collections::HashMap;
@@ -106,12 +107,15 @@ pub struct Taken {
     pub closed: bool,
 }
 
+/// By limit, or by partition: each request looks up several.
+type Named<T> = HashMap<Arc<str>, T, RandomState>;
+
 /// What one start of a pod's process may spend.
 #[derive(Debug)]
 pub struct Wallet {
     incarnation: String,
     starts: u64,
-    by_limit: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
+    by_limit: Named<Named<usize>>,
     /// Places of those that were forgotten are taken again.
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
@@ -133,7 +137,7 @@ impl Wallet {
         Self {
             incarnation: incarnation.into(),
             starts: 0,
-            by_limit: HashMap::new(),
+            by_limit: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
             totals: HashMap::new(),
@@ -165,8 +169,11 @@ impl Wallet {
     /// Reserves all claims or none.
     pub fn reserve<C: AsRef<Claim>>(&mut self, claims: &[C], now: Millis) -> Reserved {
         let mut wants = Vec::new();
+        let mut parts = Vec::with_capacity(claims.len());
         for (place, claim) in claims.iter().map(AsRef::as_ref).enumerate() {
             let slot = self.slot(&claim.limit, &claim.partition);
+            let amount = if claim.terms == Terms::Soft { 0 } else { claim.amount };
+            parts.push(Part { slot, window: 0, amount });
             match self.lacks(slot, claim, now) {
                 Lack::Nothing => {}
                 Lack::Room(need) => wants.push(self.want(slot, need)),
@@ -178,23 +185,20 @@ impl Wallet {
         if !wants.is_empty() {
             return Reserved::Short(wants);
         }
-        let mut reservation = Reservation { parts: Vec::with_capacity(claims.len()), of: self.starts, local: false };
-        for claim in claims.iter().map(AsRef::as_ref) {
-            let index = self.slot(&claim.limit, &claim.partition);
-            let leader_away = !self.connected;
-            let Some(slot) = self.at(index) else { continue };
+        let (leader_away, mut local) = (!self.connected, false);
+        for (part, claim) in parts.iter_mut().zip(claims) {
+            let Some(slot) = self.at(part.slot) else { continue };
             slot.holders += 1;
-            let amount = if claim.terms == Terms::Soft { 0 } else { claim.amount };
-            if leader_away && matches!(claim.terms, Terms::Rate { .. } | Terms::Gauge { .. }) {
-                reservation.local = true;
-                slot.local.take(amount);
+            if leader_away && matches!(claim.as_ref().terms, Terms::Rate { .. } | Terms::Gauge { .. }) {
+                local = true;
+                slot.local.take(part.amount);
             }
             let lease = slot.current(now);
-            lease.counters.reserve(amount);
+            lease.counters.reserve(part.amount);
             (lease.used_at, lease.changed) = (now, true);
-            reservation.parts.push(Part { slot: index, window: lease.window, amount });
+            part.window = lease.window;
         }
-        Reserved::Held(reservation)
+        Reserved::Held(Reservation { parts, of: self.starts, local })
     }
 
     /// Settles what each claim came to, in the order of the claims, and frees the rest; `None` = nobody knows the price.

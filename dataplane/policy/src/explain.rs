@@ -292,7 +292,7 @@ fn explained_limit(charge: &Charge, route: &Route, moment: Moment<'_>) -> Explai
             let limit = standing.map(|standing| show(standing.limit));
             let what = if *gauge { "at once" } else { "a minute" };
             let limit = limit.map(|limit| format!("{limit} {what}"));
-            (format!("Provider {provider}"), None, limit, "the next target".to_owned())
+            (format!("Provider {}", provider.id), None, limit, "the next target".to_owned())
         }
     };
     ExplainedLimit {

@@ -4,6 +4,7 @@ use crate::explain::{Candidate, Explanation, Moment};
 use crate::{Asked, Caller, Facts, Table};
 use serde::Serialize;
 use std::str::FromStr;
+use std::sync::Arc;
 use weir_snapshot::Name;
 
 /// Somebody who might call.
@@ -71,11 +72,11 @@ impl Table {
     /// What would become of a request; an error where nobody of that name is known.
     pub fn answer(&self, question: &Question) -> Result<Answer, String> {
         let Question { identity, model, hostname, prompt_bytes, max_output } = question;
-        let mut caller = match identity {
+        let mut caller = Arc::new(match identity {
             Identity::Anonymous => Caller::anonymous(),
             Identity::ServiceAccount(name) => Caller::of_account(self, &name.namespace, &name.name, None),
             Identity::ApiKey(secret) => Caller::known_by(self, secret).ok_or_else(|| unknown(secret))?,
-        };
+        });
         let hostname = hostname.as_ref().map(|name| name.to_ascii_lowercase());
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model };
         let routes = self.candidates(&facts);

@@ -7,6 +7,7 @@ mod charge;
 mod refuse;
 
 pub use asked::Asked;
+use asked::whole;
 pub use charge::{Charge, Payer};
 pub(crate) use refuse::{decimal, shown, span};
 pub use refuse::{no_room, refusal};
@@ -219,9 +220,9 @@ impl Table {
             };
             let leave = if yields { most.div_ceil(YIELD_SHARE).min(most.saturating_sub(amount)) } else { 0 };
             Charge {
-                claim: Claim { limit: Arc::clone(limit), partition: Arc::from(""), amount, leave, terms: *terms },
+                claim: Claim { limit: Arc::clone(limit), partition: whole(), amount, leave, terms: *terms },
                 unit: unit.clone().unwrap_or(Unit::Requests),
-                of: Payer::Provider { provider: target.provider.id.clone(), gauge: unit.is_none() },
+                of: Payer::Provider { provider: Arc::clone(&target.provider), gauge: unit.is_none() },
             }
         };
         target.provider.pots.iter().map(charge).collect()

@@ -191,10 +191,11 @@ impl Route {
 
     /// Tells a caller whom it asks for: by the claims that the route names, then by the headers that it trusts, of
     /// which `header` gives the value. False where there is nothing to tell. It opens nothing.
-    pub fn tell(&self, caller: &mut Caller, header: impl Fn(&str) -> Option<String>) -> bool {
+    pub fn tell(&self, caller: &mut Arc<Caller>, header: impl Fn(&str) -> Option<String>) -> bool {
         let trusted = &self.data.trusted_headers;
         let tells = caller.token.is_some() || !trusted.is_empty();
         if tells {
+            let caller = Arc::make_mut(caller);
             caller.take_claims(&self.id.namespace, &self.access);
             caller.take_headers(trusted, header);
         }

@@ -85,8 +85,8 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         let trusting = Route { trusted_headers: trusted, ..held.clone() };
         put(&mut resources, Kind::Route, "a", "r", Resource::Route(trusting));
         let held = table(&resources);
-        let mut caller = Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() };
-        held.routes().next()?.tell(&mut caller, sent).then_some(caller)
+        let mut caller = Arc::new(Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() });
+        held.routes().next()?.tell(&mut caller, sent).then(|| Arc::unwrap_or_clone(caller))
     };
     assert_eq!(learnt(TrustedHeaders::default()), None, "no header is trusted by itself");
     let trusted = TrustedHeaders {
@@ -166,7 +166,7 @@ fn by_token(table: &Table, claims: &Value, signer: &str) -> Result<Caller, u16> 
 fn a_token_says_whom_it_is_for_by_the_claims_that_the_route_names() {
     let held = with_issuer(vec![]);
     let claims = json!({"email": "ann@id", "org": {"team": "reds"}, "groups": ["g", "h"], "project": "theirs"});
-    let mut caller = by_token(&held, &claims, "a").unwrap();
+    let mut caller = Arc::new(by_token(&held, &claims, "a").unwrap());
     assert_eq!((caller.kind, &*caller.namespace, &*caller.name), (CallerKind::Jwt, "a", "u-1"));
     assert_eq!(caller.user, text("u-1"), "until a route says which claim it is");
     let route = Arc::clone(held.matching(&Facts { caller: &caller, hostname: None, model: "m" }).ok().unwrap());

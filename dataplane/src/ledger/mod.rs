@@ -170,10 +170,10 @@ mod tests {
         let costs = Arc::new(Costs::new());
         let telemetry = Telemetry::start(Arc::clone(&costs));
         let ledger = Arc::new(Ledger::new(Clock::new(), Arc::clone(&telemetry)));
-        let mut record = Account::open(&telemetry, "/test").record.clone();
+        let mut account = Account::open(&telemetry, "/test");
         for key in 0..KEYS {
-            record.upstream_model = Some(format!("model-{key}"));
-            assert!(costs.add(&record, "OpenAI", &Usage::default(), None));
+            account.record.upstream_model = Some(format!("model-{key}"));
+            assert!(costs.add(&account.record, &Usage::default(), None));
         }
         let (outgoing, mut said) = mpsc::channel(8);
         *held(&ledger.stream) = Some(outgoing);

@@ -27,7 +27,6 @@ pub(crate) struct Metrics {
     pub(crate) ledger: ledger::Meters,
     vectors: Vectors,
     series: Cache,
-    cost: CounterVec,
     unpriced: IntCounterVec,
     loss: IntCounterVec,
     failed_attempts: IntCounterVec,
@@ -73,6 +72,13 @@ impl Metrics {
                     "From a request's arrival to its first content",
                     &[],
                 ),
+                cost: keep(
+                    &registry,
+                    CounterVec::new(
+                        Opts::new("weir_cost_total", "Money spent, in units of the currency"),
+                        &[REQUEST, WHOSE, &["currency"]].concat(),
+                    ),
+                ),
                 tokens: counters(
                     "weir_tokens_total",
                     "Tokens used, in classes that do not overlap",
@@ -80,13 +86,6 @@ impl Metrics {
                 ),
             },
             series: Cache::default(),
-            cost: keep(
-                &registry,
-                CounterVec::new(
-                    Opts::new("weir_cost_total", "Money spent, in units of the currency"),
-                    &[REQUEST, WHOSE, &["currency"]].concat(),
-                ),
-            ),
             unpriced: counters("weir_unpriced_requests_total", "Requests answered by a model that has no price", &[]),
             loss: counters(
                 "weir_translation_loss_total",
@@ -160,9 +159,7 @@ impl Metrics {
             }
         }
         if let Some(cost) = &record.cost {
-            let [team, project] = series.whose();
-            let labels = [namespace, route, provider, model, team, project, &*cost.currency];
-            self.cost.with_label_values(&labels).inc_by(cost.units);
+            series.cost(&self.vectors, &cost.currency, cost.units);
         }
         if record.unpriced {
             self.unpriced.with_label_values(&series.labels()).inc();
@@ -171,8 +168,9 @@ impl Metrics {
 
     /// One more request that was refused, or whose answer broke off.
     fn failed(&self, record: &Record) {
-        let (namespace, route) = record.route.as_ref().map_or(("", ""), |id| (&*id.namespace, &*id.name));
-        let provider = record.provider.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (namespace, route) =
+            record.route.as_ref().map_or(("", ""), |route| (&*route.id.namespace, &*route.id.name));
+        let provider = record.provider.as_ref().map(|provider| provider.id.to_string()).unwrap_or_default();
         let (status, error) = (record.status.to_string(), record.error_type.as_deref().map_or("", known_error));
         let labels = [namespace, route, &*provider, &*record.model_label, &*status, error];
         self.vectors.requests.with_label_values(&labels).inc();

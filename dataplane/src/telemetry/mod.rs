@@ -29,9 +29,9 @@ impl Telemetry {
         Arc::new(Self { metrics: Metrics::new(), lines: Lines::of_process(), costs })
     }
 
-    /// Takes what an answered request used at a provider of that type.
-    pub(crate) fn charge(&self, record: &Record, provider_type: &str, usage: &Usage, pricing: Option<&Pricing>) {
-        if !self.costs.add(record, provider_type, usage, pricing) {
+    /// Takes what an answered request used.
+    pub(crate) fn charge(&self, record: &Record, usage: &Usage, pricing: Option<&Pricing>) {
+        if !self.costs.add(record, usage, pricing) {
             self.metrics.merged_costs.inc();
         }
     }

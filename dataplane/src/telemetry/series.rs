@@ -3,7 +3,7 @@
 //! It makes no series before something counts in it.
 
 use crate::record::Record;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use weir_snapshot::Name;
@@ -14,6 +14,7 @@ pub(super) struct Vectors {
     pub(super) duration: HistogramVec,
     pub(super) first_token: HistogramVec,
     pub(super) tokens: IntCounterVec,
+    pub(super) cost: CounterVec,
 }
 
 /// Series of one route, provider, model, team and project.
@@ -25,6 +26,8 @@ pub(super) struct Series {
     first_token: OnceLock<Histogram>,
     /// Input and output as the provider reported them; other classes are rarer.
     tokens: [OnceLock<IntCounter>; 2],
+    /// In the currency that was first paid.
+    cost: OnceLock<(String, Counter)>,
 }
 
 /// By route and provider.
@@ -38,8 +41,10 @@ type ByWhose = HashMap<String, HashMap<String, Arc<Series>>>;
 impl Cache {
     /// The series of a record that has a route and a provider.
     pub(super) fn of(&self, record: &Record) -> Option<Arc<Series>> {
-        let (route, provider) = (record.route.as_ref()?, record.provider.as_ref()?);
-        let Record { model_label: model, team_label: team, project_label: project, .. } = record;
+        let (route, provider, model) = (&record.route.as_ref()?.id, &record.provider.as_ref()?.id, &record.model_label);
+        let caller = record.configured.as_ref();
+        let [team, project] = [caller.and_then(|of| of.team.as_deref()), caller.and_then(|of| of.project.as_deref())]
+            .map(Option::unwrap_or_default);
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let by_whose = held.get(route).and_then(|by| by.get(provider)).and_then(|by| by.get(model));
         if let Some(series) = by_whose.and_then(|by| by.get(team)).and_then(|by| by.get(project)) {
@@ -49,13 +54,13 @@ impl Cache {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let models = held.entry(route.clone()).or_default().entry(provider.clone()).or_default();
         let labels = [route.namespace.clone(), route.name.clone(), provider.to_string(), model.clone()];
-        let whose = [team.clone(), project.clone()];
+        let whose = [team.to_owned(), project.to_owned()];
         let series = || {
-            let (succeeded, duration, first_token, tokens) = Default::default();
-            Arc::new(Series { labels, whose, succeeded, duration, first_token, tokens })
+            let (succeeded, duration, first_token, tokens, cost) = Default::default();
+            Arc::new(Series { labels, whose, succeeded, duration, first_token, tokens, cost })
         };
-        let by_project = models.entry(model.clone()).or_default().entry(team.clone()).or_default();
-        Some(Arc::clone(by_project.entry(project.clone()).or_insert_with(series)))
+        let by_project = models.entry(model.clone()).or_default().entry(team.to_owned()).or_default();
+        Some(Arc::clone(by_project.entry(project.to_owned()).or_insert_with(series)))
     }
 }
 
@@ -63,11 +68,6 @@ impl Series {
     /// `namespace`, `route`, `provider` and `model`.
     pub(super) fn labels(&self) -> [&str; 4] {
         self.labels.each_ref().map(String::as_str)
-    }
-
-    /// `team` and `project`.
-    pub(super) fn whose(&self) -> [&str; 2] {
-        self.whose.each_ref().map(String::as_str)
     }
 
     /// One more request that went well.
@@ -87,7 +87,7 @@ impl Series {
 
     /// Tokens of one class.
     pub(super) fn used(&self, vectors: &Vectors, class: &str, source: &str, tokens: u64) {
-        let ([namespace, route, provider, model], [team, project]) = (self.labels(), self.whose());
+        let ([namespace, route, provider, model], [team, project]) = (self.labels(), &self.whose);
         let labels = [namespace, route, provider, model, team, project, class, source];
         let [input, output] = &self.tokens;
         let counter = match (class, source) {
@@ -96,5 +96,15 @@ impl Series {
             _ => return vectors.tokens.with_label_values(&labels).inc_by(tokens),
         };
         counter.get_or_init(|| vectors.tokens.with_label_values(&labels)).inc_by(tokens);
+    }
+
+    /// Money, in units of that currency.
+    pub(super) fn cost(&self, vectors: &Vectors, currency: &str, units: f64) {
+        let counter = || {
+            let ([namespace, route, provider, model], [team, project]) = (self.labels(), &self.whose);
+            vectors.cost.with_label_values(&[namespace, route, provider, model, team, project, currency])
+        };
+        let (first, counted) = self.cost.get_or_init(|| (currency.to_owned(), counter()));
+        if first == currency { counted.inc_by(units) } else { counter().inc_by(units) }
     }
 }

@@ -172,6 +172,9 @@ fn is_refused(error: &hyper::Error) -> bool {
 }
 
 fn rates(dialect: Dialect, headers: &HeaderMap) -> [Option<Left>; 4] {
+    if !headers.keys().any(|name| name.as_str().contains("ratelimit-")) {
+        return [None; 4];
+    }
     let now_ms = i64::try_from(unix().as_millis()).unwrap_or(i64::MAX);
     dialect.rates_left(|name| headers.get(name)?.to_str().ok(), now_ms)
 }

@@ -2,7 +2,7 @@
 
 use crate::budgets::{Budget, Budgets};
 use crate::{Caller, CallerKind, Route, Target};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use weir_snapshot::{AccountRef, BudgetMode, Dimension};
 
 /// A longer value of a header names the same partition as its beginning.
@@ -87,7 +87,7 @@ impl Asked<'_> {
             Dimension::Header(name) => (self.header)(name).unwrap_or_default().chars().take(PARTITION_CHARS).collect(),
         };
         match by {
-            [] => Arc::from(""),
+            [] => whole(),
             [one] => value(one).into(),
             // The bar between them stands in no value, so that no two lists of values read the same.
             several => {
@@ -96,6 +96,12 @@ impl Asked<'_> {
             }
         }
     }
+}
+
+/// The partition of a limit that has only one.
+pub(super) fn whole() -> Arc<str> {
+    static WHOLE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+    Arc::clone(&WHOLE)
 }
 
 fn is_account(caller: &Caller, accounts: &[AccountRef]) -> bool {

@@ -1,9 +1,10 @@
 //! What a request is charged, and on whose word.
 
+use crate::Provider;
 use crate::budgets::Budget;
 use std::sync::Arc;
 use weir_lease::Claim;
-use weir_snapshot::{Name, Unit};
+use weir_snapshot::Unit;
 
 /// One pot that a request is charged to.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ pub enum Payer {
     /// The provider's own limit; without a unit it counts requests that run.
     Provider {
         /// Whose.
-        provider: Name,
+        provider: Arc<Provider>,
         /// Whether it counts requests that run.
         gauge: bool,
     },

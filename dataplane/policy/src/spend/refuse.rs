@@ -15,7 +15,7 @@ pub fn refusal(charge: &Charge, route: &Route, met: &weir_lease::Refusal) -> Ref
     match &charge.of {
         Payer::Rate(place) => rate(charge, route, *place, met),
         Payer::Budget(budget) => of_budget(budget, charge, met),
-        Payer::Provider { provider, .. } => no_room(provider, met),
+        Payer::Provider { provider, .. } => no_room(&provider.id, met),
     }
 }
 
