@@ -18,13 +18,22 @@ use crate::relay::{Answered, Job, Listener, Stream};
 use crate::surface::{Surface, dialect_of};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal};
 use weir_policy::{Asked, Caller, Facts, Route};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
+const ROUTE: HeaderName = HeaderName::from_static("x-weir-route");
+const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
+const LOSS: HeaderName = HeaderName::from_static("x-weir-loss");
+const DEGRADED_BY: HeaderName = HeaderName::from_static("x-weir-degraded-by");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-upstream-request-id");
+const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 
 /// Answers any request.
 pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -146,19 +155,19 @@ fn finish(
 ) -> Response<Body> {
     let mut told = std::mem::take(&mut account.told.headers);
     told.reserve(12);
-    tell(&mut told, "x-weir-request-id", &listener.request_id);
+    tell(&mut told, REQUEST_ID, &listener.request_id);
     tell(&mut told, request_id_header(listener.dialect), &listener.request_id);
     if account.record.attempts > 0 {
-        told.insert("x-weir-attempts", HeaderValue::from(account.record.attempts));
+        told.insert(ATTEMPTS, HeaderValue::from(account.record.attempts));
     }
     if !gateway.config.hide_targets {
-        account.record.route.iter().for_each(|route| tell(&mut told, "x-weir-route", &route.id.to_string()));
-        account.record.provider.iter().for_each(|provider| tell(&mut told, "x-weir-target", &provider.id.to_string()));
+        account.record.route.iter().for_each(|route| tell(&mut told, ROUTE, &route.id.to_string()));
+        account.record.provider.iter().for_each(|provider| tell(&mut told, TARGET, &provider.id.to_string()));
     }
     if account.tells_loss() {
-        tell(&mut told, "x-weir-loss", &account.record.loss.names().collect::<Vec<_>>().join(", "));
+        tell(&mut told, LOSS, &account.record.loss.names().collect::<Vec<_>>().join(", "));
     }
-    account.told.degraded_by.iter().for_each(|budget| tell(&mut told, "x-weir-degraded-by", &budget.to_string()));
+    account.told.degraded_by.iter().for_each(|budget| tell(&mut told, DEGRADED_BY, &budget.to_string()));
     match outcome {
         Err(refusal) => {
             account.refused(&refusal);
@@ -171,25 +180,25 @@ fn finish(
         }
         Ok(Answered::Whole { bytes, upstream_id }) => {
             if let Some(id) = upstream_id {
-                told.insert("x-weir-upstream-request-id", id);
+                told.insert(UPSTREAM_REQUEST_ID, id);
             }
             json(told, bytes)
         }
         Ok(Answered::Estimate(bytes)) => {
-            tell(&mut told, "x-weir-usage-source", "estimated");
+            tell(&mut told, USAGE_SOURCE, "estimated");
             json(told, bytes)
         }
     }
 }
 
-const fn request_id_header(dialect: Dialect) -> &'static str {
+const fn request_id_header(dialect: Dialect) -> HeaderName {
     match dialect {
-        Dialect::OpenAI => "x-request-id",
-        Dialect::Anthropic => "request-id",
+        Dialect::OpenAI => HeaderName::from_static("x-request-id"),
+        Dialect::Anthropic => HeaderName::from_static("request-id"),
     }
 }
 
-fn tell(headers: &mut HeaderMap, name: &'static str, text: &str) {
+fn tell(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
     }

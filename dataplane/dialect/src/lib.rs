@@ -41,6 +41,7 @@ pub use text::Text;
 pub use translate::{Translation, encode_request};
 pub use upstream::UpstreamModel;
 pub use usage::{Usage, UsageSource};
+pub use write::{Array, Object, object};
 
 /// Most bytes of one server-sent event (failure-semantics: larger is a broken upstream).
 pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;

@@ -5,19 +5,19 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 /// An object that is being written.
-pub(crate) struct Object<'o> {
+pub struct Object<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
 }
 
 /// An array that is being written.
-pub(crate) struct Array<'o> {
+pub struct Array<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
 }
 
 /// Writes an object.
-pub(crate) fn object<R>(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+pub fn object<R>(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
     out.push(b'{');
     let filled = fill(&mut Object { out, first: true });
     out.push(b'}');
@@ -58,28 +58,41 @@ impl Object<'_> {
     }
 
     /// A plain text.
-    pub(crate) fn str(&mut self, name: &str, plain: &str) {
+    pub fn str(&mut self, name: &str, plain: &str) {
         let out = self.name(name);
         string(out, plain);
     }
 
+    /// A plain text that may be absent.
+    pub fn str_if(&mut self, name: &str, plain: Option<&str>) {
+        plain.into_iter().for_each(|plain| self.str(name, plain));
+    }
+
+    /// Plain texts.
+    pub fn strs<'s>(&mut self, name: &str, plain: impl IntoIterator<Item = &'s str>) {
+        self.array(name, |list| plain.into_iter().for_each(|plain| string(list.next(), plain)));
+    }
+
     /// A number or a boolean.
-    pub(crate) fn value(&mut self, name: &str, value: impl Display) {
+    pub fn value(&mut self, name: &str, value: impl Display) {
         // Writing to a Vec cannot fail.
         let _ = write!(self.name(name), "{value}");
     }
 
-    pub(crate) fn value_if(&mut self, name: &str, value: Option<impl Display>) {
+    /// A number or a boolean that may be absent.
+    pub fn value_if(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.value(name, value);
         }
     }
 
-    pub(crate) fn object<R>(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+    /// An object within it.
+    pub fn object<R>(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
         object(self.name(name), fill)
     }
 
-    pub(crate) fn array<R>(&mut self, name: &str, fill: impl FnOnce(&mut Array<'_>) -> R) -> R {
+    /// An array within it.
+    pub fn array<R>(&mut self, name: &str, fill: impl FnOnce(&mut Array<'_>) -> R) -> R {
         array(self.name(name), fill)
     }
 
@@ -102,15 +115,23 @@ impl Array<'_> {
         self.next().extend_from_slice(json.as_bytes());
     }
 
-    pub(crate) fn object<R>(&mut self, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
+    /// An object as its next element.
+    pub fn object<R>(&mut self, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
         object(self.next(), fill)
     }
 }
 
 /// Writes a plain text as a JSON string.
 pub(crate) fn string(out: &mut Vec<u8>, plain: &str) {
-    // Writing to a Vec cannot fail, nor can a str be no JSON string.
-    let _ = serde_json::to_writer(out, plain);
+    let escapes = |found, byte: &u8| found | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    if plain.as_bytes().iter().fold(false, escapes) {
+        // Writing to a Vec cannot fail, nor can a str be no JSON string.
+        let _ = serde_json::to_writer(out, plain);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(plain.as_bytes());
+        out.push(b'"');
+    }
 }
 
 #[cfg(test)]

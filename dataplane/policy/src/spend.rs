@@ -15,6 +15,7 @@ pub use refuse::{no_room, refusal};
 use crate::budgets::Budget;
 use crate::price::{Cost, cost, dearest, estimate_input};
 use crate::{Table, Target};
+use std::cell::LazyCell;
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
@@ -41,6 +42,14 @@ enum Bound {
     Likely,
 }
 
+/// What a request may come to at one target.
+struct At<'a> {
+    /// Tokens.
+    input: u64,
+    output: u64,
+    pricing: Option<&'a Pricing>,
+}
+
 /// What came of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Came<'a> {
@@ -61,8 +70,9 @@ impl Table {
     /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
     pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
         let mut charges = self.rates(asked);
+        let most = LazyCell::new(|| asked.targets().map(|target| at(asked, target, Bound::Upper)).collect::<Vec<_>>());
         for budget in asked.covering(&self.budgets) {
-            let budget_charges = self.of_budget(&budget, asked, soft.contains(&budget.id))?;
+            let budget_charges = self.of_budget(&budget, asked, &most, soft.contains(&budget.id))?;
             charges.extend(budget_charges);
         }
         if charges.len() > MOST_POTS {
@@ -78,12 +88,15 @@ impl Table {
     }
 
     fn rates(&self, asked: &Asked<'_>) -> Vec<Charge> {
+        if asked.route.rates.is_empty() {
+            return Vec::new();
+        }
+        let likely: Vec<_> = asked.targets().map(|target| at(asked, target, Bound::Likely)).collect();
         let limits = asked.route.data.rate_limits.iter().zip(&asked.route.rates).enumerate();
         let charge = |(place, (rate, limit)): (usize, (&weir_snapshot::RateLimit, &Arc<str>))| {
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
             // A request over the whole burst could never be met: it takes all of it.
-            let amount =
-                self.estimate(&rate.unit, asked, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
+            let amount = self.estimate(&rate.unit, &likely, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
             let partition = asked.partition(&rate.partition_by);
             Charge {
                 claim: Claim { limit: Arc::clone(limit), partition, amount, leave: 0, terms },
@@ -94,7 +107,13 @@ impl Table {
         limits.map(charge).collect()
     }
 
-    fn of_budget(&self, budget: &Arc<Budget>, asked: &Asked<'_>, soft: bool) -> Result<Vec<Charge>, Refusal> {
+    fn of_budget(
+        &self,
+        budget: &Arc<Budget>,
+        asked: &Asked<'_>,
+        most: &[At<'_>],
+        soft: bool,
+    ) -> Result<Vec<Charge>, Refusal> {
         if budget.data.mode == BudgetMode::Block {
             return Err(refuse::blocked(budget));
         }
@@ -105,7 +124,7 @@ impl Table {
         for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
             let amount = match budget.data.reservation {
                 Reservation::Fixed(amount) => Some(amount),
-                Reservation::UpperBound => self.estimate(&limit.unit, asked, Bound::Upper, budget.data.on_unpriced),
+                Reservation::UpperBound => self.estimate(&limit.unit, most, budget.data.on_unpriced),
             };
             let amount = match amount {
                 Some(amount) => amount,
@@ -120,37 +139,20 @@ impl Table {
     }
 
     /// What the request comes to of a unit, whichever of its targets answers; `None` where a price is needed and missing.
-    fn estimate(&self, unit: &Unit, asked: &Asked<'_>, bound: Bound, on_unpriced: OnUnpriced) -> Option<u64> {
-        let targets = asked.targets().map(|target| self.estimate_at(unit, asked, target, bound, on_unpriced));
-        targets.reduce(|a, b| Some(a?.max(b?))).unwrap_or(Some(0))
+    fn estimate(&self, unit: &Unit, targets: &[At<'_>], on_unpriced: OnUnpriced) -> Option<u64> {
+        let amounts = targets.iter().map(|at| self.estimate_at(unit, at, on_unpriced));
+        amounts.reduce(|a, b| Some(a?.max(b?))).unwrap_or(Some(0))
     }
 
-    fn estimate_at(
-        &self,
-        unit: &Unit,
-        asked: &Asked<'_>,
-        target: &Target,
-        bound: Bound,
-        on_unpriced: OnUnpriced,
-    ) -> Option<u64> {
-        let limits = target.limits_for(asked.model);
-        let by_bytes = match bound {
-            Bound::Upper => (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN),
-            Bound::Likely => estimate_input(asked.prompt_bytes),
-        };
-        let input = limits.context_window.map_or(by_bytes, |window| by_bytes.min(window));
-        let otherwise = match bound {
-            Bound::Upper => limits.max_output.unwrap_or(UNKNOWN_OUTPUT),
-            Bound::Likely => limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT)),
-        };
-        let output = target.most_output(asked.max_output).unwrap_or(otherwise);
+    fn estimate_at(&self, unit: &Unit, at: &At<'_>, on_unpriced: OnUnpriced) -> Option<u64> {
+        let At { input, output, pricing } = *at;
         match unit {
             Unit::Requests => Some(1),
             Unit::Tokens => Some(input.saturating_add(output)),
             Unit::InputTokens => Some(input),
             Unit::OutputTokens => Some(output),
             Unit::Currency(currency) => {
-                let pricing = self.pricing(target.pricing(asked.model), currency, on_unpriced)?;
+                let pricing = self.pricing(pricing, currency, on_unpriced)?;
                 self.in_currency(&dearest(pricing, input, output), currency)
             }
         }
@@ -204,13 +206,13 @@ impl Table {
 
     /// The pots of a target's provider, for one attempt; one that `yields` leaves a share of each to higher classes.
     pub fn provider_charges(&self, target: &Target, asked: &Asked<'_>, yields: bool) -> Vec<Charge> {
-        let limits = &target.provider.data.limits;
+        let (limits, likely) = (&target.provider.data.limits, at(asked, target, Bound::Likely));
         let charge = |(unit, limit, terms): &(Option<Unit>, Arc<str>, Terms)| {
             let amount = match unit {
                 None | Some(Unit::Requests) => 1,
                 Some(unit) => {
                     let most = limits.tokens_per_minute.unwrap_or(u64::MAX);
-                    self.estimate_at(unit, asked, target, Bound::Likely, OnUnpriced::Refuse).unwrap_or(0).min(most)
+                    self.estimate_at(unit, &likely, OnUnpriced::Refuse).unwrap_or(0).min(most)
                 }
             };
             let most = match terms {
@@ -226,5 +228,23 @@ impl Table {
             }
         };
         target.provider.pots.iter().map(charge).collect()
+    }
+}
+
+/// What the request may come to at that target.
+fn at<'a>(asked: &Asked<'_>, target: &'a Target, bound: Bound) -> At<'a> {
+    let limits = target.limits_for(asked.model);
+    let by_bytes = match bound {
+        Bound::Upper => (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN),
+        Bound::Likely => estimate_input(asked.prompt_bytes),
+    };
+    let otherwise = match bound {
+        Bound::Upper => limits.max_output.unwrap_or(UNKNOWN_OUTPUT),
+        Bound::Likely => limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT)),
+    };
+    At {
+        input: limits.context_window.map_or(by_bytes, |window| by_bytes.min(window)),
+        output: target.most_output(asked.max_output).unwrap_or(otherwise),
+        pricing: target.pricing(asked.model),
     }
 }

@@ -26,13 +26,11 @@ impl<'a> Presented<'a> {
         let (id, rest) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let (secret, check) = rest.split_at_checked(SECRET_HEX)?;
         let body = token.get(..token.len().checked_sub(CHECKSUM_HEX)?)?;
-        if !is_id(id) || check.len() != CHECKSUM_HEX || check != checksum(body) {
+        if !is_id(id) || check.as_bytes() != checksum(body) {
             return None;
         }
         let mut bytes = Zeroizing::new([0u8; 32]);
-        for (byte, pair) in bytes.iter_mut().zip(secret.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
+        hex::decode_to_slice(secret, &mut *bytes).ok()?;
         Some(Self { id, secret: bytes })
     }
 
@@ -55,7 +53,7 @@ pub fn token(id: &str, secret: &[u8; 32]) -> Zeroizing<String> {
         let _ = write!(token, "{byte:02x}");
     }
     let check = checksum(&token);
-    token.push_str(&check);
+    token.extend(check.map(char::from));
     token
 }
 
@@ -66,8 +64,12 @@ pub fn hash(id: &str, secret: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Eight hex digits of BLAKE3 over all that precedes them.
-fn checksum(body: &str) -> String {
-    blake3::hash(body.as_bytes()).to_hex().chars().take(CHECKSUM_HEX).collect()
+fn checksum(body: &str) -> [u8; CHECKSUM_HEX] {
+    let [a, b, c, d, ..] = *blake3::hash(body.as_bytes()).as_bytes();
+    let mut digits = [0; CHECKSUM_HEX];
+    // Four bytes are eight digits.
+    let _ = hex::encode_to_slice([a, b, c, d], &mut digits);
+    digits
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub(crate) use lines::Lines;
 pub use lines::LogLine;
 pub(crate) use metrics::Metrics;
 
+/// Room for the line of most requests, in bytes.
+const LINE: usize = 1024;
+
 /// All of them.
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
@@ -39,13 +42,12 @@ impl Telemetry {
     /// Takes one settled request.
     pub(crate) fn settle(&self, record: &Record) {
         self.metrics.settled(record);
-        let mut line = b"{\"log\":\"access\",".to_vec();
-        let at = line.len();
-        if serde_json::to_writer(&mut line, record).is_ok() {
-            // The record's own opening brace gives way to the mark before it.
-            line.remove(at);
-            line.push(b'\n');
-            self.lines.push(line);
-        }
+        let mut line = Vec::with_capacity(LINE);
+        weir_dialect::object(&mut line, |o| {
+            o.str("log", "access");
+            record.write(o);
+        });
+        line.push(b'\n');
+        self.lines.push(line);
     }
 }
