@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use weir_policy::Millis;
+use weir_policy::{Millis, Shedding};
 use weir_snapshot::ledger::{FromPod, ToPod};
 use weir_snapshot::{Resource, ResourceId, Snapshot};
 
@@ -28,6 +28,7 @@ pub struct Gateway {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) drain: Drain,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) shedding: Shedding,
     /// Held over an apply, so that two never interleave.
     applying: Mutex<()>,
 }
@@ -38,6 +39,7 @@ impl Gateway {
         let (clock, telemetry) = (Clock::new(), Telemetry::start(Arc::new(Costs::new())));
         Arc::new(Self {
             ledger: Arc::new(Ledger::new(clock, Arc::clone(&telemetry))),
+            shedding: Shedding::default(),
             drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),

@@ -20,6 +20,7 @@ mod joined;
 pub mod ledger;
 mod live;
 mod open_files;
+mod overload;
 mod pipeline;
 mod receive;
 mod record;

@@ -12,6 +12,7 @@ use crate::explain;
 use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::overload;
 use crate::receive::receive;
 use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
@@ -91,6 +92,7 @@ async fn work(
         let live = gateway.live.load_full();
         let mut caller = Arc::new(authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?);
         account.called_by(&caller);
+        overload::admit(&gateway, caller.priority)?;
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);

@@ -3,7 +3,7 @@
 use crate::config::StartError;
 use crate::gateway::Gateway;
 use crate::upstream::IDLE;
-use crate::{admin, serve};
+use crate::{admin, overload, serve};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
@@ -14,6 +14,7 @@ impl Gateway {
         let admin = admin::start(self)?;
         let (listen, serving) = serve::start(self)?;
         tokio::spawn(close_idle(Arc::downgrade(self)));
+        tokio::spawn(overload::watch(Arc::downgrade(self)));
         tracing::info!(%listen, %admin, "serving");
         Ok((listen, admin, serving))
     }

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_dataplane::{Config, Gateway};
@@ -98,6 +99,10 @@ fn mock() -> Mock {
 
 async fn ask(gateway: &Arc<Gateway>, path: &str, body: &str) -> String {
     let (address, _, _serving) = gateway.start().expect("it starts");
+    ask_at(address, path, body).await
+}
+
+async fn ask_at(address: SocketAddr, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it accepts");
     let method = if body.is_empty() { "GET" } else { "POST" };
     let request = format!(
@@ -179,5 +184,35 @@ async fn what_is_wrong_with_a_request_is_said() {
         let answer = ask(&gateway, path, body).await;
         assert!(answer.contains(expected), "{path} {body}: {answer}");
         assert!(answer.contains("\"error\":{") && answer.contains("\"code\":"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_cannot_keep_up_turns_requests_away_until_it_can() {
+    let gateway = gateway();
+    gateway.apply(snapshot(mock()));
+    let (address, _, _serving) = gateway.start().expect("it starts");
+    let one = || ask_at(address, "/v1/chat/completions", r#"{"model":"demo","messages":[]}"#);
+    let work = tokio::spawn(async {
+        loop {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(10) {
+                std::hint::spin_loop();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let refused = loop {
+        let answer = one().await;
+        if !answer.starts_with("HTTP/1.1 200") {
+            break answer;
+        }
+    };
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\"code\":\"gateway_overloaded\""), "{refused}");
+    assert!(refused.contains("retry-after: "), "{refused}");
+    work.abort();
+    let mut served = 0;
+    while served < 20 {
+        served = if one().await.starts_with("HTTP/1.1 200") { served + 1 } else { 0 };
     }
 }

@@ -18,6 +18,7 @@ mod price;
 mod proof;
 mod question;
 mod rates;
+mod shedding;
 mod spend;
 mod table;
 mod token;
@@ -35,6 +36,7 @@ pub use price::{Cost, Parts, cost, dearest, estimate_input, estimate_output, par
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use question::{Answer, Identity, Question};
 pub use rates::{Rates, Taken};
+pub use shedding::{LOOK_MS, Shedding};
 pub use spend::{Asked, Came, Charge, Payer, no_room, refusal};
 pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
 pub use token::{Claims, Token};

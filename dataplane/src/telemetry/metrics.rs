@@ -9,7 +9,7 @@ use super::registered::keep;
 use super::series::{Cache, Vectors};
 use crate::record::Record;
 use prometheus::{
-    CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    CounterVec, Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
 use weir_policy::{Millis, Table};
@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
+    pub(crate) shed_ratio: Gauge,
     pub(crate) merged_costs: IntCounter,
     pub(crate) ledger: ledger::Meters,
     vectors: Vectors,
@@ -55,6 +56,7 @@ impl Metrics {
         Self {
             in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
             panics: counter("weir_panics_total", "Requests that were lost to a panic"),
+            shed_ratio: keep(&registry, Gauge::new("weir_shed_ratio", "Share of requests turned away for overload")),
             merged_costs: counter(
                 "weir_merged_costs_total",
                 "Requests whose cost is summed under fewer names than they have, of which there are too many",
@@ -215,6 +217,7 @@ fn known_error(code: &str) -> &str {
         "no_healthy_target",
         "route_unavailable",
         "gateway_draining",
+        "gateway_overloaded",
         "request_body_timeout",
         "invalid_request",
         "rate_limit_exceeded",
