@@ -16,12 +16,14 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
         let queued = Instant::now();
         tokio::task::yield_now().await;
         let Some(gateway) = gateway.upgrade() else { return };
-        gateway.shedding.waited(u64::try_from(queued.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let waited = u64::try_from(queued.elapsed().as_micros()).unwrap_or(u64::MAX);
+        gateway.shedding.waited(waited, gateway.clock.now());
         gateway.telemetry.metrics.shed_ratio.set(f64::from(gateway.shedding.per_mille()) / 1_000.0);
     }
 }
 
-/// Turns a request of that class away where there are too many; clients that come again do so at different times.
+/// Turns a request of that class away where there are too many; clients that come again do so at different times. Its
+/// body was read, which costs less than the new connection that the client would need otherwise.
 pub(crate) fn admit(gateway: &Gateway, class: Priority) -> Result<(), Refusal> {
     if !gateway.shedding.sheds(class, fastrand::u32(..)) {
         return Ok(());

@@ -92,8 +92,8 @@ async fn work(
         let live = gateway.live.load_full();
         let mut caller = Arc::new(authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?);
         account.called_by(&caller);
-        overload::admit(&gateway, caller.priority)?;
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
+        overload::admit(&gateway, caller.priority)?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);
         streams.store(call.stream, Ordering::Relaxed);

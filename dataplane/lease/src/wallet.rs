@@ -363,6 +363,11 @@ impl Wallet {
         self.by_limit.retain(|_, partitions| !partitions.is_empty());
     }
 
+    /// Processes that share what is granted, as the leader told it last.
+    pub const fn pods(&self) -> u64 {
+        self.pods
+    }
+
     /// How many partitions are remembered.
     pub fn partitions(&self) -> usize {
         self.slots.len() - self.free.len()

@@ -1,19 +1,23 @@
 //! How many requests a process that cannot keep up turns away, so that those that it takes stay quick.
 //!
-//! After `CoDel` (RFC 8289): a queue that empties now and then is only a burst; one that stays is overload.
+//! After `CoDel` (RFC 8289): a queue that empties now and then is only a burst; one that never does is overload.
 
+use crate::Millis;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use weir_snapshot::Priority;
 
-/// Between two looks at the queue, in milliseconds.
-pub const LOOK_MS: u64 = 10;
-/// Longest wait for a turn that is none, in microseconds. A request takes about five turns.
+/// Between two looks at the queue.
+pub const LOOK_MS: Millis = 10;
+/// A wait for a turn that is none, in microseconds. A request takes about five turns.
 const TARGET_US: u64 = 5_000;
-/// So many more looks must have found a longer wait than a shorter one.
-const LATE: u32 = 20;
-/// How fast the share grows and shrinks with each look.
-const MORE: u32 = 20;
-const LESS: u32 = 5;
+/// The shortest wait in so much time tells whether the queue was ever empty.
+const WINDOW_MS: Millis = 100;
+/// So many windows in a row are no burst.
+const LATE: u32 = 3;
+/// How fast the share grows and shrinks with each window.
+const MORE: u32 = 50;
+const LESS: u32 = 25;
 /// Some are always taken: without them nobody would learn that the overload is over.
 const MOST: u32 = 950;
 
@@ -21,18 +25,33 @@ const MOST: u32 = 950;
 #[derive(Debug, Default)]
 pub struct Shedding {
     per_mille: AtomicU32,
-    late: AtomicU32,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    ends: Millis,
+    shortest_us: Option<u64>,
+    late: u32,
 }
 
 impl Shedding {
-    /// Takes how long a task that could run had to wait for its turn. One caller alone.
-    pub fn waited(&self, us: u64) {
-        let (held, share) = (self.late.load(Ordering::Relaxed), self.per_mille());
-        let is_late = us > TARGET_US;
-        let late = if is_late { (held + 1).min(LATE) } else { held.saturating_sub(1) };
-        self.late.store(late, Ordering::Relaxed);
-        let grows = is_late && (late == LATE || share > 0);
-        let next = if grows { (share + MORE).min(MOST) } else { share.saturating_sub(LESS) };
+    /// Takes how long a task that could run had to wait for its turn until now.
+    pub fn waited(&self, us: u64, now: Millis) {
+        let Ok(mut window) = self.window.lock() else { return };
+        let shortest = window.shortest_us.map_or(us, |held| held.min(us));
+        window.shortest_us = Some(shortest);
+        if now < window.ends {
+            return;
+        }
+        let late = if shortest > TARGET_US { window.late + 1 } else { 0 };
+        *window = Window { ends: now + WINDOW_MS, shortest_us: None, late };
+        let share = self.per_mille();
+        let next = match late {
+            0 => share.saturating_sub(LESS),
+            1..LATE => share,
+            _ => (share + MORE).min(MOST),
+        };
         self.per_mille.store(next, Ordering::Relaxed);
     }
 
@@ -61,31 +80,45 @@ mod tests {
         (0..1_000).filter(|draw| shedding.sheds(class, *draw)).count()
     }
 
-    fn look(shedding: &Shedding, times: usize, us: u64) {
-        (0..times).for_each(|_| shedding.waited(us));
+    /// Looks for so many windows, in each of which one wait is `shortest` and the others are long.
+    fn look(shedding: &Shedding, now: &mut Millis, windows: u64, shortest: u64) {
+        for at in 0..windows * WINDOW_MS / LOOK_MS {
+            *now += LOOK_MS;
+            shedding.waited(if at % 10 == 5 { shortest } else { 500_000 }, *now);
+        }
     }
 
     #[test]
     fn a_burst_turns_nobody_away_and_overload_does_until_it_is_over() {
-        let shedding = Shedding::default();
+        let (shedding, mut now) = (Shedding::default(), 0);
         for _ in 0..100 {
-            look(&shedding, 19, 500_000);
-            look(&shedding, 19, 100);
+            look(&shedding, &mut now, 2, 30_000);
+            look(&shedding, &mut now, 1, 100);
         }
-        assert_eq!(share(&shedding, Priority::Normal), 0, "half a second late, but never for long");
-        look(&shedding, 25, 30_000);
-        assert_eq!(share(&shedding, Priority::Normal), 120);
-        look(&shedding, 100, 30_000);
+        assert_eq!(share(&shedding, Priority::Normal), 0, "the queue empties before long");
+        look(&shedding, &mut now, 6, 30_000);
+        assert_eq!(share(&shedding, Priority::Normal), 150);
+        look(&shedding, &mut now, 100, 30_000);
         assert_eq!(share(&shedding, Priority::Normal), 950, "some are always taken");
-        look(&shedding, 190, 0);
+        look(&shedding, &mut now, 40, 100);
         assert_eq!(share(&shedding, Priority::Normal), 0);
     }
 
     #[test]
+    fn a_wait_that_is_longer_than_a_window_counts_as_one() {
+        let (shedding, mut now) = (Shedding::default(), 0);
+        for _ in 0..4 {
+            now += 700;
+            shedding.waited(700_000, now);
+        }
+        assert_eq!(share(&shedding, Priority::Normal), 100);
+    }
+
+    #[test]
     fn of_lower_classes_more_are_turned_away() {
-        let shedding = Shedding::default();
-        look(&shedding, 25, 30_000);
+        let (shedding, mut now) = (Shedding::default(), 0);
+        look(&shedding, &mut now, 4, 30_000);
         let shares = [Priority::High, Priority::Normal, Priority::Low].map(|class| share(&shedding, class));
-        assert_eq!(shares, [60, 120, 480]);
+        assert_eq!(shares, [50, 100, 400]);
     }
 }

@@ -85,7 +85,11 @@ async fn exchange(
             }
             Some(_) | None => {}
         }
-        let taken = held(&ledger.wallet).take(message, ledger.clock.now());
+        let (taken, pods) = {
+            let mut wallet = held(&ledger.wallet);
+            (wallet.take(message, ledger.clock.now()), wallet.pods())
+        };
+        ledger.telemetry.metrics.ledger.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
         if let Some((ask, _)) = taken.answered
             && let Some(waiting) = held(&ledger.waiting).remove(&ask)
         {
