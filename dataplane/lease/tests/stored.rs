@@ -4,18 +4,21 @@
 use std::collections::BTreeSet;
 use weir_lease::{Leader, Limit, Nature, Now, Outcome, Settings, Turn, Write};
 use weir_snapshot::Window;
-use weir_snapshot::ledger::{Ask, FromPod, Hello, Shard, Want, from_pod};
+use weir_snapshot::ledger::{
+    Ask, FromPod, Hello, Member, Pot, Report, Shard, StoredHeld, StoredPot, Want, from_pod, to_pod,
+};
 
 const USERS: usize = 40;
+const LIMIT: &str = "Budget/a/b/USD";
 
 fn at(mono: u64) -> Now {
     Now { mono, unix: 1_795_784_400_000 + i64::try_from(mono).unwrap() }
 }
 
-/// A leader whose pod asked for a lease of each user's pot; the store has not answered yet.
-fn asked() -> Leader {
-    let settings = Settings { epoch: 1, nonce: 1, shards: 64, shard_bytes: 1 << 17, spaced: false };
-    let mut leader = Leader::new(settings, Vec::new(), &BTreeSet::new(), at(1));
+/// A leader over that many parts, from what is stored.
+fn leader(epoch: u64, shards: usize, stored: Vec<Shard>) -> Leader {
+    let settings = Settings { epoch, nonce: 1, shards, shard_bytes: 1 << 17, spaced: false };
+    let mut leader = Leader::new(settings, stored, &BTreeSet::new(), at(1));
     let limit = Limit {
         turn: Turn::of(&Window::Total).unwrap(),
         nature: Nature::Window,
@@ -23,12 +26,18 @@ fn asked() -> Leader {
         amount: 1_000,
         overrides: vec![],
     };
-    leader.set_limits([("Budget/a/b/USD".into(), limit)]);
+    leader.set_limits([(LIMIT.into(), limit)]);
+    leader
+}
+
+/// A leader whose pod asked for a lease of each user's pot; the store has not answered yet.
+fn asked() -> Leader {
+    let mut leader = leader(1, 64, Vec::new());
     let mut say = |kind| leader.take("start", "pod", FromPod { kind: Some(kind) }, at(2));
     say(from_pod::Kind::Hello(Hello { incarnation: "start".into(), ..Hello::default() }));
     for user in 0..USERS {
         let partition = format!("user-{user}");
-        let want = Want { limit: "Budget/a/b/USD".into(), partition, need: 10, ..Want::default() };
+        let want = Want { limit: LIMIT.into(), partition, need: 10, ..Want::default() };
         say(from_pod::Kind::Ask(Ask { id: user as u64, wants: vec![want] }));
     }
     leader
@@ -71,4 +80,35 @@ fn a_store_that_forgot_one_part_is_told_every_part_again() {
     assert_eq!(parts(&writes), BTreeSet::from([0]));
     all(&mut leader, writes, &Outcome::Conflict(Shard::default()), at(25));
     assert!(parts(&leader.writes(at(26))).is_superset(&told));
+}
+
+#[test]
+fn what_the_leader_before_granted_last_its_start_is_told_again() {
+    let stored = |sequence, granted| Shard {
+        epoch: 1,
+        sequence,
+        members: vec![Member { incarnation: "start".into(), pod: "pod".into() }],
+        pots: vec![StoredPot {
+            pot: Some(Pot { limit: LIMIT.into(), ..Pot::default() }),
+            mark: 100,
+            held: vec![StoredHeld { incarnation: "start".into(), granted, ..StoredHeld::default() }],
+            ..StoredPot::default()
+        }],
+        ..Shard::default()
+    };
+    let mut leader = leader(2, 1, vec![stored(1, 10)]);
+    let hello = from_pod::Kind::Hello(Hello { incarnation: "start".into(), ..Hello::default() });
+    leader.take("start", "pod", FromPod { kind: Some(hello) }, at(2));
+    leader.outgoing();
+    // It handed over after this one had begun, and what it granted then never arrived.
+    let writes = leader.writes(at(3));
+    all(&mut leader, writes, &Outcome::Conflict(stored(2, 15)), at(4));
+    let report = from_pod::Kind::Report(Report { round: 1, ..Report::default() });
+    leader.take("start", "pod", FromPod { kind: Some(report) }, at(5));
+    let rounds = leader.outgoing().into_iter().filter_map(|(_, message)| match message.kind {
+        Some(to_pod::Kind::Round(round)) => Some(round),
+        _ => None,
+    });
+    let granted: Vec<u64> = rounds.flat_map(|round| round.states).map(|state| state.granted).collect();
+    assert_eq!(granted, [15]);
 }

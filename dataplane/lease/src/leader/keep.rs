@@ -46,9 +46,11 @@ impl Leader {
     pub(super) fn learn(&mut self, shard: Shard) {
         shard.members.into_iter().for_each(|member| self.members.of_store(member));
         shard.tombstones.into_iter().for_each(|tombstone| self.members.buried(tombstone));
+        self.changes += 1;
         for stored in shard.pots {
             let Some(id) = stored.pot.as_ref().map(PotId::of) else { continue };
-            let pot = Pot::of_store(stored, &mut self.members);
+            let mut pot = Pot::of_store(stored, &mut self.members);
+            pot.changed = self.changes;
             // What a start was granted and never heard of, it is told again.
             for share in &pot.shares {
                 if let Some(member) = self.members.get_mut(share.member) {

@@ -292,6 +292,7 @@ impl Pot {
     pub(super) fn learn(&mut self, later: Self, members: &Members) {
         self.floor = self.floor.max(later.floor);
         self.told = self.told.max(later.told);
+        self.changed = later.changed;
         if (later.base, later.aged) > (self.base, self.aged) {
             (self.base, self.unaccounted, self.aged, self.buckets) =
                 (later.base, later.unaccounted, later.aged, later.buckets);
