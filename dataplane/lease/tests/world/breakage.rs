@@ -1,47 +1,65 @@
-//! What breaks: processes, streams, leaders, the store.
+//! What breaks: processes, streams, leaders, the way to the API server, the store.
 
 use super::World;
-use std::collections::BTreeMap;
+use super::office::Time;
 use weir_lease::Health;
+
+/// A pod notices within that time that a leader answers no more.
+const KEEP_ALIVE_MS: u64 = 40_000;
 
 impl World {
     pub(super) fn break_something(&mut self) {
         let pod = self.chance.usize(..self.pods.len());
         let newest = self.offices.len() - 1;
-        let what = self.chance.u8(..9);
+        let (mono, leads) = (self.mono, self.offices[newest].time == Time::Leads);
+        let what = self.chance.u8(..11);
         self.tell(|| format!("breakage {what} at {}", self.pods[pod].name));
         match what {
             0 | 1 if self.is_frail() => {}
             0 | 1 => self.restart(pod),
             2 | 3 => {
-                let redial_at = self.mono + self.chance.u64(1..4_000);
+                let redial_at = mono + self.chance.u64(1..4_000);
                 self.disconnect(pod, redial_at);
             }
-            // The leader dies; another follows, whose pods come one by one.
-            4 => {
-                self.offices[newest].dead = true;
-                self.follow();
+            // The leader dies. Most of its pods notice at once.
+            4 if leads => {
+                self.offices[newest].time = Time::Over;
+                self.leave_hanging(newest, 3_000);
             }
-            // The leader pauses, is replaced, and goes on as if nothing were.
-            5 => {
-                self.offices[newest].paused = true;
-                self.follow();
+            // It stands still, and goes on as if nothing were.
+            5 if leads => {
+                self.offices[newest].paused = Some(mono + self.chance.u64(1..KEEP_ALIVE_MS));
+                self.leave_hanging(newest, KEEP_ALIVE_MS);
             }
             6 => {
-                for office in &mut self.offices {
-                    office.paused = false;
+                for office in self.offices.iter_mut().filter(|office| office.paused.is_some()) {
+                    office.paused = Some(mono);
                 }
             }
-            7 => self.copies.push(self.store.clone()),
-            _ => self.break_store(),
+            7 => self.copies.push((self.store.clone(), self.lease)),
+            // It is told to stop, and gives the Lease up, if it can.
+            8 if leads && self.offices[newest].paused.is_none() => {
+                self.end(newest);
+                if !self.offices[newest].is_cut_off(mono) && self.chance.u8(..5) > 0 {
+                    self.give_up_lease(newest);
+                }
+            }
+            // It reaches no API server; some of its pods still reach it.
+            9 if leads => {
+                self.offices[newest].cut_until = mono + self.chance.u64(1..60_000);
+                self.leave_hanging(newest, KEEP_ALIVE_MS);
+            }
+            10 => self.break_store(),
+            _ => {}
         }
     }
 
+    /// Whether pods alone know what was spent: then none of them is killed.
     fn is_frail(&mut self) -> bool {
         let newest = self.offices.len() - 1;
         let now = self.now(newest);
         let mono = self.mono;
-        let heals = self.offices[newest].leader.view(now).health != Health::Recovering;
+        let heals = self.offices[newest].acts() && self.offices[newest].leader.view(now).health != Health::Recovering;
         match self.frail_until {
             None => false,
             Some(u64::MAX) if heals => {
@@ -52,38 +70,40 @@ impl World {
         }
     }
 
-    fn follow(&mut self) {
-        self.elect();
+    /// The pods of a leader hear of it no more; each notices in its time.
+    fn leave_hanging(&mut self, office: usize, soon: u64) {
         for pod in 0..self.pods.len() {
-            let redial_at = self.mono + self.chance.u64(1..3_000);
-            if self.chance.u8(..5) > 0 {
-                self.disconnect(pod, redial_at);
+            let stays = self.offices[office].acts() && self.chance.bool();
+            if self.pods[pod].leader == Some(office) && !stays {
+                let within = if self.chance.u8(..5) > 0 { soon } else { KEEP_ALIVE_MS };
+                self.pods[pod].hangs_up_at = Some(self.mono + self.chance.u64(1..within));
             }
         }
     }
 
-    /// The store comes back empty or from an old copy, and mostly with it a new leader.
+    /// The store comes back empty or from an old copy, and mostly its leader dies with it. What holds the store may hold
+    /// the Lease as well.
     fn break_store(&mut self) {
         // Without a pod that still runs since then, nobody could know what was spent.
         if self.lost_starts > 0 {
             return;
         }
-        self.store = if self.copies.is_empty() {
-            BTreeMap::new()
+        let (store, lease) = if self.copies.is_empty() {
+            Default::default()
         } else {
             let copy = self.chance.usize(..self.copies.len());
             self.copies.swap_remove(copy)
         };
+        self.store = store;
+        if self.chance.bool() {
+            self.lease = lease;
+        }
         self.frail_until = Some(u64::MAX);
         let newest = self.offices.len() - 1;
-        if !self.offices[newest].dead && self.chance.u8(..4) == 0 {
+        if self.offices[newest].time == Time::Leads && self.chance.u8(..4) == 0 {
             return;
         }
-        self.offices[newest].dead = true;
-        self.elect();
-        for pod in 0..self.pods.len() {
-            let redial_at = self.mono + self.chance.u64(1..1_500);
-            self.disconnect(pod, redial_at);
-        }
+        self.offices[newest].time = Time::Over;
+        self.close_streams(newest);
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a run: everything works again, and the sums must agree.
 
+use super::office::Time;
 use super::{LIMIT, World};
 use weir_snapshot::ledger::from_pod;
 
@@ -10,10 +11,12 @@ impl World {
         self.plan.overruns = false;
         let newest = self.offices.len() - 1;
         for office in &mut self.offices[..newest] {
-            office.dead = true;
+            office.time = Time::Over;
         }
-        self.offices[newest].paused = false;
-        if self.offices[newest].dead {
+        (self.offices[newest].paused, self.offices[newest].cut_until) = (None, 0);
+        if self.offices[newest].acts() {
+            self.write_lease(Some(newest));
+        } else {
             self.elect();
         }
         let newest = self.offices.len() - 1;

@@ -1,14 +1,16 @@
 //! The simulated parts: pods with requests, leaders that come and go, a store that fails in every way.
 
 mod breakage;
+mod election;
 mod heal;
+mod office;
 
+use election::{Lease, Standby};
 use fastrand::Rng;
+use office::Office;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use weir_lease::{
-    Claim, Leader, Limit, Now, Outcome, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget,
-};
+use weir_lease::{Claim, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget};
 use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
 use weir_snapshot::{Budget, BudgetSelector, FailureMode, Name, Period, Unit, Window};
 
@@ -51,6 +53,8 @@ struct Pod {
     /// The leader that it speaks to.
     leader: Option<usize>,
     redial_at: u64,
+    /// When it notices that the leader answers no more.
+    hangs_up_at: Option<u64>,
     report_at: u64,
     running: Vec<Request>,
     /// Amounts that wait for an answer, by the ask.
@@ -58,27 +62,24 @@ struct Pod {
     inbox: Vec<(u64, usize, ToPod)>,
 }
 
-struct Office {
-    leader: Leader,
-    skew: i64,
-    paused: bool,
-    dead: bool,
-    inbox: Vec<(u64, String, String, FromPod)>,
-    writes: Vec<(u64, usize, Shard)>,
-    /// The version of each part that it read or wrote last.
-    versions: BTreeMap<usize, u64>,
-}
+/// The parts of the store, each with its version.
+type Store = BTreeMap<usize, (u64, Shard)>;
 
 pub(crate) struct World {
     plan: Plan,
     chance: Rng,
     mono: u64,
     epoch: u64,
+    /// Parts of the store.
+    shards: usize,
     pods: Vec<Pod>,
     offices: Vec<Office>,
-    store: BTreeMap<usize, (u64, Shard)>,
+    lease: Option<Lease>,
+    standby: Standby,
+    store: Store,
+    /// Of the last write.
     version: u64,
-    copies: Vec<BTreeMap<usize, (u64, Shard)>>,
+    copies: Vec<(Store, Option<Lease>)>,
     budget: Budget,
     limit: u64,
     /// What was spent, when.
@@ -125,8 +126,11 @@ impl World {
             plan,
             mono: 1_000,
             epoch: 0,
+            shards: chance.usize(1..=8),
             pods: Vec::new(),
             offices: Vec::new(),
+            lease: None,
+            standby: Standby::default(),
             store: BTreeMap::new(),
             version: 0,
             copies: Vec::new(),
@@ -149,6 +153,7 @@ impl World {
                 wallet: Wallet::new(format!("{n}-1")),
                 leader: None,
                 redial_at: 0,
+                hangs_up_at: None,
                 report_at: 0,
                 running: Vec::new(),
                 waiting: HashMap::new(),
@@ -175,9 +180,8 @@ impl World {
         limits_of_budget(&Name::new("a", "b"), &self.budget)
     }
 
-    fn now(&self, office: usize) -> Now {
-        let mono = self.mono;
-        Now { mono, unix: UNIX + i64::try_from(mono).unwrap() + self.offices[office].skew }
+    fn now_at(&self, skew: i64) -> Now {
+        Now { mono: self.mono, unix: UNIX + i64::try_from(self.mono).unwrap() + skew }
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -189,22 +193,38 @@ impl World {
     /// A new leader, from what is stored.
     fn elect(&mut self) {
         self.epoch += 1;
-        let settings =
-            Settings { epoch: self.epoch, nonce: self.chance.u64(..), shards: 4, shard_bytes: 1 << 17, spaced: true };
+        let settings = Settings {
+            epoch: self.epoch,
+            nonce: self.chance.u64(..),
+            shards: self.shards,
+            shard_bytes: 1 << 17,
+            spaced: true,
+        };
         let running: BTreeSet<String> = self.pods.iter().map(|pod| pod.uid.clone()).collect();
         let skew = if self.plan.jumps { self.chance.i64(-3_600_000..3_600_000) } else { self.chance.i64(-500..500) };
-        let now = Now { mono: self.mono, unix: UNIX + i64::try_from(self.mono).unwrap() + skew };
+        let now = self.now_at(skew);
         let stored = self.store.values().map(|(_, body)| body.clone()).collect();
         let versions = self.store.iter().map(|(part, (version, _))| (*part, *version)).collect();
         let mut leader = Leader::new(settings, stored, &running, now);
         leader.set_limits(self.limits());
         self.tell(|| format!("leader {} of {:?}", self.epoch, self.store));
-        self.offices.push(Office { leader, skew, paused: false, dead: false, inbox: vec![], writes: vec![], versions });
+        self.offices.push(Office::new(leader, skew, self.mono, versions));
+        self.write_lease(Some(self.offices.len() - 1));
+        self.standby = Standby::default();
+        // Whoever leads next, must hear of every pod before one may be lost.
+        if self.frail_until.is_some_and(|until| self.mono < until) {
+            self.frail_until = Some(u64::MAX);
+        }
     }
 
     fn step(&mut self) {
-        let most = if self.chance.u8(..40) == 0 { 20_000 } else { 120 };
+        let most = match self.chance.u8(..40) {
+            0 => 20_000,
+            _ if self.awaits_leader() => 2_000,
+            _ => 120,
+        };
         self.mono += self.chance.u64(1..most);
+        self.hold_elections();
         (0..self.pods.len()).for_each(|pod| self.step_pod(pod));
         (0..self.offices.len()).for_each(|office| self.step_office(office));
         (0..self.pods.len()).for_each(|pod| self.receive(pod));
@@ -216,11 +236,13 @@ impl World {
 
     fn step_pod(&mut self, index: usize) {
         let mono = self.mono;
-        let newest = self.offices.len() - 1;
-        let reachable = !self.offices[newest].dead;
-        let pod = &mut self.pods[index];
-        if pod.leader.is_none() && mono >= pod.redial_at && reachable {
-            pod.leader = Some(newest);
+        self.hang_up(index);
+        if self.pods[index].leader.is_none()
+            && mono >= self.pods[index].redial_at
+            && let Some(office) = self.found_leader()
+        {
+            let pod = &mut self.pods[index];
+            pod.leader = Some(office);
             pod.inbox.clear();
             let hello = pod.wallet.hello();
             pod.wallet.set_connected(true);
@@ -251,6 +273,23 @@ impl World {
             if let Some(ask) = self.pods[index].wallet.ask_ahead(mono) {
                 self.send(index, from_pod::Kind::Ask(ask));
             }
+        }
+    }
+
+    /// The leader that a pod finds: the newest, or one that does not know yet that it is none.
+    fn found_leader(&mut self) -> Option<usize> {
+        let mut acting = (0..self.offices.len()).filter(|office| self.offices[*office].acts());
+        let (oldest, newest) = (acting.next(), acting.next_back());
+        newest.filter(|_| self.chance.u8(..5) > 0).or(oldest)
+    }
+
+    /// Leaves a leader that it still does not reach.
+    fn hang_up(&mut self, index: usize) {
+        let mono = self.mono;
+        let pod = &mut self.pods[index];
+        let is_away = |office: usize| !self.offices[office].acts() || self.offices[office].is_cut_off(mono);
+        if pod.hangs_up_at.take_if(|at| *at <= mono).is_some() && pod.leader.is_some_and(is_away) {
+            self.disconnect(index, mono);
         }
     }
 
@@ -295,86 +334,6 @@ impl World {
         self.offices[office].inbox.push((at.max(last.unwrap_or(0)), name, uid, message));
     }
 
-    fn step_office(&mut self, index: usize) {
-        if self.offices[index].dead || self.offices[index].paused {
-            return;
-        }
-        let (mono, now) = (self.mono, self.now(index));
-        let due: Vec<_> = {
-            let office = &mut self.offices[index];
-            let (due, later) = std::mem::take(&mut office.inbox).into_iter().partition(|(at, ..)| *at <= mono);
-            office.inbox = later;
-            due
-        };
-        for (_, name, uid, message) in due {
-            let spoken_to = self.pods.iter().any(|pod| pod.name == name && pod.leader == Some(index));
-            if spoken_to {
-                self.offices[index].leader.take(&name, &uid, message, now);
-            }
-        }
-        self.finish_writes(index, now);
-        // As the shell does that looks for Pods that run no more.
-        let running: BTreeSet<String> = self.pods.iter().map(|pod| pod.uid.clone()).collect();
-        let gone: Vec<_> = self.offices[index].leader.pods().difference(&running).cloned().collect();
-        gone.iter().for_each(|pod| self.offices[index].leader.gone(pod, now));
-        self.offices[index].leader.tick(now);
-        for write in self.offices[index].leader.writes(now) {
-            let slow = self.plan.failures && self.chance.u8(..6) == 0;
-            let at = mono + if slow { self.chance.u64(..3_000) } else { 5 };
-            self.offices[index].writes.push((at, write.shard, write.body));
-        }
-        for (name, message) in self.offices[index].leader.outgoing() {
-            let at = self.delay();
-            let Some(pod) = self.pods.iter_mut().find(|pod| *pod.name == *name && pod.leader == Some(index)) else {
-                continue;
-            };
-            let last = pod.inbox.iter().map(|(at, ..)| *at).max().unwrap_or(0);
-            pod.inbox.push((at.max(last), index, message));
-        }
-    }
-
-    /// Writes land, get lost, or land without the leader hearing of it.
-    fn finish_writes(&mut self, index: usize, now: Now) {
-        let mono = self.mono;
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.offices[index].writes).into_iter().partition(|(at, ..)| *at <= mono);
-        self.offices[index].writes = later;
-        for (_, shard, body) in due {
-            let (lost, unheard) = match self.chance.u8(..20) {
-                0 if self.plan.failures => (true, false),
-                1 if self.plan.failures => (false, true),
-                _ => (false, false),
-            };
-            let held = self.store.get(&shard).map(|(version, _)| *version);
-            let (sequence, fits) = (body.sequence, held == self.offices[index].versions.get(&shard).copied());
-            let outcome = match &self.store.get(&shard) {
-                _ if lost => Outcome::Failed,
-                Some((version, body)) if !fits => {
-                    self.offices[index].versions.insert(shard, *version);
-                    Outcome::Conflict(body.clone())
-                }
-                _ if !fits => {
-                    self.offices[index].versions.remove(&shard);
-                    Outcome::Conflict(Shard::default())
-                }
-                _ => {
-                    self.version += 1;
-                    self.store.insert(shard, (self.version, body));
-                    if unheard {
-                        Outcome::Failed
-                    } else {
-                        self.offices[index].versions.insert(shard, self.version);
-                        Outcome::Stored
-                    }
-                }
-            };
-            self.tell(|| format!("write of part {shard} by {}: {outcome:?}", index + 1));
-            if !self.offices[index].leader.written(shard, sequence, outcome, now) {
-                self.offices[index].dead = true;
-            }
-        }
-    }
-
     fn receive(&mut self, index: usize) {
         let mono = self.mono;
         let pod = &mut self.pods[index];
@@ -416,7 +375,7 @@ impl World {
         pod.starts += 1;
         pod.name = format!("{}-{}", &pod.uid[4..], pod.starts);
         pod.wallet = Wallet::new(pod.name.clone());
-        (pod.leader, pod.redial_at) = (None, mono + 100);
+        (pod.leader, pod.redial_at, pod.hangs_up_at) = (None, mono + 100, None);
         pod.waiting.clear();
         pod.inbox.clear();
     }
@@ -427,10 +386,10 @@ impl World {
         pod.waiting.clear();
         pod.inbox.clear();
         let (name, leader) = (pod.name.clone(), pod.leader.take());
-        pod.redial_at = redial_at;
+        (pod.redial_at, pod.hangs_up_at) = (redial_at, None);
         if let Some(office) = leader {
             self.offices[office].inbox.retain(|(_, held, _, _)| *held != name);
-            if !self.offices[office].paused && !self.offices[office].dead {
+            if self.offices[office].acts() {
                 self.offices[office].leader.left(&name);
             }
         }
