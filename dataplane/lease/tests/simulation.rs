@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Plan, World};
 
 /// Seeds of a run of `tests/run`; `WEIR_SIMULATION_RUNS` sets another number.
@@ -12,17 +14,27 @@ fn runs() -> u64 {
     std::env::var("WEIR_SIMULATION_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS)
 }
 
-/// Runs `plan` for every seed; a failing one is named. `WEIR_SIMULATION_SEED` runs one and prints what happens.
-fn every_seed(runs: u64, plan: impl Fn(&mut fastrand::Rng) -> Plan) {
-    let one = std::env::var("WEIR_SIMULATION_SEED").ok().and_then(|text| text.parse().ok());
-    for seed in one.map_or(0..runs, |seed| seed..seed + 1) {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut chance = fastrand::Rng::with_seed(seed);
-            let plan = plan(&mut chance);
-            World::new(plan, chance, one.is_some()).run();
-        }));
-        assert!(outcome.is_ok(), "seed {seed} fails");
-    }
+/// Runs `plan` for every seed; those that fail are named. `WEIR_SIMULATION_SEED` runs one and prints what happens.
+fn every_seed(runs: u64, plan: impl Fn(&mut fastrand::Rng) -> Plan + Sync) {
+    let one: Option<u64> = std::env::var("WEIR_SIMULATION_SEED").ok().and_then(|text| text.parse().ok());
+    let (first, end) = one.map_or((0, runs), |seed| (seed, seed + 1));
+    let holds = |seed| {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let plan = plan(&mut chance);
+        std::panic::catch_unwind(AssertUnwindSafe(|| World::new(plan, chance, one.is_some()).run())).is_ok()
+    };
+    let next = AtomicU64::new(first);
+    let run = || -> Vec<u64> {
+        let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end));
+        seeds.filter(|seed| !holds(*seed)).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut failed: Vec<u64> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    failed.sort_unstable();
+    assert!(failed.is_empty(), "{} seeds fail: {failed:?}", failed.len());
 }
 
 #[test]
