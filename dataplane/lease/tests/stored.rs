@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
-use weir_lease::{Leader, Limit, Nature, Now, Outcome, Settings, Turn, Write};
+use weir_lease::{Health, Leader, Limit, Nature, Now, Outcome, Settings, Turn, Write};
 use weir_snapshot::Window;
 use weir_snapshot::ledger::{
     Ask, FromPod, Hello, Member, Pot, Report, Shard, StoredHeld, StoredPot, Want, from_pod, to_pod,
@@ -111,4 +111,36 @@ fn what_the_leader_before_granted_last_its_start_is_told_again() {
     });
     let granted: Vec<u64> = rounds.flat_map(|round| round.states).map(|state| state.granted).collect();
     assert_eq!(granted, [15]);
+}
+
+#[test]
+fn what_the_leader_before_granted_of_a_part_that_was_not_written_since_is_never_free() {
+    let named = Member { incarnation: "old".into(), pod: "pod".into() };
+    let mut leader = leader(2, 64, vec![Shard { epoch: 1, sequence: 1, members: vec![named], ..Shard::default() }]);
+    let writes = leader.writes(at(2));
+    all(&mut leader, writes, &Outcome::Stored, at(3));
+    let mut say = |kind| leader.take("new", "pod", FromPod { kind: Some(kind) }, at(4));
+    say(from_pod::Kind::Hello(Hello { incarnation: "new".into(), ..Hello::default() }));
+    let want = Want { limit: LIMIT.into(), need: 200, ..Want::default() };
+    say(from_pod::Kind::Ask(Ask { id: 1, wants: vec![want] }));
+    assert_eq!(leader.view(at(5)).health, Health::Exact, "the start before is lost, and all is heard");
+    // It had been leased 600 by the leader before, beside this one, up to a mark that this one never read.
+    let pot = |partition: &str| StoredPot {
+        pot: Some(Pot { limit: LIMIT.into(), partition: partition.into(), window: 0 }),
+        mark: 900,
+        held: vec![StoredHeld { incarnation: "old".into(), granted: 600, settled: 100, ..StoredHeld::default() }],
+        ..StoredPot::default()
+    };
+    let pots = vec![pot(""), pot("nobody asked for it since")];
+    let before = Shard { epoch: 1, sequence: 2, pots, ..Shard::default() };
+    for write in leader.writes(at(5)) {
+        let outcome = if write.shard == 0 { Outcome::Stored } else { Outcome::Conflict(before.clone()) };
+        assert!(leader.written(write.shard, write.body.sequence, outcome, at(6)));
+    }
+    let writes = leader.writes(at(7));
+    all(&mut leader, writes, &Outcome::Stored, at(8));
+    let pots = &leader.view(at(9)).limits[LIMIT].pots;
+    assert_eq!((pots[""].spent, pots[""].unaccounted), (0, 900));
+    assert_eq!((pots["nobody asked for it since"].spent, pots["nobody asked for it since"].unaccounted), (100, 800));
+    assert_eq!(leader.remaining(LIMIT, "", at(9)), Some(100));
 }

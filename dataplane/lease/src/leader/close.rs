@@ -63,6 +63,12 @@ impl Leader {
         for unknown in self.members.unheard() {
             self.lose(unknown, now);
         }
+        self.settle(now);
+        self.retry(now);
+    }
+
+    /// What is unknown of any pot was taken by starts that are lost, or by nobody.
+    pub(super) fn settle(&mut self, now: Now) {
         for state in self.limits.values_mut() {
             let nature = state.nature();
             state.pots.values_mut().for_each(|pot| pot.settle_floor(self.somebody_is_lost, nature, now));
@@ -71,7 +77,6 @@ impl Leader {
         let parts = self.parts();
         self.members.settled(&parts, self.stamp);
         parts.into_iter().for_each(|part| self.shards.touch(part, false));
-        self.retry(now);
     }
 
     /// Whether starts and Pods that were not heard of hold back the grants of durable limits.

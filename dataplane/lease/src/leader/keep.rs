@@ -37,13 +37,14 @@ impl Leader {
             swept_at: now.mono,
         };
         leader.members.expect(running);
-        stored.into_iter().for_each(|shard| leader.learn(shard));
+        stored.into_iter().for_each(|shard| leader.learn(shard, false, now));
         leader.shards.touch(0, true);
         leader
     }
 
-    /// Takes what an earlier leader stored. It may have gone on since this one read it: the higher mark counts.
-    pub(super) fn learn(&mut self, shard: Shard) {
+    /// Takes what an earlier leader stored. It may have gone on since this one read it: the higher mark counts. Of pots
+    /// this one `knows` better, whatever an old copy of them says.
+    pub(super) fn learn(&mut self, shard: Shard, knows: bool, now: Now) {
         shard.members.into_iter().for_each(|member| self.members.of_store(member));
         shard.tombstones.into_iter().for_each(|tombstone| self.members.buried(tombstone));
         self.changes += 1;
@@ -57,11 +58,12 @@ impl Leader {
                     member.pots.insert(id.clone());
                 }
             }
-            let pots = &mut self.limits.entry(id.limit).or_default().pots;
-            match pots.entry((id.window, id.partition)) {
-                Entry::Occupied(mut held) if !self.settled => held.get_mut().learn(pot, &self.members),
-                Entry::Occupied(_) => {}
-                Entry::Vacant(place) => drop(place.insert(pot)),
+            let state = self.limits.entry(id.limit).or_default();
+            let nature = state.nature();
+            match state.pots.entry((id.window, id.partition)) {
+                Entry::Occupied(_) if knows => {}
+                Entry::Occupied(mut held) => held.get_mut().learn(pot, &self.members),
+                Entry::Vacant(place) => place.insert(pot).fold_closed(&self.members, nature, now),
             }
         }
     }
@@ -122,9 +124,13 @@ impl Leader {
                     self.write_all();
                 }
                 if body.epoch < epoch {
-                    self.learn(body);
+                    // Before it has written a part it grants nothing durable of it, and may learn of it at any time.
+                    self.learn(body, self.settled && stored.is_some(), now);
                     for lost in self.members.followed() {
                         self.lose(lost, now);
+                    }
+                    if self.settled {
+                        self.settle(now);
                     }
                 }
                 return !deposed;

@@ -239,6 +239,15 @@ impl Pot {
         lost
     }
 
+    /// Closes the shares of starts that were given up before the pot was known.
+    pub(super) fn fold_closed(&mut self, members: &Members, nature: Option<Nature>, now: Now) {
+        let is_closed = |member: &usize| members.get(*member).is_some_and(|member| member.closed);
+        let closed: Vec<usize> = self.shares.iter().map(|share| share.member).filter(is_closed).collect();
+        for member in closed {
+            self.fold(member, nature, now);
+        }
+    }
+
     /// What pods were told of it by a leader.
     pub(super) fn told(&mut self, total: (u64, u64, u64)) {
         self.told = self.told.max(total);
