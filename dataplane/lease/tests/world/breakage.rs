@@ -1,7 +1,7 @@
 //! What breaks: processes, streams, leaders, the way to the API server, the store.
 
 use super::World;
-use super::office::Time;
+use super::office::{Office, Time};
 use weir_lease::Health;
 
 /// A pod notices within that time that a leader answers no more.
@@ -15,8 +15,8 @@ impl World {
         let what = self.chance.u8(..11);
         self.tell(|| format!("breakage {what} at {}", self.pods[pod].name));
         match what {
-            0 | 1 if self.is_frail() => {}
-            0 | 1 => self.restart(pod),
+            // Where pods alone know what was spent, none of them is killed.
+            0 | 1 if self.frail_until.is_none() => self.restart(pod),
             2 | 3 => {
                 let redial_at = mono + self.chance.u64(1..4_000);
                 self.disconnect(pod, redial_at);
@@ -44,8 +44,8 @@ impl World {
                     self.give_up_lease(newest);
                 }
             }
-            // It reaches no API server; some of its pods still reach it.
-            9 if leads => {
+            // It reaches no API server; some of its pods still reach it. What it grants then must be known to the store.
+            9 if leads && self.frail_until.is_none() => {
                 self.offices[newest].cut_until = mono + self.chance.u64(1..60_000);
                 self.leave_hanging(newest, KEEP_ALIVE_MS);
             }
@@ -54,19 +54,19 @@ impl World {
         }
     }
 
-    /// Whether pods alone know what was spent: then none of them is killed.
-    fn is_frail(&mut self) -> bool {
+    /// A store that was broken knows again what was spent once a leader has heard it of all, and had the time to write.
+    pub(super) fn watch_store(&mut self) {
+        let Some(until) = self.frail_until else { return };
         let newest = self.offices.len() - 1;
         let now = self.now(newest);
-        let mono = self.mono;
-        let heals = self.offices[newest].acts() && self.offices[newest].leader.view(now).health != Health::Recovering;
-        match self.frail_until {
-            None => false,
-            Some(u64::MAX) if heals => {
-                self.frail_until = Some(mono + 20_000);
-                true
-            }
-            Some(until) => mono < until,
+        let office = &mut self.offices[newest];
+        let writes = office.acts() && !office.is_cut_off(now.mono);
+        if !writes || office.leader.view(now).health == Health::Recovering {
+            self.frail_until = Some(u64::MAX);
+        } else if until == u64::MAX {
+            self.frail_until = Some(now.mono + 20_000);
+        } else if until <= now.mono {
+            self.frail_until = None;
         }
     }
 
@@ -84,8 +84,10 @@ impl World {
     /// The store comes back empty or from an old copy, and mostly its leader dies with it. What holds the store may hold
     /// the Lease as well.
     fn break_store(&mut self) {
-        // Without a pod that still runs since then, nobody could know what was spent.
-        if self.lost_starts > 0 {
+        // Without a pod that still runs since then, nobody could know what was spent; nor what a leader grants that is
+        // cut off, and that no other leader can tell so.
+        let is_cut_off = |office: &Office| office.time == Time::Leads && office.is_cut_off(self.mono);
+        if self.lost_starts > 0 || self.offices.iter().any(is_cut_off) {
             return;
         }
         let (store, lease) = if self.copies.is_empty() {
