@@ -53,7 +53,7 @@ impl Leadership {
     }
 }
 
-/// The highest epoch that pods report; a leader below it takes a higher one.
+/// The highest epoch that anybody was heard of in; a leader below it takes a higher one.
 #[derive(Default)]
 pub(crate) struct EpochFloor {
     highest: AtomicU64,
@@ -61,7 +61,7 @@ pub(crate) struct EpochFloor {
 }
 
 impl EpochFloor {
-    /// Notes what a pod reports.
+    /// Notes an epoch that may be another leader's: what pods or the Lease say, or one above what the store does.
     pub(crate) fn raise(&self, epoch: u64) {
         if self.highest.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.raised.notify_one();
@@ -120,6 +120,9 @@ impl Election {
         let found = self.leases.get_opt(LEASE).await?;
         let now = Now { mono: Instant::now(), wall: Timestamp::now() };
         self.seen = found.map(|lease| Observed::next(self.seen.take(), lease, now.mono));
+        // A Lease that is lost later would count from 0 again.
+        let seen = self.seen.as_ref().map_or(0, |seen| epoch(&seen.lease));
+        self.floor.highest.fetch_max(seen, Ordering::Relaxed);
         let lease = match decide(self.seen.as_ref(), &self.me, self.floor.highest.load(Ordering::Relaxed), now) {
             Decision::Wait(address) => return Ok(Some(Leadership::Standby(address))),
             Decision::Write(lease) => *lease,

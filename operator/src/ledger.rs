@@ -134,7 +134,7 @@ impl Ledger {
         };
         let newest = stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
         if newest >= epoch {
-            self.floor.raise(newest);
+            self.floor.raise(newest.saturating_add(1));
             return;
         }
         tracing::info!(epoch, parts = stored.len(), "leading the ledger");

@@ -66,6 +66,14 @@ impl Spending {
         self.look();
     }
 
+    /// Whether status tells of so many cents, those counted that a killed pod may have spent.
+    fn fleet_has_spent(&self, cents: usize) -> bool {
+        let status = self.fleet.stored("budget/team", NAMESPACE)["status"].clone();
+        let dollars: [Option<f64>; 2] =
+            ["spent", "unaccounted"].map(|field| status[field].as_str().and_then(|text| text.parse().ok()));
+        dollars.into_iter().map(Option::unwrap_or_default).sum::<f64>() * 100.0 >= cents as f64 - 0.5
+    }
+
     /// Kills who leads; another one will.
     async fn kill_leader(&self) {
         let leader = self.fleet.leader().await;
@@ -127,4 +135,16 @@ async fn an_empty_redis_and_a_new_leader_learn_from_the_pods_what_is_spent_f53()
     spending.redis.resume();
     spending.spend(100).await;
     spending.spend_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_cluster_goes_on_with_the_ledger_of_the_one_before_it() {
+    let mut before = Spending::start(Redis::start(true)).await;
+    before.spend(100).await;
+    let Spending { fleet, redis, shown, .. } = before;
+    // Its Lease counts from the beginning again, as the one before it did.
+    drop(fleet);
+    let mut after = Spending { shown, ..Spending::start(redis).await };
+    after.spend(100).await;
+    wait::until_true("what both spent is told", || async { after.fleet_has_spent(200) }).await;
 }

@@ -210,19 +210,30 @@ impl Lead {
         self.take_waiting();
         drop(self.costs);
         let writes = async {
-            while self.writing.join_next().await.is_some() {}
-            for write in self.leader.hand_over() {
-                self.writing.spawn(store(write, Arc::clone(&self.store), self.term.meters().clone()));
+            let mut end = End::Stopped;
+            while let Some(landed) = self.writing.join_next().await {
+                if let Ok((shard, sequence, outcome)) = landed
+                    && !self.leader.written(shard, sequence, outcome, now(self.zero))
+                {
+                    end = End::Deposed;
+                }
+            }
+            // What a later leader has written is not written over.
+            if end == End::Stopped {
+                for write in self.leader.hand_over() {
+                    self.writing.spawn(store(write, Arc::clone(&self.store), self.term.meters().clone()));
+                }
             }
             while self.writing.join_next().await.is_some() {}
             let _ = self.keeper.await;
+            end
         };
-        if tokio::time::timeout(HAND_OVER, writes).await.is_err() {
+        tokio::time::timeout(HAND_OVER, writes).await.unwrap_or_else(|_| {
             tracing::warn!(
                 "the ledger was not handed over in time; the next leader counts what it cannot know as spent"
             );
-        }
-        End::Stopped
+            End::Stopped
+        })
     }
 }
 
