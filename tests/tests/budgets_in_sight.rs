@@ -38,7 +38,7 @@ async fn kubectl_follows_what_is_spent_and_waits_for_the_end_of_a_budget() {
     till.race(&clients, 20).await;
     until_row(&fleet, ["0.6", "60%", "Warning"]).await;
     let events = || kubectl::run(&fleet.api, &["get", "events", "-n", NAMESPACE], "").expect("Events are listed");
-    wait::until_true("the threshold is told", || async { events().contains("50") }).await;
+    wait::until_true("the threshold is told", || async { events().contains("ThresholdReached") }).await;
     wait::until_true("all is spent", || async {
         till.race(&clients, clients.len()).await;
         till.answered() == 100
