@@ -8,11 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use weir_dataplane::{Config, Gateway};
 use weir_snapshot::{
     Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, PriceSource, Pricing, Provider, ProviderType,
     Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
 };
+
+/// What is waited for that takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn gateway() -> Arc<Gateway> {
     Gateway::new(Config {
@@ -202,17 +206,23 @@ async fn a_process_that_cannot_keep_up_turns_requests_away_until_it_can() {
             tokio::task::yield_now().await;
         }
     });
-    let refused = loop {
-        let answer = one().await;
-        if !answer.starts_with("HTTP/1.1 200") {
-            break answer;
+    let refused = async {
+        loop {
+            let answer = one().await;
+            if !answer.starts_with("HTTP/1.1 200") {
+                return answer;
+            }
         }
     };
+    let refused = timeout(PATIENCE, refused).await.expect("it turns some away");
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\"code\":\"gateway_overloaded\""), "{refused}");
     assert!(refused.contains("retry-after: "), "{refused}");
     work.abort();
-    let mut served = 0;
-    while served < 20 {
-        served = if one().await.starts_with("HTTP/1.1 200") { served + 1 } else { 0 };
-    }
+    let all_again = async {
+        let mut served = 0;
+        while served < 20 {
+            served = if one().await.starts_with("HTTP/1.1 200") { served + 1 } else { 0 };
+        }
+    };
+    timeout(PATIENCE, all_again).await.expect("it serves all again");
 }
