@@ -6,24 +6,22 @@ use weir_tests::client::{Client, Reply};
 use weir_tests::fleet::Fleet;
 use weir_tests::gateway::Gateway;
 use weir_tests::helm::NAMESPACE;
-use weir_tests::manifests::{budget, file, open_route};
+use weir_tests::manifests::{budget, cent, file, open_route};
 use weir_tests::{kubectl, wait};
 
 const PLATFORM: &str = "weir-system";
 
-/// A provider that answers by itself, at a cent a request.
-fn cent(namespace: &str) -> Value {
-    json!({
-        "apiVersion": "weir.dev/v1alpha1", "kind": "Provider", "metadata": {"namespace": namespace, "name": "cent"},
-        "spec": {
-            "type": "Mock", "mock": {"text": "ok"},
-            "models": [{"name": "m", "pricing": {"currency": "USD", "input": "0", "output": "0", "perRequest": "0.01"}}],
-        },
-    })
+/// The Provider `cent`, one at another price, and a route on which that one serves what Budgets move to it alone.
+fn with_cheaper(price: &str) -> [Value; 3] {
+    let mut cheap = cent("default", "cheap");
+    cheap["spec"]["models"][0]["pricing"]["perRequest"] = json!(price);
+    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
+    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    [cent("default", "cent"), cheap, route]
 }
 
 fn manifests(budget: Value) -> String {
-    file(&[cent("default"), open_route("default", "chat", "m", &["cent"]), budget])
+    file(&[cent("default", "cent"), open_route("default", "chat", "m", &["cent"]), budget])
 }
 
 /// Asks until a request is refused; how many were answered before, and the refusal.
@@ -65,7 +63,7 @@ async fn a_budget_is_spent_to_the_last_cent_and_says_what_is_left_also_after_a_r
 
 #[tokio::test]
 async fn a_refused_or_failed_request_costs_nothing() {
-    let mut failing = cent("default");
+    let mut failing = cent("default", "cent");
     failing["spec"]["mock"] = json!({"text": "ok", "errorRate": "1", "errorStatus": 500});
     let objects = [failing, open_route("default", "chat", "m", &["cent"]), budget(PLATFORM, "team", "0.02")];
     let gateway = Gateway::up(&file(&objects)).await;
@@ -81,7 +79,7 @@ async fn a_refused_or_failed_request_costs_nothing() {
 async fn a_rate_limit_says_what_is_left_on_success_and_when_to_come_back_on_refusal() {
     let mut route = open_route("default", "chat", "m", &["cent"]);
     route["spec"]["rateLimits"] = json!([{"name": "slow", "requests": 3, "per": "1h"}]);
-    let gateway = Gateway::up(&file(&[cent("default"), route])).await;
+    let gateway = Gateway::up(&file(&[cent("default", "cent"), route])).await;
     for left in ["2", "1", "0"] {
         let reply = gateway.client().chat("m").await;
         assert_eq!(reply.status, 200);
@@ -98,14 +96,10 @@ async fn a_rate_limit_says_what_is_left_on_success_and_when_to_come_back_on_refu
 
 #[tokio::test]
 async fn a_spent_budget_moves_to_its_cheaper_target_and_says_so() {
-    let mut cheap = cent("default");
-    cheap["metadata"]["name"] = json!("cheap");
-    cheap["spec"]["mock"]["text"] = json!("cheap");
-    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
-    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    let [cent, cheap, route] = with_cheaper("0.01");
     let mut budget = budget(PLATFORM, "team", "0.03");
     budget["spec"]["onExceeded"] = json!({"action": "Degrade", "degrade": {"targetName": "cheap"}});
-    let gateway = Gateway::up(&file(&[cent("default"), cheap, route, budget])).await;
+    let gateway = Gateway::up(&file(&[cent, cheap, route, budget])).await;
     for _ in 0..3 {
         let reply = gateway.client().chat("m").await;
         assert!(reply.headers["x-weir-target"] == "default/cent" && !reply.headers.contains_key("x-weir-degraded-by"));
@@ -117,15 +111,11 @@ async fn a_spent_budget_moves_to_its_cheaper_target_and_says_so() {
 
 #[tokio::test]
 async fn a_budget_degrades_from_its_threshold_on_and_refuses_what_even_the_cheaper_target_passes() {
-    let mut cheap = cent("default");
-    cheap["metadata"]["name"] = json!("cheap");
-    cheap["spec"]["models"][0]["pricing"]["perRequest"] = json!("0.004");
-    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
-    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    let [cent, cheap, route] = with_cheaper("0.004");
     let mut budget = budget(PLATFORM, "team", "0.035");
     budget["spec"]["thresholds"] = json!([{"percent": 90, "degrade": true}]);
     budget["spec"]["onExceeded"] = json!({"action": "Reject", "degrade": {"targetName": "cheap"}});
-    let gateway = Gateway::up(&file(&[cent("default"), cheap, route, budget])).await;
+    let gateway = Gateway::up(&file(&[cent, cheap, route, budget])).await;
     for _ in 0..3 {
         let reply = gateway.client().chat("m").await;
         assert_eq!((reply.status.as_u16(), &reply.headers["x-weir-target"]), (200, &"default/cent".parse().unwrap()));
@@ -140,15 +130,11 @@ async fn a_budget_degrades_from_its_threshold_on_and_refuses_what_even_the_cheap
 
 #[tokio::test]
 async fn a_budget_that_refuses_lets_another_move_the_request_to_where_it_covers_it() {
-    let mut cheap = cent("default");
-    cheap["metadata"]["name"] = json!("cheap");
-    cheap["spec"]["models"][0]["pricing"]["perRequest"] = json!("0.005");
-    let mut route = open_route("default", "chat", "m", &["cent", "cheap"]);
-    route["spec"]["rules"][0]["targets"][1]["weight"] = json!(0);
+    let [cent, cheap, route] = with_cheaper("0.005");
     let mut thrift = budget(PLATFORM, "thrift", "0.03");
     thrift["spec"]["onExceeded"] = json!({"action": "Degrade", "degrade": {"targetName": "cheap"}});
     let hard = budget(PLATFORM, "hard", "0.035");
-    let gateway = Gateway::up(&file(&[cent("default"), cheap, route, thrift, hard])).await;
+    let gateway = Gateway::up(&file(&[cent, cheap, route, thrift, hard])).await;
     for _ in 0..3 {
         let reply = gateway.client().chat("m").await;
         assert_eq!(reply.status, 200, "{:?}", reply.body);
@@ -164,7 +150,7 @@ async fn a_budget_that_refuses_lets_another_move_the_request_to_where_it_covers_
 
 #[tokio::test]
 async fn a_hard_budget_of_money_refuses_a_model_without_a_price() {
-    let mut unpriced = cent("default");
+    let mut unpriced = cent("default", "cent");
     unpriced["spec"]["models"] = json!([{"name": "m"}]);
     let objects = [unpriced, open_route("default", "chat", "m", &["cent"]), budget(PLATFORM, "team", "1")];
     let gateway = Gateway::up(&file(&objects)).await;
@@ -189,7 +175,11 @@ async fn race(clients: &[Client], requests: usize) -> (usize, Vec<u16>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_requests_race_one_dollar_over_pods_and_over_the_leaders_death_f50_f55() {
     let mut fleet = Fleet::start().await;
-    fleet.apply(&[cent(NAMESPACE), open_route(NAMESPACE, "chat", "m", &["cent"]), budget(NAMESPACE, "team", "1")]);
+    fleet.apply(&[
+        cent(NAMESPACE, "cent"),
+        open_route(NAMESPACE, "chat", "m", &["cent"]),
+        budget(NAMESPACE, "team", "1"),
+    ]);
     fleet.wait_ready("budget/team", NAMESPACE);
     fleet.wait_ready("llmroute/chat", NAMESPACE);
     fleet.restart_dataplane(1).await;
