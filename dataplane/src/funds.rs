@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use weir_dialect::{Dialect, Refusal};
 use weir_lease::{Reservation, Standing};
 use weir_policy::{Asked, Budget, Came, Charge, Line, Payer, Route, refusal};
-use weir_snapshot::{BudgetMode, Name, OnExceeded, Unit};
+use weir_snapshot::{BudgetMode, Name, OnExceeded, Thrift, Unit};
 
 /// Between two looks for room of a request that may wait for it.
 const LOOK: Duration = Duration::from_millis(100);
@@ -55,10 +55,9 @@ impl Funds {
             let asked = Asked { only: only.as_deref(), ..asked };
             let charges = live.table.charges(&asked, &soft)?;
             if only.is_none()
-                && let Some((budget, target)) = degraded(ledger, &charges, asked.route)
+                && let Some(Moved { by, to, .. }) = degraded(ledger, &charges, asked.route)
             {
-                told.degraded_by = Some(budget.id.clone());
-                only = Some(target);
+                (told.degraded_by, only) = (Some(by), Some(to));
                 continue;
             }
             let reserved = if charges.is_empty() { Ok(Reservation::default()) } else { ledger.reserve(&charges).await };
@@ -74,12 +73,12 @@ impl Funds {
             if let Payer::Budget(budget) = &charge.of
                 && met.exhausted
             {
-                let elsewhere = match (&budget.data.on_exceeded, thrifty(budget, asked.route)) {
-                    (_, Some(target)) if only.is_none() => Some((budget.id.clone(), target.to_owned(), false)),
+                let elsewhere = match (&budget.data.on_exceeded, thrift(budget, asked.route)) {
+                    (_, Some(thrift)) if only.is_none() => Some(Moved::by(budget, &thrift.target, false)),
                     (OnExceeded::Degrade { target }, _)
                         if has_target(asked.route, target) && !soft.contains(&budget.id) =>
                     {
-                        Some((budget.id.clone(), target.clone(), true))
+                        Some(Moved::by(budget, target, true))
                     }
                     (OnExceeded::Queue { max_wait_ms }, _)
                         if Instant::now() < *waits_until.get_or_insert_with(|| after(*max_wait_ms)) =>
@@ -89,9 +88,9 @@ impl Funds {
                     }
                     _ => lacking(ledger, &charges, asked.route, &soft).await,
                 };
-                if let Some((by, target, is_spent)) = elsewhere {
-                    soft.extend(is_spent.then(|| by.clone()));
-                    (told.degraded_by, only) = (Some(by), Some(target));
+                if let Some(Moved { by, to, softly }) = elsewhere {
+                    soft.extend(softly.then(|| by.clone()));
+                    (told.degraded_by, only) = (Some(by), Some(to));
                     continue;
                 }
             }
@@ -133,27 +132,39 @@ impl Drop for Funds {
     }
 }
 
-/// The first Budget over its threshold whose cheaper target the route has.
-fn degraded(ledger: &Ledger, charges: &[Charge], route: &Route) -> Option<(Arc<Budget>, String)> {
+/// A request that a Budget moves to a cheaper target.
+struct Moved {
+    by: Name,
+    /// Name of the target.
+    to: String,
+    /// Whether the Budget, which is spent, counts alone from then on.
+    softly: bool,
+}
+
+impl Moved {
+    fn by(budget: &Budget, target: &str, softly: bool) -> Self {
+        Self { by: budget.id.clone(), to: target.to_owned(), softly }
+    }
+}
+
+/// What the first Budget makes of it that is over its threshold, and whose cheaper target the route has.
+fn degraded(ledger: &Ledger, charges: &[Charge], route: &Route) -> Option<Moved> {
     charges.iter().find_map(|charge| {
         let Payer::Budget(budget) = &charge.of else { return None };
-        let target = thrifty(budget, route)?;
+        let Thrift { percent, target } = thrift(budget, route)?;
         let Standing { limit, spent, .. } = ledger.standing(&charge.claim)?;
-        let percent = budget.data.thrift.as_ref()?.percent;
-        let over = u128::from(spent) * 100 >= u128::from(limit) * u128::from(percent);
-        over.then(|| (Arc::clone(budget), target.to_owned()))
+        let over = u128::from(spent) * 100 >= u128::from(limit) * u128::from(*percent);
+        over.then(|| Moved::by(budget, target, false))
     })
 }
 
-/// The cheaper target of the route to which a Budget moves requests before it is spent.
-fn thrifty<'b>(budget: &'b Budget, route: &Route) -> Option<&'b str> {
-    let target = &budget.data.thrift.as_ref()?.target;
-    has_target(route, target).then_some(target)
+/// From when on a Budget moves requests to a cheaper target, which the route has.
+fn thrift<'b>(budget: &'b Budget, route: &Route) -> Option<&'b Thrift> {
+    budget.data.thrift.as_ref().filter(|thrift| has_target(route, &thrift.target))
 }
 
-/// Another Budget that is spent and moves the request to its target, where it may cost little enough for the one that
-/// refused.
-async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Name]) -> Option<(Name, String, bool)> {
+/// What another Budget makes of it that is spent: at its target it may cost little enough for the one that refused.
+async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Name]) -> Option<Moved> {
     for charge in charges {
         let Payer::Budget(budget) = &charge.of else { continue };
         let OnExceeded::Degrade { target } = &budget.data.on_exceeded else { continue };
@@ -162,7 +173,7 @@ async fn lacking(ledger: &Ledger, charges: &[Charge], route: &Route, soft: &[Nam
         }
         match ledger.reserve(std::slice::from_ref(charge)).await {
             Ok(reservation) => ledger.settle(reservation, &[Some(0)]),
-            Err(met) if met.exhausted => return Some((budget.id.clone(), target.clone(), true)),
+            Err(met) if met.exhausted => return Some(Moved::by(budget, target, true)),
             Err(_) => {}
         }
     }

@@ -98,7 +98,7 @@ impl Record {
         if let Some(provider) = &self.provider {
             o.str("provider", &provider.id.to_string());
         }
-        o.str_if("request_model", Some(&*self.request_model).filter(|model| !model.is_empty()));
+        o.str_if("request_model", filled(&self.request_model));
         o.str_if("upstream_model", self.upstream_model.as_deref());
         o.value("stream", self.stream);
         o.value("attempts", self.attempts);
@@ -125,11 +125,14 @@ impl Record {
     }
 }
 
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
 fn write_caller(o: &mut Object<'_>, caller: &Caller) {
-    let filled = |text: &'_ str| !text.is_empty();
     o.str("kind", caller.kind.as_str());
-    o.str_if("namespace", Some(&*caller.namespace).filter(|text| filled(text)));
-    o.str_if("name", Some(&*caller.name).filter(|text| filled(text)));
+    o.str_if("namespace", filled(&caller.namespace));
+    o.str_if("name", filled(&caller.name));
     o.str_if("key_id", caller.key_id.as_deref());
     o.str_if("user", caller.user.as_deref());
     o.str_if("team", caller.team.as_deref());
