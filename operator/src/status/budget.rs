@@ -7,7 +7,8 @@ use super::spending::{Spent, SpentOfLimit, decimal};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use weir_compile::Verdict;
-use weir_crds::{Budget, BudgetMode, BudgetState, BudgetStatus, LimitStatus, PartitionStatus};
+use weir_crds::{Budget, BudgetLimit, BudgetMode, BudgetState, BudgetStatus, LimitStatus, PartitionStatus};
+use weir_snapshot::Unit;
 
 /// Lists in status are capped; totals stand beside them.
 const MAX_PARTITIONS: usize = 10;
@@ -175,10 +176,12 @@ fn top(spent: &Spent) -> Vec<PartitionStatus> {
 
 /// The first limit of the spec, for as long as the ledger tells of none: in the form in which it will.
 fn as_written(budget: &Budget) -> String {
-    let shown = |text: &str| {
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    let shown = |limit: &BudgetLimit| {
+        let unit = Unit::parse(&limit.unit);
+        let amount = if let Unit::Currency(_) = unit { limit.amount.nanos() } else { limit.amount.whole() };
+        Some(format!("{} {}", decimal(&unit, amount?, 0), unit.as_str()))
     };
-    budget.spec.limits.first().map(|limit| format!("{} {}", shown(&limit.amount.0), limit.unit)).unwrap_or_default()
+    budget.spec.limits.first().and_then(shown).unwrap_or_default()
 }
 
 fn of_limit(limit: &SpentOfLimit) -> String {
