@@ -4,17 +4,20 @@
 
 use crate::clock::unix;
 use crate::funds::{Funds, Told};
-use crate::record::{CostRecord, FailedAttempt, Record, usage_record};
+use crate::record::{FailedAttempt, Record, usage_record};
 use crate::surface::Surface;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
 use weir_dialect::{Loss, Refusal, Usage, UsageSource};
-use weir_policy::{Caller, Came, Cost, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_policy::{Caller, Came, Failure, Route, Target, cost, estimate_input, estimate_output};
 use weir_snapshot::OnLoss;
 
 /// Status of a request whose client left before an answer.
 const CLIENT_CLOSED: u16 = 499;
+
+/// What is kept of the model that a client names.
+const MODEL_BYTES: usize = 128;
 
 /// One request's account. Boxed, since it is handed from stage to stage.
 pub(crate) struct Account {
@@ -103,7 +106,8 @@ impl Account {
     }
 
     pub(crate) fn named(&mut self, model: &str, stream: bool, prompt_bytes: usize) {
-        self.record.request_model = model.chars().take(128).collect();
+        let most = model.floor_char_boundary(MODEL_BYTES);
+        self.record.request_model = model.get(..most).unwrap_or_default().to_owned();
         self.record.stream = stream;
         self.prompt_bytes = prompt_bytes;
     }
@@ -200,15 +204,7 @@ impl Account {
         };
         self.record.usage = usage_record(&usage, source);
         self.record.unpriced = self.pricing.is_none();
-        self.record.cost = self.pricing.as_ref().map(|pricing| {
-            let spent: Cost = cost(&usage, pricing);
-            let amount = format!("{}.{:012}", spent.pico / 1_000_000_000_000, spent.pico % 1_000_000_000_000);
-            CostRecord {
-                units: spent.units(),
-                amount: amount.trim_end_matches('0').trim_end_matches('.').to_owned(),
-                currency: spent.currency,
-            }
-        });
+        self.record.cost = self.pricing.as_ref().map(|pricing| cost(&usage, pricing));
         self.telemetry.charge(&self.record, &usage, self.pricing.as_ref());
         self.pay(Some(&usage));
     }
@@ -225,7 +221,11 @@ impl Account {
 
 /// An id that the client can quote.
 pub(crate) fn new_request_id() -> String {
-    format!("req_{:032x}", fastrand::u128(..))
+    let mut id = String::with_capacity(36);
+    id.push_str("req_");
+    let digits = fastrand::u128(..).to_le_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    id.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    id
 }
 
 impl Drop for Account {

@@ -43,7 +43,7 @@ impl Costs {
         let key = KeyRef {
             hour: hour(),
             hours: 1,
-            currency: pricing.map_or("", |pricing| &pricing.currency),
+            currency: pricing.map_or("", |pricing| pricing.currency.as_str()),
             namespace: of_caller(|caller| Some(&caller.namespace)),
             user: &caller.as_deref().map(user).unwrap_or_default(),
             team: of_caller(|caller| caller.team.as_ref()),
@@ -85,7 +85,7 @@ fn user(caller: &Caller) -> Cow<'_, str> {
     match &caller.user {
         Some(user) => user.into(),
         None if caller.name.is_empty() => "".into(),
-        None => format!("{}:{}/{}", caller.kind.as_str(), caller.namespace, caller.name).into(),
+        None => [caller.kind.as_str(), ":", &caller.namespace, "/", &caller.name].concat().into(),
     }
 }
 

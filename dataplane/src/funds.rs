@@ -14,6 +14,8 @@ use weir_lease::{Reservation, Standing};
 use weir_policy::{Asked, Budget, Came, Charge, Line, Payer, Route, refusal};
 use weir_snapshot::{BudgetMode, Name, OnExceeded, Thrift, Unit};
 
+/// Headers of most answers whose route has rates.
+const HEADERS: usize = 18;
 /// Between two looks for room of a request that may wait for it.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -206,6 +208,7 @@ fn tell(
         let missing = u128::from(rate.burst.saturating_sub(standing.remaining)) * u128::from(rate.per_ms);
         let full_in_ms = u64::try_from(missing.div_ceil(u128::from(rate.amount.max(1)))).unwrap_or(u64::MAX);
         let [limit, remaining, reset] = names;
+        told.headers.reserve(HEADERS);
         told.headers.insert(limit, rate.burst.into());
         told.headers.insert(remaining, standing.remaining.min(rate.burst).into());
         put(told, reset, &dialect.reset(full_in_ms, unix_s()));

@@ -163,8 +163,8 @@ fn finish(
         told.insert(ATTEMPTS, HeaderValue::from(account.record.attempts));
     }
     if !gateway.config.hide_targets {
-        account.record.route.iter().for_each(|route| tell(&mut told, ROUTE, &route.id.to_string()));
-        account.record.provider.iter().for_each(|provider| tell(&mut told, TARGET, &provider.id.to_string()));
+        account.record.route.iter().for_each(|route| tell(&mut told, ROUTE, &route.id.joined()));
+        account.record.provider.iter().for_each(|provider| tell(&mut told, TARGET, &provider.id.joined()));
     }
     if account.tells_loss() {
         tell(&mut told, LOSS, &account.record.loss.names().collect::<Vec<_>>().join(", "));

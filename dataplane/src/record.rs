@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use weir_dialect::{Loss, Object, Usage, UsageSource};
-use weir_policy::{Caller, Provider, Route};
+use weir_policy::{Caller, Cost, Provider, Route};
 
 /// One request.
 pub(crate) struct Record {
@@ -19,7 +19,7 @@ pub(crate) struct Record {
     pub(crate) configured: Option<Arc<Caller>>,
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) provider: Option<Arc<Provider>>,
-    /// What the client named, cut to 128 characters.
+    /// What the client named, cut to 128 bytes.
     pub(crate) request_model: String,
     /// What the route's configuration calls it; for metrics.
     pub(crate) model_label: String,
@@ -30,7 +30,7 @@ pub(crate) struct Record {
     /// What could not be said in the provider's dialect, or in the client's.
     pub(crate) loss: Loss,
     pub(crate) usage: UsageRecord,
-    pub(crate) cost: Option<CostRecord>,
+    pub(crate) cost: Option<Cost>,
     /// Answered by a model without a price.
     pub(crate) unpriced: bool,
     pub(crate) duration_us: u64,
@@ -58,14 +58,6 @@ pub(crate) struct UsageRecord {
     pub(crate) reasoning_tokens: u64,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct CostRecord {
-    pub(crate) currency: String,
-    /// Decimal units.
-    pub(crate) amount: String,
-    pub(crate) units: f64,
-}
-
 pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRecord {
     let Usage { input, cache_read, cache_write_5m: _, cache_write_1h: _, output, reasoning } = *usage;
     UsageRecord {
@@ -81,10 +73,10 @@ pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRec
 impl Record {
     /// Writes its members; those that say nothing are left out.
     pub(crate) fn write(&self, o: &mut Object<'_>) {
-        o.value("time_ms", self.time_ms);
+        o.count("time_ms", self.time_ms);
         o.str("request_id", &self.request_id);
         o.str("path", self.path);
-        o.value("status", self.status);
+        o.count("status", self.status);
         o.str_if("error_type", self.error_type.as_deref());
         if self.error_in_stream {
             o.value("error_in_stream", true);
@@ -93,15 +85,15 @@ impl Record {
             o.object("caller", |o| write_caller(o, caller));
         }
         if let Some(route) = &self.route {
-            o.str("route", &route.id.to_string());
+            o.str("route", &route.id.joined());
         }
         if let Some(provider) = &self.provider {
-            o.str("provider", &provider.id.to_string());
+            o.str("provider", &provider.id.joined());
         }
         o.str_if("request_model", filled(&self.request_model));
         o.str_if("upstream_model", self.upstream_model.as_deref());
         o.value("stream", self.stream);
-        o.value("attempts", self.attempts);
+        o.count("attempts", self.attempts);
         if !self.failed_attempts.is_empty() {
             o.array("failed_attempts", |list| {
                 self.failed_attempts.iter().for_each(|failed| list.object(|o| failed.write(o)));
@@ -113,14 +105,14 @@ impl Record {
         self.usage.write(o);
         if let Some(cost) = &self.cost {
             o.object("cost", |o| {
-                o.str("currency", &cost.currency);
-                o.str("amount", &cost.amount);
+                o.str("currency", cost.currency.as_str());
+                o.str("amount", &cost.decimal());
             });
         }
         if self.unpriced {
             o.value("unpriced", true);
         }
-        o.value("duration_us", self.duration_us);
+        o.count("duration_us", self.duration_us);
         o.value_if("time_to_first_token_us", self.time_to_first_token_us);
     }
 }
@@ -155,10 +147,10 @@ impl FailedAttempt {
 impl UsageRecord {
     fn write(&self, o: &mut Object<'_>) {
         o.str("usage_source", self.usage_source);
-        o.value("input_tokens", self.input_tokens);
-        o.value("cache_read_tokens", self.cache_read_tokens);
-        o.value("cache_write_tokens", self.cache_write_tokens);
-        o.value("output_tokens", self.output_tokens);
-        o.value("reasoning_tokens", self.reasoning_tokens);
+        o.count("input_tokens", self.input_tokens);
+        o.count("cache_read_tokens", self.cache_read_tokens);
+        o.count("cache_write_tokens", self.cache_write_tokens);
+        o.count("output_tokens", self.output_tokens);
+        o.count("reasoning_tokens", self.reasoning_tokens);
     }
 }

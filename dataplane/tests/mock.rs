@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weir_dataplane::{Config, Gateway};
 use weir_snapshot::{
-    Access, Consent, Health, Kind, Mock, Model, ModelName, Name, Price, PriceSource, Pricing, Provider, ProviderType,
-    Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
+    Access, Consent, Currency, Health, Kind, Mock, Model, ModelName, Name, Price, PriceSource, Pricing, Provider,
+    ProviderType, Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
 };
 
 /// What is waited for that takes a second or two.
@@ -34,7 +34,7 @@ fn gateway() -> Arc<Gateway> {
 
 fn snapshot(mock: Mock) -> Snapshot {
     let pricing = Pricing {
-        currency: "USD".into(),
+        currency: Currency::parse("USD").unwrap(),
         rates: Rates {
             input: Price::per_million("1").unwrap(),
             output: Price::per_million("2").unwrap(),

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 use serde_json::json;
 use std::collections::BTreeMap;
+use weir_snapshot::decimal;
 
 const HOUR_SECONDS: i64 = 3_600;
 
@@ -176,13 +177,7 @@ fn filled(name: &str) -> Cell {
 }
 
 fn cost(row: &Row<'_>) -> Cell {
-    Cell::Number(decimal(row.nano))
-}
-
-/// Nano-units as a decimal number.
-fn decimal(nano: u64) -> String {
-    let text = format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    Cell::Number(decimal(row.nano.into(), 9))
 }
 
 fn time(hour: u64) -> Cell {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_lease::limits_of_budget;
-use weir_snapshot::{BudgetMode, Name, Price, Pricing, Resource};
+use weir_snapshot::{BudgetMode, Currency, Name, Price, Pricing, Resource};
 
 /// A Budget as requests use it.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(crate) struct Budgets {
     by_namespace: HashMap<String, Vec<Arc<Budget>>>,
     others: Vec<Arc<Budget>>,
     /// The dearest price of each currency.
-    ceilings: BTreeMap<String, Pricing>,
+    ceilings: BTreeMap<Currency, Pricing>,
 }
 
 impl Budgets {
@@ -54,7 +54,7 @@ impl Budgets {
         for pricing in prices {
             let dearer = |held: &Pricing| weight(pricing) > weight(held);
             if budgets.ceilings.get(&pricing.currency).is_none_or(dearer) {
-                budgets.ceilings.insert(pricing.currency.clone(), pricing.clone());
+                budgets.ceilings.insert(pricing.currency, pricing.clone());
             }
         }
         budgets
@@ -76,8 +76,8 @@ impl Budgets {
     }
 
     /// The dearest price of a currency.
-    pub(crate) fn ceiling(&self, currency: &str) -> Option<&Pricing> {
-        self.ceilings.get(currency)
+    pub(crate) fn ceiling(&self, currency: Currency) -> Option<&Pricing> {
+        self.ceilings.get(&currency)
     }
 }
 

@@ -3,11 +3,11 @@
 //! It says what the decisions themselves say: each line comes from the very function that decides.
 
 use crate::plan::misfit;
-use crate::spend::{decimal, shown, span};
+use crate::spend::{shown, span};
 use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
 use serde::Serialize;
 use weir_lease::Claim;
-use weir_snapshot::{BudgetMode, OnExceeded, Price, PriceSource, Pricing, Priority, Thrift};
+use weir_snapshot::{BudgetMode, Currency, OnExceeded, Price, PriceSource, Pricing, Priority, Thrift, decimal};
 
 /// Most bytes of an explanation in a header: with all other headers it stays below what clients and proxies take.
 const HEADER_BYTES: usize = 4_096;
@@ -79,7 +79,7 @@ struct ExplainedTarget {
 struct ExplainedPrice {
     /// The Provider, the overlay or the catalogue.
     source: PriceSource,
-    currency: String,
+    currency: Currency,
     input: String,
     output: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -264,19 +264,19 @@ fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
 }
 
 fn explained_price(pricing: &Pricing) -> ExplainedPrice {
-    let per_million = |Price(pico): Price| decimal(pico, 6);
+    let per_million = |Price(pico): Price| decimal(pico.into(), 6);
     ExplainedPrice {
         source: pricing.source,
-        currency: pricing.currency.clone(),
+        currency: pricing.currency,
         input: per_million(pricing.rates.input),
         output: per_million(pricing.rates.output),
-        per_request: pricing.per_request.map(|Price(pico)| decimal(pico, 12)),
+        per_request: pricing.per_request.map(|Price(pico)| decimal(pico.into(), 12)),
     }
 }
 
 fn explained_limit(charge: &Charge, route: &Route, moment: Moment<'_>) -> ExplainedLimit {
     let standing = (moment.standing)(&charge.claim);
-    let show = |amount| shown(&charge.unit, amount);
+    let show = |amount| shown(charge.unit, amount);
     let (of, mode, limit, exceeded) = match &charge.of {
         Payer::Rate(place) => {
             let rate = route.data.rate_limits.get(*place);

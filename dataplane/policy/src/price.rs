@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use weir_dialect::Usage;
-use weir_snapshot::{Price, Pricing, Rates};
+use weir_snapshot::{Currency, Price, Pricing, Rates};
 
 /// Bytes of JSON per token of input: what current tokenizers give for English prose with its JSON around it.
 const BYTES_PER_TOKEN: usize = 4;
@@ -10,10 +10,10 @@ const BYTES_PER_TOKEN: usize = 4;
 const MICRO: u128 = 1_000_000;
 
 /// An amount of money.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// ISO 4217 code.
-    pub currency: String,
+    /// What it is paid in.
+    pub currency: Currency,
     /// 10⁻¹² of its unit.
     pub pico: u128,
 }
@@ -25,6 +25,11 @@ impl Cost {
         self.pico as f64 / 1e12
     }
 
+    /// Units of the currency as a decimal number.
+    pub fn decimal(&self) -> String {
+        weir_snapshot::decimal(self.pico, 12)
+    }
+
     /// 10⁻⁹ of its unit, in which ledgers count; rounded up, so that no part of it is spent for nothing.
     pub fn nano(&self) -> u64 {
         u64::try_from(self.pico.div_ceil(1_000)).unwrap_or(u64::MAX)
@@ -32,15 +37,15 @@ impl Cost {
 
     /// The same in another currency, rounded up; `None` where the table has no rate for it. The rates are millionths
     /// of the second currency for a unit of the first, by both, such as `USD/EUR`.
-    pub fn in_currency(&self, currency: &str, rates: &BTreeMap<String, u64>) -> Option<Self> {
+    pub fn in_currency(&self, currency: Currency, rates: &BTreeMap<String, u64>) -> Option<Self> {
         if currency == self.currency {
-            return Some(self.clone());
+            return Some(*self);
         }
         let rate = u128::from(*rates.get(&format!("{}/{currency}", self.currency))?);
         // Whole millions and the rest apart: the product of all of it might not fit.
         let (millions, rest) = (self.pico / MICRO, self.pico % MICRO);
         let pico = millions.saturating_mul(rate).saturating_add((rest * rate).div_ceil(MICRO));
-        Some(Self { currency: currency.to_owned(), pico })
+        Some(Self { currency, pico })
     }
 }
 
@@ -83,7 +88,7 @@ pub fn parts(usage: &Usage, pricing: &Pricing) -> Parts {
 
 /// The cost of one answered attempt.
 pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
-    Cost { currency: pricing.currency.clone(), pico: parts(usage, pricing).total() }
+    Cost { currency: pricing.currency, pico: parts(usage, pricing).total() }
 }
 
 /// What a request of at most so many input and output tokens can cost at most, whichever classes they turn out
@@ -98,7 +103,7 @@ pub fn dearest(pricing: &Pricing, input: u64, output: u64) -> Cost {
     let reached = pricing.tiers.iter().filter(|tier| input > tier.above_input_tokens).map(|tier| of(&tier.rates));
     let tokens = reached.fold(of(&pricing.rates), u128::max);
     let pico = tokens.saturating_add(times(1, pricing.per_request.unwrap_or_default()));
-    Cost { currency: pricing.currency.clone(), pico }
+    Cost { currency: pricing.currency, pico }
 }
 
 fn times(tokens: u64, price: Price) -> u128 {
@@ -123,6 +128,10 @@ mod tests {
     use proptest::prelude::*;
     use weir_snapshot::Tier;
 
+    fn currency(code: &str) -> Currency {
+        Currency::parse(code).expect("a currency")
+    }
+
     fn price(text: &str) -> Price {
         Price::per_million(text).expect("a price")
     }
@@ -130,7 +139,7 @@ mod tests {
     fn pricing() -> Pricing {
         Pricing {
             source: weir_snapshot::PriceSource::Provider,
-            currency: "USD".into(),
+            currency: currency("USD"),
             rates: Rates {
                 input: price("2.50"),
                 output: price("10"),
@@ -180,23 +189,23 @@ mod tests {
 
     #[test]
     fn a_ledger_counts_nanos_and_no_part_of_one_is_free() {
-        let nano = |pico| Cost { currency: "USD".into(), pico }.nano();
+        let nano = |pico| Cost { currency: currency("USD"), pico }.nano();
         assert_eq!([0, 1, 1_000, 1_001].map(nano), [0, 1, 1, 2]);
         assert_eq!(nano(u128::MAX), u64::MAX);
     }
 
     #[test]
     fn currencies_are_converted_by_the_given_table_alone() {
-        let usd = Cost { currency: "USD".into(), pico: 1_500_000_000_001 };
+        let usd = Cost { currency: currency("USD"), pico: 1_500_000_000_001 };
         let table = rates(&[("USD/EUR", 920_000)]);
-        assert_eq!(usd.in_currency("USD", &table), Some(usd.clone()));
+        assert_eq!(usd.in_currency(currency("USD"), &table), Some(usd));
         assert_eq!(
-            usd.in_currency("EUR", &table).map(|eur| (eur.pico, eur.currency)),
-            Some((1_380_000_000_001, "EUR".into()))
+            usd.in_currency(currency("EUR"), &table),
+            Some(Cost { currency: currency("EUR"), pico: 1_380_000_000_001 })
         );
-        assert_eq!(usd.in_currency("GBP", &table), None);
-        let eur = Cost { currency: "EUR".into(), pico: 1 };
-        assert_eq!(eur.in_currency("USD", &table), None, "the way back is another rate");
+        assert_eq!(usd.in_currency(currency("GBP"), &table), None);
+        let eur = Cost { currency: currency("EUR"), pico: 1 };
+        assert_eq!(eur.in_currency(currency("USD"), &table), None, "the way back is another rate");
     }
 
     proptest! {
@@ -225,8 +234,8 @@ mod tests {
 
         #[test]
         fn conversion_is_exact_but_for_the_last_pico_upwards(pico in 0u128..1 << 90, rate in 1u64..9_000_000_000) {
-            let cost = Cost { currency: "USD".into(), pico };
-            let converted = cost.in_currency("EUR", &rates(&[("USD/EUR", rate)])).expect("a rate").pico;
+            let cost = Cost { currency: currency("USD"), pico };
+            let converted = cost.in_currency(currency("EUR"), &rates(&[("USD/EUR", rate)])).expect("a rate").pico;
             prop_assert_eq!(converted, (pico * u128::from(rate)).div_ceil(MICRO));
         }
     }

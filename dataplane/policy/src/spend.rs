@@ -9,17 +9,16 @@ mod refuse;
 pub use asked::Asked;
 use asked::whole;
 pub use charge::{Charge, Payer};
-pub(crate) use refuse::{decimal, shown, span};
 pub use refuse::{no_room, refusal};
+pub(crate) use refuse::{shown, span};
 
 use crate::budgets::Budget;
 use crate::price::{Cost, cost, dearest, estimate_input};
 use crate::{Table, Target};
-use std::cell::LazyCell;
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
-use weir_snapshot::{BudgetMode, Name, OnUnpriced, Pricing, Reservation, Unit};
+use weir_snapshot::{BudgetMode, Currency, Name, OnUnpriced, Pricing, Reservation, Unit};
 
 /// Bytes of JSON that make at least one token of input, whatever the language.
 const FEWEST_BYTES_PER_TOKEN: u64 = 2;
@@ -33,21 +32,20 @@ const MOST_POTS: usize = 32;
 /// One part in so many of a provider's limit is left to higher classes.
 const YIELD_SHARE: u64 = 10;
 
-/// How careful an estimate is.
-#[derive(Clone, Copy)]
-enum Bound {
-    /// No request comes to more.
-    Upper,
-    /// Few do; what one comes to beyond is charged afterwards.
-    Likely,
-}
-
 /// What a request may come to at one target.
 struct At<'a> {
-    /// Tokens.
+    /// Few requests come to more; what one comes to beyond is charged afterwards.
+    likely: Size,
+    /// No request comes to more.
+    most: Size,
+    pricing: Option<&'a Pricing>,
+}
+
+/// In tokens.
+#[derive(Clone, Copy)]
+struct Size {
     input: u64,
     output: u64,
-    pricing: Option<&'a Pricing>,
 }
 
 /// What came of a request.
@@ -69,83 +67,74 @@ impl Table {
 
     /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
     pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
-        let mut charges = self.rates(asked);
-        let most = LazyCell::new(|| asked.targets().map(|target| at(asked, target, Bound::Upper)).collect::<Vec<_>>());
-        for budget in asked.covering(&self.budgets) {
-            let budget_charges = self.of_budget(&budget, asked, &most, soft.contains(&budget.id))?;
-            charges.extend(budget_charges);
+        let budgets = asked.covering(&self.budgets);
+        let pots = asked.route.rates.len() + budgets.iter().map(|budget| budget.limits.len()).sum::<usize>();
+        if pots == 0 {
+            return Ok(Vec::new());
         }
-        if charges.len() > MOST_POTS {
+        if pots > MOST_POTS {
             let message = format!(
-                "the request is covered by {} limits of Budgets and rates, and at most {MOST_POTS} can be kept at once",
-                charges.len()
+                "the request is covered by {pots} limits of Budgets and rates, and at most {MOST_POTS} can be kept at once",
             );
             return Err(Refusal::new(503, ErrorType::Overloaded, "too_many_budgets", message));
         }
-        // One order for all, so that no two requests wait for each other.
-        charges.sort_by(|a, b| (&a.claim.limit, &a.claim.partition).cmp(&(&b.claim.limit, &b.claim.partition)));
+        let targets: Vec<_> = asked.targets().map(|target| at(asked, target)).collect();
+        let mut charges = Vec::with_capacity(pots);
+        self.charge_rates(asked, &targets, &mut charges);
+        for budget in budgets {
+            self.charge_budget(budget, asked, &targets, soft.contains(&budget.id), &mut charges)?;
+        }
         Ok(charges)
     }
 
-    fn rates(&self, asked: &Asked<'_>) -> Vec<Charge> {
-        if asked.route.rates.is_empty() {
-            return Vec::new();
-        }
-        let likely: Vec<_> = asked.targets().map(|target| at(asked, target, Bound::Likely)).collect();
-        let limits = asked.route.data.rate_limits.iter().zip(&asked.route.rates).enumerate();
-        let charge = |(place, (rate, limit)): (usize, (&weir_snapshot::RateLimit, &Arc<str>))| {
+    fn charge_rates(&self, asked: &Asked<'_>, targets: &[At<'_>], charges: &mut Vec<Charge>) {
+        for (place, (rate, limit)) in asked.route.data.rate_limits.iter().zip(&asked.route.rates).enumerate() {
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
+            let amounts = targets.iter().map(|at| self.estimate(rate.unit, at.likely, at.pricing, OnUnpriced::Refuse));
             // A request over the whole burst could never be met: it takes all of it.
-            let amount = self.estimate(&rate.unit, &likely, OnUnpriced::Refuse).unwrap_or(0).min(rate.burst);
+            let amount = dearest_of(amounts).unwrap_or(0).min(rate.burst);
             let partition = asked.partition(&rate.partition_by);
-            Charge {
-                claim: Claim { limit: Arc::clone(limit), partition, amount, leave: 0, terms },
-                unit: rate.unit.clone(),
-                of: Payer::Rate(place),
-            }
-        };
-        limits.map(charge).collect()
+            let claim = Claim { limit: Arc::clone(limit), partition, amount, leave: 0, terms };
+            charges.push(Charge { claim, unit: rate.unit, of: Payer::Rate(place) });
+        }
     }
 
-    fn of_budget(
+    fn charge_budget(
         &self,
         budget: &Arc<Budget>,
         asked: &Asked<'_>,
-        most: &[At<'_>],
+        targets: &[At<'_>],
         soft: bool,
-    ) -> Result<Vec<Charge>, Refusal> {
+        charges: &mut Vec<Charge>,
+    ) -> Result<(), Refusal> {
         if budget.data.mode == BudgetMode::Block {
             return Err(refuse::blocked(budget));
         }
         let hard = budget.data.mode == BudgetMode::Enforce && !soft;
         let terms = if hard { Terms::Hard(budget.data.failure_mode) } else { Terms::Soft };
         let partition = asked.partition(&budget.data.partition_by);
-        let mut charges = Vec::with_capacity(budget.limits.len());
         for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
+            let amounts =
+                targets.iter().map(|at| self.estimate(limit.unit, at.most, at.pricing, budget.data.on_unpriced));
             let amount = match budget.data.reservation {
                 Reservation::Fixed(amount) => Some(amount),
-                Reservation::UpperBound => self.estimate(&limit.unit, most, budget.data.on_unpriced),
+                Reservation::UpperBound => dearest_of(amounts),
             };
             let amount = match amount {
                 Some(amount) => amount,
-                None if hard => return Err(refuse::unpriced(budget, &limit.unit, asked.model)),
+                None if hard => return Err(refuse::unpriced(budget, limit.unit, asked.model)),
                 None => 0,
             };
             let (limit_name, partition) = (Arc::clone(pot), Arc::clone(&partition));
             let claim = Claim { limit: limit_name, partition, amount, leave: 0, terms };
-            charges.push(Charge { claim, unit: limit.unit.clone(), of: Payer::Budget(Arc::clone(budget)) });
+            charges.push(Charge { claim, unit: limit.unit, of: Payer::Budget(Arc::clone(budget)) });
         }
-        Ok(charges)
+        Ok(())
     }
 
-    /// What the request comes to of a unit, whichever of its targets answers; `None` where a price is needed and missing.
-    fn estimate(&self, unit: &Unit, targets: &[At<'_>], on_unpriced: OnUnpriced) -> Option<u64> {
-        let amounts = targets.iter().map(|at| self.estimate_at(unit, at, on_unpriced));
-        amounts.reduce(|a, b| Some(a?.max(b?))).unwrap_or(Some(0))
-    }
-
-    fn estimate_at(&self, unit: &Unit, at: &At<'_>, on_unpriced: OnUnpriced) -> Option<u64> {
-        let At { input, output, pricing } = *at;
+    /// What a request of that size comes to of a unit; `None` where a price is needed and missing.
+    fn estimate(&self, unit: Unit, size: Size, pricing: Option<&Pricing>, on_unpriced: OnUnpriced) -> Option<u64> {
+        let Size { input, output } = size;
         match unit {
             Unit::Requests => Some(1),
             Unit::Tokens => Some(input.saturating_add(output)),
@@ -162,7 +151,7 @@ impl Table {
     fn pricing<'a>(
         &'a self,
         known: Option<&'a Pricing>,
-        currency: &str,
+        currency: Currency,
         on_unpriced: OnUnpriced,
     ) -> Option<&'a Pricing> {
         known.or_else(|| match on_unpriced {
@@ -171,7 +160,7 @@ impl Table {
         })
     }
 
-    fn in_currency(&self, cost: &Cost, currency: &str) -> Option<u64> {
+    fn in_currency(&self, cost: &Cost, currency: Currency) -> Option<u64> {
         Some(cost.in_currency(currency, &self.settings().exchange_rates)?.nano())
     }
 
@@ -192,7 +181,7 @@ impl Table {
             Payer::Budget(budget) => budget.data.on_unpriced,
         };
         let Some(usage) = came.usage else { return Some(0) };
-        match &charge.unit {
+        match charge.unit {
             Unit::Requests => Some(1),
             Unit::Tokens => Some(usage.input_total().saturating_add(usage.output_total())),
             Unit::InputTokens => Some(usage.input_total()),
@@ -206,13 +195,13 @@ impl Table {
 
     /// The pots of a target's provider, for one attempt; one that `yields` leaves a share of each to higher classes.
     pub fn provider_charges(&self, target: &Target, asked: &Asked<'_>, yields: bool) -> Vec<Charge> {
-        let (limits, likely) = (&target.provider.data.limits, at(asked, target, Bound::Likely));
+        let (limits, At { likely, pricing, .. }) = (&target.provider.data.limits, at(asked, target));
         let charge = |(unit, limit, terms): &(Option<Unit>, Arc<str>, Terms)| {
             let amount = match unit {
                 None | Some(Unit::Requests) => 1,
                 Some(unit) => {
                     let most = limits.tokens_per_minute.unwrap_or(u64::MAX);
-                    self.estimate_at(unit, &likely, OnUnpriced::Refuse).unwrap_or(0).min(most)
+                    self.estimate(*unit, likely, pricing, OnUnpriced::Refuse).unwrap_or(0).min(most)
                 }
             };
             let most = match terms {
@@ -223,7 +212,7 @@ impl Table {
             let leave = if yields { most.div_ceil(YIELD_SHARE).min(most.saturating_sub(amount)) } else { 0 };
             Charge {
                 claim: Claim { limit: Arc::clone(limit), partition: whole(), amount, leave, terms: *terms },
-                unit: unit.clone().unwrap_or(Unit::Requests),
+                unit: unit.unwrap_or(Unit::Requests),
                 of: Payer::Provider { provider: Arc::clone(&target.provider), gauge: unit.is_none() },
             }
         };
@@ -232,19 +221,23 @@ impl Table {
 }
 
 /// What the request may come to at that target.
-fn at<'a>(asked: &Asked<'_>, target: &'a Target, bound: Bound) -> At<'a> {
+fn at<'a>(asked: &Asked<'_>, target: &'a Target) -> At<'a> {
     let limits = target.limits_for(asked.model);
-    let by_bytes = match bound {
-        Bound::Upper => (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN),
-        Bound::Likely => estimate_input(asked.prompt_bytes),
+    let asked_for = target.most_output(asked.max_output);
+    let size = |input: u64, output: u64| Size {
+        input: limits.context_window.map_or(input, |window| input.min(window)),
+        output: asked_for.unwrap_or(output),
     };
-    let otherwise = match bound {
-        Bound::Upper => limits.max_output.unwrap_or(UNKNOWN_OUTPUT),
-        Bound::Likely => limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT)),
-    };
+    let likely_output = limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT));
+    let most_input = (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN);
     At {
-        input: limits.context_window.map_or(by_bytes, |window| by_bytes.min(window)),
-        output: target.most_output(asked.max_output).unwrap_or(otherwise),
+        likely: size(estimate_input(asked.prompt_bytes), likely_output),
+        most: size(most_input, limits.max_output.unwrap_or(UNKNOWN_OUTPUT)),
         pricing: target.pricing(asked.model),
     }
+}
+
+/// Whichever target answers; `None` where one of them cannot be told.
+fn dearest_of(mut amounts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    amounts.try_fold(0, |most, amount| Some(amount?.max(most)))
 }

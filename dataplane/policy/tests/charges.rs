@@ -12,8 +12,8 @@ use weir_dialect::Usage;
 use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
-    Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced, Price,
-    PriceSource, Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
+    Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced,
+    Price, PriceSource, Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
 };
 
 mod objects;
@@ -24,7 +24,7 @@ const CENT: u64 = 10_000_000;
 
 fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
     Budget {
-        limits: units.iter().map(|unit| Limit { unit: unit.clone(), amount: 100 }).collect(),
+        limits: units.iter().map(|unit| Limit { unit: *unit, amount: 100 }).collect(),
         window: Window::Total,
         selector: BudgetSelector {
             caller_namespaces: namespaces.map(|all| all.iter().map(ToString::to_string).collect()),
@@ -62,7 +62,7 @@ fn scene() -> Resources {
         reasoning: None,
     };
     held.models.get_mut("m").unwrap().pricing = Some(Pricing {
-        currency: "USD".into(),
+        currency: Currency::parse("USD").unwrap(),
         rates,
         tiers: vec![],
         per_request: None,
@@ -104,8 +104,8 @@ fn a_request_is_charged_to_every_budget_that_covers_it_and_once_to_each_above() 
     assert_eq!(
         pots(&found),
         [
-            ("Budget/platform/all/Requests", "", 1),
             ("Budget/team/one/Requests", "", 1),
+            ("Budget/platform/all/Requests", "", 1),
             ("Budget/team/two/Requests", "", 1)
         ]
     );
@@ -115,25 +115,25 @@ fn a_request_is_charged_to_every_budget_that_covers_it_and_once_to_each_above() 
 #[test]
 fn a_hard_budget_reserves_the_most_that_a_request_can_cost_and_is_charged_what_it_did() {
     let mut resources = scene();
-    let units = [Unit::Currency("USD".into()), Unit::InputTokens, Unit::OutputTokens, Unit::Tokens];
+    let units = [Unit::parse("USD").unwrap(), Unit::InputTokens, Unit::OutputTokens, Unit::Tokens];
     add(&mut resources, "platform", "all", budget(None, &units));
     let table = table(&resources);
     let found = charges(&table, &caller("team"), 100, None);
     let amounts: Vec<_> = pots(&found).into_iter().map(|(_, _, amount)| amount).collect();
-    assert_eq!(amounts, [50, 100, 150, 150 * CENT], "InputTokens, OutputTokens, Tokens, USD");
+    assert_eq!(amounts, [150 * CENT, 50, 100, 150]);
     let found = charges(&table, &caller("team"), 1_000_000, Some(7));
-    assert_eq!(pots(&found)[0].2, 1_000, "never more input than the model's window");
-    assert_eq!(pots(&found)[1].2, 7, "the caller's own limit");
+    assert_eq!(pots(&found)[1].2, 1_000, "never more input than the model's window");
+    assert_eq!(pots(&found)[2].2, 7, "the caller's own limit");
     let usage = Usage { input: 30, output: 5, reasoning: 2, ..Usage::default() };
     let target = &table.routes().next().unwrap().targets[0];
     let provider = Name::new("shared", "p");
     let came = Came { usage: Some(&usage), pricing: target.pricing("m"), provider: Some(&provider) };
     let spent: Vec<_> = found.iter().map(|charge| table.spent(charge, &came)).collect();
-    assert_eq!(spent, [Some(30), Some(7), Some(37), Some(37 * CENT)]);
+    assert_eq!(spent, [Some(37 * CENT), Some(30), Some(7), Some(37)]);
     let failed = Came { usage: None, pricing: None, provider: None };
     assert!(found.iter().all(|charge| table.spent(charge, &failed) == Some(0)), "what failed is free");
     let unpriced = Came { pricing: None, ..came };
-    assert_eq!(table.spent(&found[3], &unpriced), None, "never zero where nobody knows the price");
+    assert_eq!(table.spent(&found[0], &unpriced), None, "never zero where nobody knows the price");
 }
 
 #[test]

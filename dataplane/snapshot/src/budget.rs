@@ -3,7 +3,7 @@
 //! Amounts are whole numbers of the smallest part that is counted: 10⁻⁹ of a currency's unit, one token, one
 //! request.
 
-use crate::Name;
+use crate::{Currency, Name};
 use serde::{Deserialize, Serialize};
 
 /// A Budget object, resolved.
@@ -55,10 +55,10 @@ pub struct Limit {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {
-    /// Money of that ISO 4217 code, in 10⁻⁹ of its unit.
-    Currency(String),
+    /// Money, in 10⁻⁹ of the currency's unit.
+    Currency(Currency),
     /// Input and output tokens together.
     Tokens,
     /// Input tokens, cached ones included.
@@ -73,7 +73,7 @@ impl Unit {
     /// As it stands in the API.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Currency(code) => code,
+            Self::Currency(currency) => currency.as_str(),
             Self::Tokens => "Tokens",
             Self::InputTokens => "InputTokens",
             Self::OutputTokens => "OutputTokens",
@@ -81,15 +81,15 @@ impl Unit {
         }
     }
 
-    /// The unit of that name; any other text is taken as a currency.
-    pub fn parse(text: &str) -> Self {
-        match text {
+    /// The unit of that name, or of that currency; `None` = the text is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
             "Tokens" => Self::Tokens,
             "InputTokens" => Self::InputTokens,
             "OutputTokens" => Self::OutputTokens,
             "Requests" => Self::Requests,
-            code => Self::Currency(code.to_owned()),
-        }
+            code => Self::Currency(Currency::parse(code)?),
+        })
     }
 }
 

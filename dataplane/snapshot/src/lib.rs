@@ -26,7 +26,7 @@ pub use budget::{
     Budget, BudgetMode, BudgetSelector, Dimension, FailureMode, Limit, OnExceeded, OnUnpriced, Override, Period,
     ProviderLimits, Queue, RateLimit, Reservation, Thrift, Unit, Window,
 };
-pub use money::{Price, PriceError};
+pub use money::{Currency, Price, PriceError, decimal};
 pub use name::Name;
 pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Rates, Tier};
 pub use provider::{

@@ -1,6 +1,63 @@
-//! Prices as integers. Money is never a float.
+//! Currencies, and prices as integers. Money is never a float.
 
 use serde::{Deserialize, Serialize};
+
+/// A currency by its ISO 4217 code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The currency of a code of three capital letters; `None` = the text is none.
+    pub fn parse(code: &str) -> Option<Self> {
+        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
+        code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
+    }
+
+    /// Its code.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Currency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Debug for Currency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = String;
+
+    fn try_from(code: String) -> Result<Self, String> {
+        Self::parse(&code).ok_or_else(|| format!("{code:?} is no currency"))
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+/// So many parts as a decimal number, without idle zeros; one has 10 to the power of `digits` of them.
+pub fn decimal(parts: u128, digits: u32) -> String {
+    let one = 10_u128.pow(digits);
+    let (whole, rest) = (parts / one, parts % one);
+    let mut text = whole.to_string();
+    if rest > 0 {
+        let rest = (one + rest).to_string();
+        text.push('.');
+        text.push_str(rest.get(1..).unwrap_or_default().trim_end_matches('0'));
+    }
+    text
+}
 
 /// A price in pico-units of its currency (10⁻¹²), so that "2.50 per million tokens" is exact per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -70,6 +127,25 @@ mod tests {
         assert_eq!(Price::per_million("0.000001"), Ok(Price(1)));
         assert_eq!(Price::per_unit("0.01"), Ok(Price(10_000_000_000)));
         assert_eq!(Price::per_million("3"), Ok(Price(3_000_000)));
+    }
+
+    #[test]
+    fn decimals_have_no_idle_zeros() {
+        for (parts, digits, text) in
+            [(0, 9, "0"), (1, 9, "0.000000001"), (12_500_000_000, 9, "12.5"), (1_110, 3, "1.11"), (7, 0, "7")]
+        {
+            assert_eq!(decimal(parts, digits), text);
+        }
+        assert_eq!(decimal(u128::MAX, 12), "340282366920938463463374607.431768211455");
+    }
+
+    #[test]
+    fn a_currency_is_three_capital_letters() {
+        assert_eq!(Currency::parse("USD").map(String::from), Some("USD".to_owned()));
+        for bad in ["", "US", "usd", "USDT", "U1D", "€"] {
+            assert_eq!(Currency::parse(bad), None, "{bad:?}");
+        }
+        assert!(serde_json::from_str::<Currency>("\"dollars\"").is_err());
     }
 
     #[test]

@@ -17,6 +17,11 @@ impl Name {
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
+
+    /// The two parts as one text, as [`fmt::Display`] writes it, for where that is hot.
+    pub fn joined(&self) -> String {
+        [&self.namespace, "/", &self.name].concat()
+    }
 }
 
 impl fmt::Display for Name {

@@ -1,14 +1,14 @@
 //! What models cost, and the lists in which those are looked up that no Provider lists.
 
-use crate::Price;
+use crate::{Currency, Price};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::HashMap;
 
 /// What a model costs, per token unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pricing {
-    /// ISO 4217 code.
-    pub currency: String,
+    /// What it is paid in.
+    pub currency: Currency,
     /// Of a request that is in no tier.
     #[serde(flatten)]
     pub rates: Rates,
@@ -217,7 +217,7 @@ mod tests {
             rates: Rates { input: Price(input), ..Rates::default() },
         };
         let pricing = Pricing {
-            currency: "USD".into(),
+            currency: Currency::parse("USD").expect("a currency"),
             rates: Rates { input: Price(1), ..Rates::default() },
             tiers: vec![tier(100, 2), tier(200, 3)],
             per_request: None,

@@ -161,7 +161,7 @@ impl Metrics {
             }
         }
         if let Some(cost) = &record.cost {
-            series.cost(&self.vectors, &cost.currency, cost.units);
+            series.cost(&self.vectors, *cost);
         }
         if record.unpriced {
             self.unpriced.with_label_values(&series.labels()).inc();

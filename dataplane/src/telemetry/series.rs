@@ -6,7 +6,8 @@ use crate::record::Record;
 use prometheus::{Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use weir_snapshot::Name;
+use weir_policy::Cost;
+use weir_snapshot::{Currency, Name};
 
 /// The vectors that the series are of.
 pub(super) struct Vectors {
@@ -27,7 +28,7 @@ pub(super) struct Series {
     /// Input and output as the provider reported them; other classes are rarer.
     tokens: [OnceLock<IntCounter>; 2],
     /// In the currency that was first paid.
-    cost: OnceLock<(String, Counter)>,
+    cost: OnceLock<(Currency, Counter)>,
 }
 
 /// By route and provider.
@@ -98,13 +99,12 @@ impl Series {
         counter.get_or_init(|| vectors.tokens.with_label_values(&labels)).inc_by(tokens);
     }
 
-    /// Money, in units of that currency.
-    pub(super) fn cost(&self, vectors: &Vectors, currency: &str, units: f64) {
+    pub(super) fn cost(&self, vectors: &Vectors, cost: Cost) {
         let counter = || {
             let ([namespace, route, provider, model], [team, project]) = (self.labels(), &self.whose);
-            vectors.cost.with_label_values(&[namespace, route, provider, model, team, project, currency])
+            vectors.cost.with_label_values(&[namespace, route, provider, model, team, project, cost.currency.as_str()])
         };
-        let (first, counted) = self.cost.get_or_init(|| (currency.to_owned(), counter()));
-        if first == currency { counted.inc_by(units) } else { counter().inc_by(units) }
+        let (first, counted) = self.cost.get_or_init(|| (cost.currency, counter()));
+        if *first == cost.currency { counted.inc_by(cost.units()) } else { counter().inc_by(cost.units()) }
     }
 }

@@ -147,7 +147,7 @@ fn change(headers: &mut HeaderMap, changes: &Headers) {
 fn secret(dialect: Dialect, credential: &Credential) -> Result<(HeaderName, HeaderValue), Failure> {
     let secret = credential.secret.expose();
     let (name, value) = match dialect {
-        Dialect::OpenAI => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}"))),
+        Dialect::OpenAI => (AUTHORIZATION, HeaderValue::from_str(&["Bearer ", secret].concat())),
         Dialect::Anthropic => (API_KEY, HeaderValue::from_str(secret)),
     };
     let mut value = value.map_err(|_| {

@@ -3,7 +3,7 @@
 use crate::findings::{Findings, Gravity};
 use crate::spec::{millis, number};
 use weir_crds::{Amount, RatePartition};
-use weir_snapshot::{Dimension, ProviderLimits, Queue, RateLimit, Unit};
+use weir_snapshot::{Currency, Dimension, ProviderLimits, Queue, RateLimit, Unit};
 
 /// The rates of a route by their names; one that cannot be read is left out, and the route is not accepted.
 pub(crate) fn rates(spec: &[weir_crds::RateLimit], findings: &mut Findings) -> Vec<RateLimit> {
@@ -34,7 +34,17 @@ fn one(spec: &weir_crds::RateLimit, at: usize, findings: &mut Findings) -> Optio
             };
             let amount = money("amount", &cost.amount)?;
             let burst = cost.burst.as_ref().map_or(Some(amount), |burst| money("burst", burst))?;
-            (Unit::Currency(cost.currency.clone()), amount, burst)
+            let currency = Currency::parse(&cost.currency);
+            if currency.is_none() {
+                let message = format!("{:?} is no currency; write its ISO 4217 code, such as USD", cost.currency);
+                findings.add(
+                    Gravity::Invalid,
+                    "InvalidAmount",
+                    format!("spec.rateLimits[{at}].cost.currency"),
+                    message,
+                );
+            }
+            (Unit::Currency(currency?), amount, burst)
         }
         (None, None, None) => return None,
     };

@@ -2,7 +2,7 @@
 
 use crate::findings::{Findings, Gravity};
 use weir_crds::Decimal;
-use weir_snapshot::{Price, PriceError, PriceSource, Pricing, Rates, Tier};
+use weir_snapshot::{Currency, Price, PriceError, PriceSource, Pricing, Rates, Tier};
 
 /// Reads the price at that path of its source; `None` where some part of it is no price.
 pub(crate) fn read(
@@ -12,7 +12,8 @@ pub(crate) fn read(
     findings: &mut Findings,
 ) -> Option<Pricing> {
     let weir_crds::Pricing { currency, rates: base, tiers, per_request } = spec;
-    if !is_currency(currency) {
+    let read = Currency::parse(currency);
+    if read.is_none() {
         let message = format!("{currency:?} is no currency; write its ISO 4217 code, such as USD");
         findings.add(Gravity::Invalid, "InvalidPrice", format!("{path}.currency"), message);
     }
@@ -22,12 +23,7 @@ pub(crate) fn read(
     let per_request = per_request.as_ref().map(|text| price(text, Price::per_unit, path, "perRequest", findings));
     let mut tiers = tiers.into_iter().collect::<Option<Vec<_>>>()?;
     tiers.sort_by_key(|tier| tier.above_input_tokens);
-    Some(Pricing { currency: currency.clone(), rates: base?, tiers, per_request: per_request.flatten(), source })
-}
-
-/// Whether a text has the form of an ISO 4217 code.
-pub(crate) fn is_currency(text: &str) -> bool {
-    text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())
+    Some(Pricing { currency: read?, rates: base?, tiers, per_request: per_request.flatten(), source })
 }
 
 fn tier(spec: &weir_crds::Tier, path: &str, findings: &mut Findings) -> Option<Tier> {

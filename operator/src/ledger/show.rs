@@ -49,7 +49,7 @@ fn unpriced((_, held): &(&Limit, &LimitView)) -> u64 {
 
 fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
     let PotView { spent, reserved, unaccounted, unpriced: _ } = pot;
-    SpentOfLimit { unit: limit.unit.clone(), limit: held.amount, spent, reserved, unaccounted }
+    SpentOfLimit { unit: limit.unit, limit: held.amount, spent, reserved, unaccounted }
 }
 
 /// The partitions that are used most, each by its limit that is used most.

@@ -43,7 +43,7 @@ impl Crossing {
     /// For people.
     pub(crate) fn note(&self) -> String {
         let SpentOfLimit { unit, limit, spent, .. } = &self.limit;
-        let (spent, limit) = (decimal(unit, *spent, 0), decimal(unit, *limit, 0));
+        let (spent, limit) = (decimal(*unit, *spent, 0), decimal(*unit, *limit, 0));
         let whose = if self.partition.is_empty() { String::new() } else { format!(" by {}", self.partition) };
         format!("{spent} of {limit} {} is spent{whose}, {}% of the limit", unit.as_str(), self.limit.percent())
     }
@@ -72,8 +72,8 @@ impl Crossing {
                 "percent": percent,
                 "partition": (!partition.is_empty()).then_some(partition),
                 "unit": unit.as_str(),
-                "limit": decimal(unit, *limit, 0),
-                "spent": decimal(unit, *spent, 0),
+                "limit": decimal(*unit, *limit, 0),
+                "spent": decimal(*unit, *spent, 0),
                 "usedPercent": self.limit.percent(),
                 "periodStart": time(starts),
                 "periodEnd": time(ends),

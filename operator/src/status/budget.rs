@@ -35,7 +35,7 @@ pub(crate) fn status(
     let text = |pick: fn(&SpentOfLimit) -> (u64, u64)| {
         most.map(|limit| {
             let (amount, minus) = pick(limit);
-            decimal(&limit.unit, amount, minus)
+            decimal(limit.unit, amount, minus)
         })
     };
     BudgetStatus {
@@ -153,10 +153,10 @@ fn limit_status(limit: &SpentOfLimit) -> LimitStatus {
     let (left, taken) = remaining(limit);
     LimitStatus {
         unit: limit.unit.as_str().to_owned(),
-        limit: decimal(&limit.unit, limit.limit, 0),
-        spent: decimal(&limit.unit, limit.spent, 0),
-        reserved: decimal(&limit.unit, limit.reserved, 0),
-        remaining: decimal(&limit.unit, left, taken),
+        limit: decimal(limit.unit, limit.limit, 0),
+        spent: decimal(limit.unit, limit.spent, 0),
+        reserved: decimal(limit.unit, limit.reserved, 0),
+        remaining: decimal(limit.unit, left, taken),
         used_percent: number(limit.percent()),
     }
 }
@@ -167,7 +167,7 @@ fn top(spent: &Spent) -> Vec<PartitionStatus> {
         partition.truncate(partition.floor_char_boundary(PARTITION_BYTES));
         PartitionStatus {
             partition,
-            spent: decimal(&held.limit.unit, held.limit.spent, 0),
+            spent: decimal(held.limit.unit, held.limit.spent, 0),
             used_percent: number(held.limit.percent()),
         }
     });
@@ -177,15 +177,15 @@ fn top(spent: &Spent) -> Vec<PartitionStatus> {
 /// The first limit of the spec, for as long as the ledger tells of none: in the form in which it will.
 fn as_written(budget: &Budget) -> String {
     let shown = |limit: &BudgetLimit| {
-        let unit = Unit::parse(&limit.unit);
+        let unit = Unit::parse(&limit.unit)?;
         let amount = if let Unit::Currency(_) = unit { limit.amount.nanos() } else { limit.amount.whole() };
-        Some(format!("{} {}", decimal(&unit, amount?, 0), unit.as_str()))
+        Some(format!("{} {}", decimal(unit, amount?, 0), unit.as_str()))
     };
     budget.spec.limits.first().and_then(shown).unwrap_or_default()
 }
 
 fn of_limit(limit: &SpentOfLimit) -> String {
-    format!("{} {}", decimal(&limit.unit, limit.limit, 0), limit.unit.as_str())
+    format!("{} {}", decimal(limit.unit, limit.limit, 0), limit.unit.as_str())
 }
 
 fn used(limit: &SpentOfLimit) -> String {

@@ -75,20 +75,11 @@ pub(crate) struct Caveat {
 }
 
 /// An amount of that unit as decimal text, below zero where `minus` is more than `amount`.
-pub(crate) fn decimal(unit: &Unit, amount: u64, minus: u64) -> String {
+pub(crate) fn decimal(unit: Unit, amount: u64, minus: u64) -> String {
     let (sign, rest) = if minus > amount { ("-", minus - amount) } else { ("", amount - minus) };
-    match unit {
-        Unit::Currency(_) => {
-            let (whole, part) = (rest / NANOS, rest % NANOS);
-            let text = format!("{sign}{whole}.{part:09}");
-            let shown = text.trim_end_matches('0');
-            shown.trim_end_matches('.').to_owned()
-        }
-        Unit::Tokens | Unit::InputTokens | Unit::OutputTokens | Unit::Requests => format!("{sign}{rest}"),
-    }
+    let digits = if let Unit::Currency(_) = unit { 9 } else { 0 };
+    format!("{sign}{}", weir_snapshot::decimal(rest.into(), digits))
 }
-
-const NANOS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +87,7 @@ mod tests {
 
     #[test]
     fn amounts_are_shown_whole_and_without_idle_digits() {
-        let dollars = Unit::Currency("USD".to_owned());
+        let dollars = Unit::parse("USD").expect("a unit");
         for (amount, minus, shown) in [
             (12_500_000_000, 0, "12.5"),
             (100_000_000_000, 0, "100"),
@@ -104,9 +95,9 @@ mod tests {
             (0, 0, "0"),
             (1_000_000_000, 3_250_000_000, "-2.25"),
         ] {
-            assert_eq!(decimal(&dollars, amount, minus), shown);
+            assert_eq!(decimal(dollars, amount, minus), shown);
         }
-        assert_eq!(decimal(&Unit::Tokens, 1_500, 0), "1500");
+        assert_eq!(decimal(Unit::Tokens, 1_500, 0), "1500");
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn budget_status(spec: &Value, verdict: &Verdict, spent: Option<&Spent>) -> Valu
 
 fn dollars(limit: u64, spent: u64, reserved: u64) -> SpentOfLimit {
     let nanos = |dollars: u64| dollars * 1_000_000_000;
-    let unit = Unit::Currency("USD".to_owned());
+    let unit = Unit::parse("USD").unwrap();
     SpentOfLimit { unit, limit: nanos(limit), spent: nanos(spent), reserved: nanos(reserved), unaccounted: 0 }
 }
 

@@ -80,18 +80,18 @@ pub(crate) fn read_usage(raw: &str) -> Usage {
 
 /// Writes the members of a `usage` object.
 pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
-    o.value("input_tokens", usage.input);
-    o.value("cache_creation_input_tokens", usage.cache_write());
-    o.value("cache_read_input_tokens", usage.cache_read);
+    o.count("input_tokens", usage.input);
+    o.count("cache_creation_input_tokens", usage.cache_write());
+    o.count("cache_read_input_tokens", usage.cache_read);
     if usage.cache_write_1h > 0 {
         o.object("cache_creation", |o| {
-            o.value("ephemeral_5m_input_tokens", usage.cache_write_5m);
-            o.value("ephemeral_1h_input_tokens", usage.cache_write_1h);
+            o.count("ephemeral_5m_input_tokens", usage.cache_write_5m);
+            o.count("ephemeral_1h_input_tokens", usage.cache_write_1h);
         });
     }
-    o.value("output_tokens", usage.output_total());
+    o.count("output_tokens", usage.output_total());
     if usage.reasoning > 0 {
-        o.object("output_tokens_details", |o| o.value("thinking_tokens", usage.reasoning));
+        o.object("output_tokens_details", |o| o.count("thinking_tokens", usage.reasoning));
     }
 }
 

@@ -33,14 +33,14 @@ pub(crate) fn read_usage(raw: &str) -> Option<Usage> {
 /// Writes a `usage` object.
 pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
     o.object("usage", |o| {
-        o.value("prompt_tokens", usage.input_total());
-        o.value("completion_tokens", usage.output_total());
-        o.value("total_tokens", usage.input_total().saturating_add(usage.output_total()));
+        o.count("prompt_tokens", usage.input_total());
+        o.count("completion_tokens", usage.output_total());
+        o.count("total_tokens", usage.input_total().saturating_add(usage.output_total()));
         o.object("prompt_tokens_details", |o| {
-            o.value("cached_tokens", usage.cache_read);
-            o.value("cache_write_tokens", usage.cache_write());
+            o.count("cached_tokens", usage.cache_read);
+            o.count("cache_write_tokens", usage.cache_write());
         });
-        o.object("completion_tokens_details", |o| o.value("reasoning_tokens", usage.reasoning));
+        o.object("completion_tokens_details", |o| o.count("reasoning_tokens", usage.reasoning));
     });
 }
 

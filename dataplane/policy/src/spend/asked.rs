@@ -37,14 +37,14 @@ impl Asked<'_> {
     }
 
     /// The Budgets that cover a request, and all their ancestors, each once.
-    pub(super) fn covering(&self, budgets: &Budgets) -> Vec<Arc<Budget>> {
+    pub(super) fn covering<'b>(&self, budgets: &'b Budgets) -> Vec<&'b Arc<Budget>> {
         let covering = budgets.of(&self.caller.namespace).filter(|budget| self.is_covered_by(budget));
-        let mut all: Vec<Arc<Budget>> = Vec::new();
+        let mut all: Vec<&Arc<Budget>> = Vec::new();
         for budget in covering {
             for budget in std::iter::once(budget).chain(budgets.above(budget)) {
                 let counts = budget.data.mode != BudgetMode::Off;
                 if counts && !all.iter().any(|held| held.id == budget.id) {
-                    all.push(Arc::clone(budget));
+                    all.push(budget);
                 }
             }
         }
@@ -75,7 +75,7 @@ impl Asked<'_> {
     /// Which of a limit's pots a request is charged to.
     pub(super) fn partition(&self, by: &[Dimension]) -> Arc<str> {
         let caller = self.caller;
-        let named = || format!("{}/{}", caller.namespace, caller.name);
+        let named = || [&caller.namespace, "/", &caller.name].concat();
         let kind = |kind| if caller.kind == kind { named() } else { String::new() };
         let value = |dimension: &Dimension| match dimension {
             Dimension::Caller => named(),

@@ -5,7 +5,7 @@ use crate::Route;
 use crate::budgets::Budget;
 use weir_dialect::{ErrorType, Refusal};
 use weir_lease::Standing;
-use weir_snapshot::{Name, Unit};
+use weir_snapshot::{Name, Unit, decimal};
 
 /// The longest that SDKs wait before they try again by themselves; what takes longer they ask for at once, and in vain.
 const SDK_PATIENCE_MS: u64 = 60_000;
@@ -38,7 +38,7 @@ fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal)
         "the rate limit {:?} of the route {} is reached: {} in {}{}",
         rate.name,
         route.id,
-        shown(&charge.unit, rate.amount),
+        shown(charge.unit, rate.amount),
         span(rate.per_ms),
         again(met.retry_after_ms),
     );
@@ -57,10 +57,10 @@ fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Ref
     let message = format!(
         "the Budget {}{of} does not cover this request: {} of {} are spent, {} are left, and the request may take {}{}",
         budget.id,
-        shown(&charge.unit, spent),
-        shown(&charge.unit, limit),
-        shown(&charge.unit, remaining.min(limit.saturating_sub(spent))),
-        shown(&charge.unit, charge.claim.amount),
+        shown(charge.unit, spent),
+        shown(charge.unit, limit),
+        shown(charge.unit, remaining.min(limit.saturating_sub(spent))),
+        shown(charge.unit, charge.claim.amount),
         again(met.retry_after_ms),
     );
     let refusal = Refusal::new(429, ErrorType::RateLimit, "budget_exceeded", message);
@@ -82,7 +82,7 @@ pub(super) fn blocked(budget: &Budget) -> Refusal {
 }
 
 /// A hard Budget of money and a model whose price nobody knows.
-pub(super) fn unpriced(budget: &Budget, unit: &Unit, model: &str) -> Refusal {
+pub(super) fn unpriced(budget: &Budget, unit: Unit, model: &str) -> Refusal {
     let shown: String = model.chars().take(128).collect();
     let message = format!(
         "the model {shown:?} has no price in {}, and the Budget {} lets nothing through that it cannot count",
@@ -94,22 +94,14 @@ pub(super) fn unpriced(budget: &Budget, unit: &Unit, model: &str) -> Refusal {
 }
 
 /// An amount as people read it.
-pub(crate) fn shown(unit: &Unit, amount: u64) -> String {
+pub(crate) fn shown(unit: Unit, amount: u64) -> String {
     match unit {
-        Unit::Currency(code) => format!("{} {code}", decimal(amount, 9)),
+        Unit::Currency(code) => format!("{} {code}", decimal(amount.into(), 9)),
         Unit::Tokens => format!("{amount} tokens"),
         Unit::InputTokens => format!("{amount} input tokens"),
         Unit::OutputTokens => format!("{amount} output tokens"),
         Unit::Requests => format!("{amount} requests"),
     }
-}
-
-/// So many parts of a unit as a decimal number; a unit has 10 to the power of `digits` of them.
-pub(crate) fn decimal(parts: u64, digits: u32) -> String {
-    let one = 10_u64.saturating_pow(digits);
-    let text = format!("{}.{:0width$}", parts / one, parts % one, width = digits as usize);
-    let cut = text.trim_end_matches('0');
-    cut.strip_suffix('.').unwrap_or(cut).to_owned()
 }
 
 pub(crate) fn span(ms: u64) -> String {

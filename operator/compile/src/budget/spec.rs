@@ -15,12 +15,12 @@ const DEFAULT_TIME_ZONE: &str = "UTC";
 pub(super) fn limits(spec: &BudgetSpec, findings: &mut Findings) -> Vec<Limit> {
     let mut limits = Vec::new();
     for (at, limit) in spec.limits.iter().enumerate() {
-        let unit = Unit::parse(&limit.unit);
-        if let Some(amount) = amount(&unit, &limit.amount, &format!("spec.limits[{at}].amount"), findings) {
+        let Some(unit) = unit(&limit.unit, &format!("spec.limits[{at}].unit"), findings) else { continue };
+        if let Some(amount) = amount(unit, &limit.amount, &format!("spec.limits[{at}].amount"), findings) {
             limits.push(Limit { unit, amount });
         }
     }
-    limits.sort_by(|one, other| one.unit.cmp(&other.unit));
+    limits.sort_by_key(|limit| limit.unit);
     limits
 }
 
@@ -28,8 +28,8 @@ pub(super) fn limits(spec: &BudgetSpec, findings: &mut Findings) -> Vec<Limit> {
 pub(super) fn overrides(spec: &BudgetSpec, findings: &mut Findings) -> Vec<Override> {
     let mut overrides = Vec::new();
     for (at, held) in spec.overrides.iter().enumerate() {
-        let unit = Unit::parse(&held.unit);
-        if let Some(amount) = amount(&unit, &held.amount, &format!("spec.overrides[{at}].amount"), findings) {
+        let Some(unit) = unit(&held.unit, &format!("spec.overrides[{at}].unit"), findings) else { continue };
+        if let Some(amount) = amount(unit, &held.amount, &format!("spec.overrides[{at}].amount"), findings) {
             let adds = held.operation == OverrideOperation::Add;
             let until = held.until.0.as_second();
             overrides.push(Override { name: held.name.clone(), unit, adds, amount, until });
@@ -42,13 +42,23 @@ pub(super) fn overrides(spec: &BudgetSpec, findings: &mut Findings) -> Vec<Overr
 /// What a request reserves.
 pub(super) fn reservation(spec: &BudgetSpec, findings: &mut Findings) -> Reservation {
     let fixed = spec.reservation.as_ref().and_then(|held| held.fixed_amount.as_ref());
-    let (Some(fixed), Some(limit)) = (fixed, spec.limits.first()) else { return Reservation::UpperBound };
-    let amount = amount(&Unit::parse(&limit.unit), fixed, "spec.reservation.fixedAmount", findings);
+    let unit = spec.limits.first().and_then(|limit| Unit::parse(&limit.unit));
+    let (Some(fixed), Some(unit)) = (fixed, unit) else { return Reservation::UpperBound };
+    let amount = amount(unit, fixed, "spec.reservation.fixedAmount", findings);
     amount.map_or(Reservation::UpperBound, Reservation::Fixed)
 }
 
+fn unit(text: &str, path: &str, findings: &mut Findings) -> Option<Unit> {
+    let unit = Unit::parse(text);
+    if unit.is_none() {
+        let message = format!("{text:?} is neither a kind of tokens nor Requests nor a currency such as USD");
+        findings.add(Gravity::Invalid, "InvalidAmount", path, message);
+    }
+    unit
+}
+
 /// An amount in the smallest parts of its unit.
-fn amount(unit: &Unit, text: &Amount, path: &str, findings: &mut Findings) -> Option<u64> {
+fn amount(unit: Unit, text: &Amount, path: &str, findings: &mut Findings) -> Option<u64> {
     let (amount, form) = match unit {
         Unit::Currency(_) => (text.nanos(), "money, with at most nine digits on either side of the point"),
         Unit::Tokens | Unit::InputTokens | Unit::OutputTokens | Unit::Requests => {

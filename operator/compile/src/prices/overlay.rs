@@ -4,12 +4,11 @@
 
 use super::entry::Entry;
 use crate::findings::{Findings, Gravity};
-use crate::pricing::is_currency;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use weir_snapshot::{ModelPrice, Price, PriceSource, ProviderType};
+use weir_snapshot::{Currency, ModelPrice, Price, PriceSource, ProviderType};
 
 /// The key of the ConfigMap.
 const KEY: &str = "prices.yaml";
@@ -98,8 +97,8 @@ fn rates(written: &BTreeMap<String, String>, findings: &mut Findings) -> BTreeMa
     let mut rates = BTreeMap::new();
     for (pair, text) in written {
         let path = format!("exchangeRates.{pair}");
-        let currencies = pair.split_once('/').filter(|(from, to)| is_currency(from) && is_currency(to) && from != to);
-        if currencies.is_none() {
+        let currencies = pair.split_once('/').map(|(from, to)| (Currency::parse(from), Currency::parse(to)));
+        if !matches!(currencies, Some((Some(from), Some(to))) if from != to) {
             invalid(findings, path.clone(), "is no pair of currencies; write it like USD/EUR");
         }
         match Price::micros(text) {
