@@ -61,15 +61,22 @@ impl Framing {
                 }
                 continue;
             }
-            let plain = self.plain(bytes.get(at..).unwrap_or_default());
+            let in_head = matches!(self.part, Part::Start | Part::Fields);
+            let fault = |at| if in_head { Fault::Head(at) } else { Fault::Body(at) };
+            let rest = bytes.get(at..).unwrap_or_default();
+            if self.line.is_empty()
+                && let Some(line) = whole_line(rest)
+            {
+                self.part = self.next(line).ok_or(fault(at + line.len() + 1))?;
+                at += line.len() + 2;
+                continue;
+            }
+            let plain = self.plain(rest);
             if plain > 0 {
                 at += plain;
                 continue;
             }
-            let in_head = matches!(self.part, Part::Start | Part::Fields);
-            if self.byte(*byte).is_none() {
-                return Err(if in_head { Fault::Head(at) } else { Fault::Body(at) });
-            }
+            self.byte(*byte).ok_or(fault(at))?;
             at += 1;
         }
         Ok(())
@@ -85,7 +92,7 @@ impl Framing {
         if self.line.last() == Some(&b'\r') {
             return 0;
         }
-        let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let end = line_end(bytes).unwrap_or(bytes.len());
         let taken = bytes.get(..end.min(LINE.saturating_sub(self.line.len()))).unwrap_or_default();
         self.line.extend_from_slice(taken);
         taken.len()
@@ -164,6 +171,16 @@ impl Head {
             (false, Some(length)) => Some(Part::Body(length)),
         }
     }
+}
+
+/// The line that begins the bytes, if its end is among them.
+fn whole_line(bytes: &[u8]) -> Option<&[u8]> {
+    let (line, end) = bytes.split_at_checked(line_end(bytes)?)?;
+    (end.starts_with(b"\r\n") && line.len() < LINE).then_some(line)
+}
+
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 fn chunk_size(line: &[u8]) -> Option<u64> {
