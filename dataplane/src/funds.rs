@@ -209,9 +209,9 @@ fn tell(
         let full_in_ms = u64::try_from(missing.div_ceil(u128::from(rate.amount.max(1)))).unwrap_or(u64::MAX);
         let [limit, remaining, reset] = names;
         told.headers.reserve(HEADERS);
-        told.headers.insert(limit, rate.burst.into());
-        told.headers.insert(remaining, standing.remaining.min(rate.burst).into());
-        put(told, reset, &dialect.reset(full_in_ms, unix_s()));
+        put(told, limit, rate.burst.to_string());
+        put(told, remaining, standing.remaining.min(rate.burst).to_string());
+        put(told, reset, dialect.reset(full_in_ms, unix_s()));
     }
     if reservation.local {
         told.headers.insert(LIMIT_MODE, HeaderValue::from_static("local"));
@@ -220,13 +220,13 @@ fn tell(
         let Payer::Budget(budget) = &charge.of else { continue };
         let warns = budget.data.mode == BudgetMode::Warn;
         if warns && ledger.standing(&charge.claim).is_some_and(|standing| standing.spent >= standing.limit) {
-            put(told, &BUDGET_WARNING, &budget.id.to_string());
+            put(told, &BUDGET_WARNING, budget.id.to_string());
         }
     }
 }
 
-fn put(told: &mut Told, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn put(told: &mut Told, name: &HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         told.headers.insert(name, value);
     }
 }

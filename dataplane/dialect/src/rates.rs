@@ -53,11 +53,11 @@ impl Dialect {
     pub fn reset(self, in_ms: u64, now_s: i64) -> String {
         match self {
             Self::OpenAI => {
-                let (minutes, seconds, ms) = (in_ms / 60_000, in_ms / 1_000 % 60, in_ms % 1_000);
-                match (minutes, seconds) {
-                    (0, 0) => format!("{ms}ms"),
-                    (0, _) => format!("{seconds}s"),
-                    (_, _) => format!("{minutes}m{seconds}s"),
+                let of = |count: u64, unit: &str| count.to_string() + unit;
+                match in_ms {
+                    0..1_000 => of(in_ms, "ms"),
+                    1_000..60_000 => of(in_ms / 1_000, "s"),
+                    _ => of(in_ms / 60_000, "m") + &of(in_ms / 1_000 % 60, "s"),
                 }
             }
             Self::Anthropic => {
