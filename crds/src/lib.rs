@@ -36,7 +36,7 @@ pub use llm_route::{
 pub use params::{Caps, ParamName, ParamSets, Params, ReasoningEffort};
 pub use provider::{
     Credential, CredentialState, CredentialStatus, Endpoint, Health, Mock, Model, ModelPolicy, Pricing, Provider,
-    ProviderSpec, ProviderStatus, ProviderType, Rates, Service, Tier, Timeouts, Tls,
+    ProviderSpec, ProviderStatus, ProviderType, Rates, Service, ServiceTier, Tariff, Tier, Timeouts, Tls,
 };
 pub use reference::{
     AllowedNamespaces, ConfigMapKeyRef, NamespacesFrom, ObjectRef, ProviderRef, Requirement, SecretKeyRef, Selector,

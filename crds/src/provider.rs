@@ -6,7 +6,7 @@ use crate::condition::conditions;
 use crate::headers::Headers;
 use crate::limits::ProviderLimits;
 use crate::reference::{AllowedNamespaces, ConfigMapKeyRef, SecretKeyRef};
-use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH};
+use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH, TIER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -199,6 +199,22 @@ pub struct Pricing {
     /// ISO 4217 code.
     #[schemars(length(max = 3), regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
+    /// Of a request of the standard tier of service.
+    #[serde(flatten)]
+    pub standard: Tariff,
+    /// Of requests that the provider serves in another tier of service; one that is not listed is unpriced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub service_tiers: Vec<ServiceTier>,
+    /// One request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Decimal>,
+}
+
+/// What tokens cost in one tier of service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tariff {
     /// Of a request that is in no tier.
     #[serde(flatten)]
     pub rates: Rates,
@@ -209,9 +225,20 @@ pub struct Pricing {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["aboveInputTokens"])
     )]
     pub tiers: Vec<Tier>,
-    /// One request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_request: Option<Decimal>,
+}
+
+/// What tokens cost in a tier of service that requests name with `service_tier`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceTier {
+    /// The provider's name for it, such as flex, priority, scale or batch.
+    #[x_kube(validation = Rule::new("!(self in ['auto', 'default', 'standard', 'standard_only'])")
+        .message("name is one of the standard tier: its rates stand beside serviceTiers"))]
+    #[schemars(length(min = 1, max = LABEL_LENGTH), regex(pattern = TIER))]
+    pub name: String,
+    /// Its rates.
+    #[serde(flatten)]
+    pub tariff: Tariff,
 }
 
 /// What each class of token costs, per million.

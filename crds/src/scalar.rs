@@ -14,6 +14,9 @@ pub(crate) const NAME_LENGTH: usize = 253;
 /// A DNS name (RFC 1123).
 pub(crate) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+/// A provider's name for a tier of service.
+pub(crate) const TIER: &str = "^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+
 /// What a Budget counts: a currency (ISO 4217) or one of the counts.
 pub(crate) const UNIT: &str = "^([A-Z]{3}|Tokens|InputTokens|OutputTokens|Requests)$";
 

@@ -9,9 +9,9 @@ use crate::surface::Surface;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
-use weir_dialect::{Loss, Refusal, Usage, UsageSource};
-use weir_policy::{Caller, Came, Failure, Route, Target, cost, estimate_input, estimate_output};
-use weir_snapshot::OnLoss;
+use weir_dialect::{Loss, Refusal, ServiceTier, Usage, UsageSource};
+use weir_policy::{Asked, Caller, Came, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_snapshot::{OnLoss, Quote};
 
 /// Status of a request whose client left before an answer.
 const CLIENT_CLOSED: u16 = 499;
@@ -28,7 +28,8 @@ pub(crate) struct Account {
     tally: Tally,
     /// Name of the target that was tried last.
     target: String,
-    pricing: Option<weir_snapshot::Pricing>,
+    /// The model by the name under which the provider that was tried last lists it.
+    model: String,
     /// What it holds of rates and Budgets.
     pub(crate) funds: Option<Funds>,
     /// What it holds of its provider's limits.
@@ -42,9 +43,10 @@ pub(crate) struct Account {
 }
 
 /// What was seen of an answer so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) usage: Option<Usage>,
+    pub(crate) service_tier: Option<ServiceTier>,
     /// Events with content.
     pub(crate) events: u64,
     pub(crate) text_bytes: u64,
@@ -71,6 +73,7 @@ impl Account {
             attempts: 0,
             failed_attempts: Vec::new(),
             loss: Loss::default(),
+            service_tier: None,
             usage: usage_record(&Usage::default(), UsageSource::None),
             cost: None,
             unpriced: false,
@@ -85,7 +88,7 @@ impl Account {
             prompt_bytes: 0,
             tally: Tally::default(),
             target: String::new(),
-            pricing: None,
+            model: String::new(),
             funds: None,
             room: None,
             told: Told::default(),
@@ -125,13 +128,15 @@ impl Account {
     }
 
     /// An attempt begins; `loss` is what its request leaves out.
-    pub(crate) fn attempted(&mut self, target: &Target, upstream_model: &str, named: &str, loss: Loss) {
+    pub(crate) fn attempted(&mut self, target: &Target, asked: &Asked<'_>, upstream_model: &str, loss: Loss) {
         self.record.loss = loss;
+        self.record.service_tier = asked.tier_at(target).map(Box::from);
+        self.tally.service_tier = None;
         self.record.attempts += 1;
         self.record.provider = Some(Arc::clone(&target.provider));
         self.target.clone_from(&target.data.name);
         self.record.upstream_model = Some(upstream_model.to_owned());
-        self.pricing = target.pricing(named).cloned();
+        target.model(asked.model).clone_into(&mut self.model);
     }
 
     /// More was lost on the way back.
@@ -192,7 +197,10 @@ impl Account {
 
     /// What the answer used: as reported, else estimated from what was relayed.
     fn settle(&mut self) {
-        let Tally { usage, events, text_bytes } = self.tally;
+        let Tally { usage, events, text_bytes, .. } = self.tally;
+        if let Some(tier) = self.tally.service_tier.take() {
+            self.record.service_tier = tier.into_name();
+        }
         let begun = self.generates && self.record.attempts > 0 && self.record.status == 200;
         let (usage, source) = match usage {
             Some(usage) => (usage, UsageSource::Reported),
@@ -200,19 +208,22 @@ impl Account {
                 let (input, output) = (estimate_input(self.prompt_bytes), estimate_output(events, text_bytes));
                 (Usage { input, output, ..Usage::default() }, UsageSource::Estimated)
             }
-            None => return self.pay(None),
+            None => return self.pay(None, None),
         };
+        let provider = self.record.provider.clone();
+        let pricing = provider.as_ref().and_then(|provider| provider.pricing(&self.model));
+        let quote = pricing.and_then(|pricing| pricing.quote(self.record.service_tier.as_deref()));
         self.record.usage = usage_record(&usage, source);
-        self.record.unpriced = self.pricing.is_none();
-        self.record.cost = self.pricing.as_ref().map(|pricing| cost(&usage, pricing));
-        self.telemetry.charge(&self.record, &usage, self.pricing.as_ref());
-        self.pay(Some(&usage));
+        self.record.unpriced = quote.is_none();
+        self.record.cost = quote.map(|quote| cost(&usage, quote));
+        self.telemetry.charge(&self.record, &usage, quote);
+        self.pay(Some(&usage), quote);
     }
 
     /// Settles what is held of limits; what was not used comes back.
-    fn pay(&mut self, usage: Option<&Usage>) {
+    fn pay(&mut self, usage: Option<&Usage>, pricing: Option<Quote<'_>>) {
         let provider = self.record.provider.as_ref().map(|provider| &provider.id);
-        let came = Came { usage, pricing: self.pricing.as_ref(), provider };
+        let came = Came { usage, pricing, provider };
         for funds in [self.funds.take(), self.room.take()].into_iter().flatten() {
             funds.settle(&came);
         }

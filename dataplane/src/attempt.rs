@@ -140,12 +140,12 @@ impl<'a> Attempts<'a> {
             origin: origin.seal(),
         };
         if self.surface == Surface::CountTokens && model.dialect != Dialect::Anthropic {
-            account.attempted(target, model.name, named, Loss::default());
+            account.attempted(target, &self.asked, model.name, Loss::default());
             account.answering();
             return Ok(Got::Estimate(self.estimate()));
         }
         let (pieces, loss) = self.body_for(target, &model)?;
-        account.attempted(target, model.name, named, loss);
+        account.attempted(target, &self.asked, model.name, loss);
         let limits = Timeouts::of(self.route, target, clock.now(), deadline);
         let outgoing = Outgoing {
             dialect: model.dialect,
@@ -307,16 +307,19 @@ async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Acco
     let bytes = answer.source.collect(Limits::ANSWER_BYTES).await?;
     let none = |why: String| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
     let read = translation.from.read_whole(&bytes).map_err(|e| none(e.to_string()))?;
-    let (bytes, usage) = match read {
+    let (usage, service_tier) = match read {
         Whole::Error(body) => return Err(classify_error(body)),
-        Whole::Answer(usage) if translation.from == translation.to => (bytes, usage),
-        Whole::Answer(_) => {
-            let mut loss = Loss::default();
-            let translated = translation.whole(&bytes, &mut loss).map_err(none)?;
-            account.lost(loss);
-            translated
-        }
+        Whole::Answer { usage, service_tier } => (usage, service_tier),
     };
-    account.tally().usage = usage;
+    let (bytes, usage) = if translation.from == translation.to {
+        (bytes, usage)
+    } else {
+        let mut loss = Loss::default();
+        let translated = translation.whole(&bytes, &mut loss).map_err(none)?;
+        account.lost(loss);
+        translated
+    };
+    let tally = account.tally();
+    (tally.usage, tally.service_tier) = (usage, service_tier);
     Ok(Got::Whole { bytes, upstream_id })
 }

@@ -11,7 +11,7 @@ use weir_costs::{Amounts, Class, KeyRef, Tally};
 use weir_dialect::Usage;
 use weir_policy::{Caller, Parts, cost, parts};
 use weir_snapshot::ledger::CostReport;
-use weir_snapshot::{Name, Pricing};
+use weir_snapshot::{Name, Quote};
 
 /// How many sums are held at once.
 const MOST: usize = 2_000;
@@ -35,7 +35,7 @@ impl Costs {
     }
 
     /// Adds an answered request; false if it is summed under fewer names than it has.
-    pub(crate) fn add(&self, record: &Record, usage: &Usage, pricing: Option<&Pricing>) -> bool {
+    pub(crate) fn add(&self, record: &Record, usage: &Usage, quote: Option<Quote<'_>>) -> bool {
         static NONE: LazyLock<Name> = LazyLock::new(|| Name::new("", ""));
         let Record { caller, route, provider, .. } = record;
         let of_caller =
@@ -43,7 +43,7 @@ impl Costs {
         let key = KeyRef {
             hour: hour(),
             hours: 1,
-            currency: pricing.map_or("", |pricing| pricing.currency.as_str()),
+            currency: quote.map_or("", |quote| quote.pricing.currency.as_str()),
             namespace: of_caller(|caller| Some(&caller.namespace)),
             user: &caller.as_deref().map(user).unwrap_or_default(),
             team: of_caller(|caller| caller.team.as_ref()),
@@ -54,7 +54,7 @@ impl Costs {
             provider_type: provider.as_ref().map_or("", |provider| provider.data.provider_type.as_str()),
             model: record.upstream_model.as_deref().unwrap_or_default(),
         };
-        self.tally().add(key, &amounts(usage, pricing))
+        self.tally().add(key, &amounts(usage, quote))
     }
 
     /// What is not stored yet, if anything is not; `last` where nothing follows.
@@ -89,11 +89,11 @@ fn user(caller: &Caller) -> Cow<'_, str> {
     }
 }
 
-fn amounts(usage: &Usage, pricing: Option<&Pricing>) -> Amounts {
-    let priced = pricing.map(|pricing| (parts(usage, pricing), cost(usage, pricing).nano()));
+fn amounts(usage: &Usage, quote: Option<Quote<'_>>) -> Amounts {
+    let priced = quote.map(|quote| (parts(usage, quote), cost(usage, quote).nano()));
     let (Parts { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, request }, nano) =
         priced.unwrap_or_default();
-    Amounts { unpriced: u64::from(pricing.is_none()), nano, ..Amounts::default() }
+    Amounts { unpriced: u64::from(quote.is_none()), nano, ..Amounts::default() }
         .with(Class::Input, usage.input, input)
         .with(Class::CacheRead, usage.cache_read, cache_read)
         .with(Class::CacheWrite5m, usage.cache_write_5m, cache_write_5m)

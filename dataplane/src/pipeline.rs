@@ -24,7 +24,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal};
+use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal, ServiceTier};
 use weir_policy::{Asked, Caller, Facts, Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
@@ -112,6 +112,8 @@ async fn work(
             only: None,
             prompt_bytes: call.prompt_bytes,
             max_output: call.max_output,
+            service_tier: call.service_tier.as_ref().and_then(ServiceTier::name),
+            dialect: call.dialect,
             header: &said,
         };
         if surface != Surface::CountTokens {

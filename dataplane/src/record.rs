@@ -29,9 +29,11 @@ pub(crate) struct Record {
     pub(crate) failed_attempts: Vec<FailedAttempt>,
     /// What could not be said in the provider's dialect, or in the client's.
     pub(crate) loss: Loss,
+    /// The tier of service, where it is not the standard one: what the answer is of, else what was asked for.
+    pub(crate) service_tier: Option<Box<str>>,
     pub(crate) usage: UsageRecord,
     pub(crate) cost: Option<Cost>,
-    /// Answered by a model without a price.
+    /// Answered by a model without a price, or in a tier of service without one.
     pub(crate) unpriced: bool,
     pub(crate) duration_us: u64,
     /// To the first content of a stream.
@@ -102,6 +104,7 @@ impl Record {
         if !self.loss.is_empty() {
             o.strs("loss", self.loss.names());
         }
+        o.str_if("service_tier", self.service_tier.as_deref());
         self.usage.write(o);
         if let Some(cost) = &self.cost {
             o.object("cost", |o| {

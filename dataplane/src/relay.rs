@@ -143,7 +143,7 @@ impl Reader {
                 let why = "the stream ended before any content";
                 return Err(Failure::local(FailureKind::Malformed, why));
             };
-            tally(account, passed.part.as_ref());
+            tally(account, passed.part);
             passed.bytes.into_iter().for_each(|bytes| held.push(bytes, None));
         }
         let timer = Box::pin(tokio::time::sleep_until(self.due()));
@@ -241,7 +241,7 @@ impl Relay {
         loop {
             match self.reader.poll_event(cx) {
                 Poll::Ready(Ok(Some(passed))) => {
-                    tally(account, passed.part.as_ref());
+                    tally(account, passed.part);
                     passed.bytes.into_iter().for_each(|bytes| gathered.push(bytes, None));
                     if gathered.len() >= GATHER {
                         return Poll::Ready(Ok(Some(gathered.into_bytes())));
@@ -390,10 +390,13 @@ impl Drop for Watch {
     }
 }
 
-fn tally(account: &mut Account, part: Option<&Part>) {
+fn tally(account: &mut Account, part: Option<Part>) {
     let Some(part) = part else { return };
     let tally = account.tally();
     tally.usage = part.usage.or(tally.usage);
+    if part.service_tier.is_some() {
+        tally.service_tier = part.service_tier;
+    }
     tally.events += u64::from(part.content);
     tally.text_bytes += part.text_bytes as u64;
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use weir_dataplane::{Config, Gateway};
 use weir_snapshot::{
     Access, Consent, Currency, Health, Kind, Mock, Model, ModelName, Name, Price, PriceSource, Pricing, Provider,
-    ProviderType, Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Upstream,
+    ProviderType, Rates, Resource, ResourceId, Retry, Route, Rule, Settings, Snapshot, Target, Tariff, Upstream,
 };
 
 /// What is waited for that takes a second or two.
@@ -35,12 +35,15 @@ fn gateway() -> Arc<Gateway> {
 fn snapshot(mock: Mock) -> Snapshot {
     let pricing = Pricing {
         currency: Currency::parse("USD").unwrap(),
-        rates: Rates {
-            input: Price::per_million("1").unwrap(),
-            output: Price::per_million("2").unwrap(),
-            ..Rates::default()
+        standard: Tariff {
+            rates: Rates {
+                input: Price::per_million("1").unwrap(),
+                output: Price::per_million("2").unwrap(),
+                ..Rates::default()
+            },
+            tiers: vec![],
         },
-        tiers: vec![],
+        service_tiers: BTreeMap::new(),
         per_request: None,
         source: PriceSource::Provider,
     };

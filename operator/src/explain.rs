@@ -25,6 +25,9 @@ pub(crate) struct ExplainArgs {
     /// Most output that it asks for, in tokens
     #[arg(long)]
     max_output: Option<u64>,
+    /// The tier of service that it names, such as flex or priority
+    #[arg(long)]
+    service_tier: Option<String>,
     /// How the answer is written
     #[arg(long, value_enum, default_value_t = Output::Yaml)]
     output: Output,
@@ -38,11 +41,11 @@ enum Output {
 
 /// The answer, of whatever of the folder compiles, and the complaints.
 pub(crate) fn explain(args: ExplainArgs) -> Result<(String, String), String> {
-    let ExplainArgs { folder, identity, model, hostname, prompt_bytes, max_output, output } = args;
+    let ExplainArgs { folder, identity, model, hostname, prompt_bytes, max_output, service_tier, output } = args;
     let found = read(&folder)?;
     let compiled = weir_compile::compile(&found.objects);
     let complaints = found.complaints_of(&compiled).iter().map(|complaint| format!("{complaint}\n")).collect();
-    let question = Question { identity, model, hostname, prompt_bytes, max_output };
+    let question = Question { identity, model, hostname, prompt_bytes, max_output, service_tier };
     let answer = weir_dataplane::explain(compiled.snapshot, &question).map_err(|why| format!("{why}\n"))?;
     let text = match output {
         Output::Yaml => serde_yaml::to_string(&answer).map_err(|e| e.to_string()),

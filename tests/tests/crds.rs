@@ -112,6 +112,12 @@ fn bad_providers() -> Vec<(&'static str, Value)> {
         ("latency and tokenInterval must be at most 1h", provider(json!({"type": "Mock", "mock": {"latency": "2h"}}))),
         ("errorStatus says how a request fails", provider(json!({"type": "Mock", "mock": {"errorStatus": 503}}))),
         ("the base URL of type Anthropic has no /v1", provider(json!({"type": "Anthropic", "endpoint": url}))),
+        (
+            "name is one of the standard tier",
+            provider(json!({"type": "OpenAI", "models": [{"name": "m", "pricing": {
+                "currency": "USD", "input": "1", "output": "2",
+                "serviceTiers": [{"name": "default", "input": "1", "output": "2"}]}}]})),
+        ),
         ("set names a header that carries a credential", headers(&json!({"set": [{"name": "cookie", "value": "a"}]}))),
         ("remove names a header that the provider needs", headers(&json!({"remove": ["anthropic-version"]}))),
         ("a header is both set and removed", headers(&json!({"set": [{"name": "a", "value": "b"}], "remove": ["a"]}))),
@@ -283,7 +289,8 @@ fn examples() -> Vec<Value> {
 /// Objects that have every part of the kinds, each part as empty as it may be.
 fn sparse() -> Vec<Value> {
     let everywhere = json!({"from": "Selector", "selector": {}});
-    let model = json!({"name": "m", "pricing": {"currency": "USD", "input": "1", "output": "2"}});
+    let model = json!({"name": "m", "pricing": {"currency": "USD", "input": "1", "output": "2",
+        "serviceTiers": [{"name": "flex", "input": "1", "output": "2"}]}});
     let credential = json!({"name": "c", "secretRef": {"name": "s"}});
     vec![
         provider(json!({"type": "OpenAI", "timeouts": {}, "health": {}, "allowedNamespaces": everywhere,

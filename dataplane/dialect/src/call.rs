@@ -7,7 +7,7 @@ use crate::chat::{Request, Sampling};
 use crate::fields::{Fields, Path};
 use crate::json::Members;
 use crate::seal::is_sealed;
-use crate::{Dialect, Edit, Refusal, Text, UpstreamModel, anthropic, openai, splice};
+use crate::{Dialect, Edit, Refusal, ServiceTier, Text, UpstreamModel, anthropic, openai, splice};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -34,6 +34,8 @@ pub struct Call<'a> {
     pub wants_usage: bool,
     /// Most output tokens that the caller asked for.
     pub max_output: Option<u64>,
+    /// The tier of service that the caller named.
+    pub service_tier: Option<ServiceTier>,
     /// Bytes of system, messages and tools, which the input estimate goes by.
     pub prompt_bytes: usize,
 }
@@ -69,6 +71,7 @@ impl<'a> Call<'a> {
             stream,
             wants_usage: stream && dialect.wants_usage(&fields)?,
             max_output: dialect.max_output(&fields)?,
+            service_tier: members.raw("service_tier").and_then(ServiceTier::read),
             prompt_bytes: bytes_of("system") + bytes_of("messages") + bytes_of("tools"),
             model,
             members,

@@ -2,11 +2,11 @@
 
 use crate::fields::Fields;
 use crate::json::{Invalid, Members};
-use crate::{Dialect, ErrorBody, Refusal, Whole, anthropic, openai};
+use crate::{Dialect, ErrorBody, Refusal, ServiceTier, Whole, anthropic, openai};
 use bytes::Bytes;
 
 impl Dialect {
-    /// Whether a whole answer is one, and what it used.
+    /// Whether a whole answer is one, what it used, and of which tier of service it is.
     pub fn read_whole(self, body: &[u8]) -> Result<Whole, Invalid> {
         let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
         let members = Members::scan(text)?;
@@ -14,10 +14,11 @@ impl Dialect {
             return Ok(Whole::Error(ErrorBody::read(body)));
         }
         let usage = members.raw("usage");
-        Ok(Whole::Answer(match self {
-            Self::OpenAI => usage.and_then(openai::read_usage),
-            Self::Anthropic => usage.map(anthropic::read_usage),
-        }))
+        let (usage, service_tier) = match self {
+            Self::OpenAI => (usage.and_then(openai::read_usage), members.raw("service_tier").map(ServiceTier::read)),
+            Self::Anthropic => usage.map(anthropic::read_usage).unzip(),
+        };
+        Ok(Whole::Answer { usage, service_tier: service_tier.flatten() })
     }
 
     /// The body of an error answer.
@@ -77,7 +78,7 @@ mod tests {
         let read = |body: &[u8]| Dialect::OpenAI.read_whole(body);
         let reply = read(br#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(matches!(reply, Ok(Whole::Error(body)) if body.code.as_deref() == Some("insufficient_quota")));
-        assert_eq!(read(br#"{"error":null,"choices":[]}"#), Ok(Whole::Answer(None)));
+        assert_eq!(read(br#"{"error":null,"choices":[]}"#), Ok(Whole::Answer { usage: None, service_tier: None }));
         assert!(read(b"").is_err());
         assert!(read(b"<html>").is_err());
     }

@@ -1,13 +1,14 @@
 //! What the gateway must know of an answer that it passes on as it is.
 
-use crate::{ErrorBody, Usage};
+use crate::{ErrorBody, ServiceTier, Usage};
 use memchr::memmem;
 
 /// A whole answer.
 #[derive(Debug, PartialEq)]
 pub enum Whole {
-    /// An answer; usage where the provider gave it.
-    Answer(Option<Usage>),
+    /// An answer; usage and tier of service where the provider told them.
+    #[expect(missing_docs, reason = "named after what they hold")]
+    Answer { usage: Option<Usage>, service_tier: Option<ServiceTier> },
     /// An error under a successful status.
     Error(ErrorBody),
 }
@@ -32,6 +33,8 @@ pub struct Part {
     pub finish: bool,
     /// Usage so far.
     pub usage: Option<Usage>,
+    /// The tier of service that the answer is said to be of.
+    pub service_tier: Option<ServiceTier>,
     /// Whether it exists for its usage alone.
     pub only_usage: bool,
     /// Bytes of text, as JSON has them; what an estimate of unreported output goes by.
@@ -41,8 +44,8 @@ pub struct Part {
 /// What a decoder found in an event, beside the deltas that it told.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Read {
-    /// Part of the answer, or nothing of interest.
-    Deltas,
+    /// Part of the answer, or nothing of interest; and the tier of service that the answer is said to be of.
+    Deltas(Option<ServiceTier>),
     /// The provider failed after its 200.
     Error(ErrorBody),
     /// The orderly end.

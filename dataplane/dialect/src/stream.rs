@@ -161,7 +161,10 @@ impl Rewriter {
         Ok(match read {
             Read::Error(body) => (None, Chunk::Error(body)),
             Read::Done => (Some(self.end()), Chunk::Done),
-            Read::Deltas => ((!self.out.is_empty()).then(|| std::mem::take(&mut self.out).into()), Chunk::Part(part)),
+            Read::Deltas(service_tier) => {
+                part.service_tier = service_tier;
+                ((!self.out.is_empty()).then(|| std::mem::take(&mut self.out).into()), Chunk::Part(part))
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use weir_lease::limits_of_budget;
-use weir_snapshot::{BudgetMode, Currency, Name, Price, Pricing, Resource};
+use weir_snapshot::{BudgetMode, Currency, Name, Price, Pricing, Quote, Resource, Tariff};
 
 /// A Budget as requests use it.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct Budgets {
     /// Those that select by the caller's namespace.
     by_namespace: HashMap<String, Vec<Arc<Budget>>>,
     others: Vec<Arc<Budget>>,
-    /// The dearest price of each currency.
+    /// The dearest price of each currency, whatever tier of service it is of.
     ceilings: BTreeMap<Currency, Pricing>,
 }
 
@@ -51,10 +51,12 @@ impl Budgets {
             }
             budgets.by_name.insert(name.clone(), budget);
         }
-        for pricing in prices {
-            let dearer = |held: &Pricing| weight(pricing) > weight(held);
+        for Quote { pricing, tariff } in prices.flat_map(Pricing::quotes) {
+            let dearer = |held: &Pricing| weight(tariff) > weight(&held.standard);
             if budgets.ceilings.get(&pricing.currency).is_none_or(dearer) {
-                budgets.ceilings.insert(pricing.currency, pricing.clone());
+                let (standard, service_tiers) = (tariff.clone(), BTreeMap::new());
+                let ceiling = Pricing { standard, service_tiers, ..pricing.clone() };
+                budgets.ceilings.insert(pricing.currency, ceiling);
             }
         }
         budgets
@@ -76,14 +78,14 @@ impl Budgets {
     }
 
     /// The dearest price of a currency.
-    pub(crate) fn ceiling(&self, currency: Currency) -> Option<&Pricing> {
-        self.ceilings.get(&currency)
+    pub(crate) fn ceiling(&self, currency: Currency) -> Option<Quote<'_>> {
+        self.ceilings.get(&currency).map(Pricing::standard)
     }
 }
 
-fn weight(pricing: &Pricing) -> u128 {
-    let Price(input) = pricing.rates.input;
-    let Price(output) = pricing.rates.output;
+fn weight(tariff: &Tariff) -> u128 {
+    let Price(input) = tariff.rates.input;
+    let Price(output) = tariff.rates.output;
     u128::from(input) + u128::from(output)
 }
 

@@ -7,7 +7,7 @@ use crate::spend::{shown, span};
 use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
 use serde::Serialize;
 use weir_lease::Claim;
-use weir_snapshot::{BudgetMode, Currency, OnExceeded, Price, PriceSource, Pricing, Priority, Thrift, decimal};
+use weir_snapshot::{BudgetMode, Currency, OnExceeded, Price, PriceSource, Priority, Quote, Thrift, decimal};
 
 /// Most bytes of an explanation in a header: with all other headers it stays below what clients and proxies take.
 const HEADER_BYTES: usize = 4_096;
@@ -79,6 +79,9 @@ struct ExplainedTarget {
 struct ExplainedPrice {
     /// The Provider, the overlay or the catalogue.
     source: PriceSource,
+    /// Absent = the standard one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<String>,
     currency: Currency,
     input: String,
     output: String,
@@ -228,7 +231,7 @@ fn explained_target(target: &Target, asked: &Asked<'_>, now: Millis) -> Explaine
         model: target.upstream_model(asked.model).map(str::to_owned),
         priority: target.data.priority,
         weight: target.data.weight,
-        price: target.pricing(asked.model).map(explained_price),
+        price: asked.quote(target).map(|quote| explained_price(quote, asked.tier_at(target))),
         state: state(target, asked, now),
     }
 }
@@ -263,13 +266,15 @@ fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
     text.to_owned()
 }
 
-fn explained_price(pricing: &Pricing) -> ExplainedPrice {
+fn explained_price(quote: Quote<'_>, service_tier: Option<&str>) -> ExplainedPrice {
+    let Quote { pricing, tariff } = quote;
     let per_million = |Price(pico): Price| decimal(pico.into(), 6);
     ExplainedPrice {
         source: pricing.source,
+        service_tier: service_tier.map(str::to_owned),
         currency: pricing.currency,
-        input: per_million(pricing.rates.input),
-        output: per_million(pricing.rates.output),
+        input: per_million(tariff.rates.input),
+        output: per_million(tariff.rates.output),
         per_request: pricing.per_request.map(|Price(pico)| decimal(pico.into(), 12)),
     }
 }

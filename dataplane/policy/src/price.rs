@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use weir_dialect::Usage;
-use weir_snapshot::{Currency, Price, Pricing, Rates};
+use weir_snapshot::{Currency, Price, Quote, Rates};
 
 /// Bytes of JSON per token of input: what current tokenizers give for English prose with its JSON around it.
 const BYTES_PER_TOKEN: usize = 4;
@@ -72,9 +72,9 @@ impl Parts {
 }
 
 /// What one answered attempt cost, by class.
-pub fn parts(usage: &Usage, pricing: &Pricing) -> Parts {
+pub fn parts(usage: &Usage, quote: Quote<'_>) -> Parts {
     let Rates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning } =
-        *pricing.rates_for(usage.input_total());
+        *quote.tariff.rates_for(usage.input_total());
     Parts {
         input: times(usage.input, input),
         cache_read: times(usage.cache_read, cache_read.unwrap_or(input)),
@@ -82,26 +82,27 @@ pub fn parts(usage: &Usage, pricing: &Pricing) -> Parts {
         cache_write_1h: times(usage.cache_write_1h, cache_write_1h.unwrap_or(input)),
         output: times(usage.output, output),
         reasoning: times(usage.reasoning, reasoning.unwrap_or(output)),
-        request: times(1, pricing.per_request.unwrap_or_default()),
+        request: times(1, quote.pricing.per_request.unwrap_or_default()),
     }
 }
 
 /// The cost of one answered attempt.
-pub fn cost(usage: &Usage, pricing: &Pricing) -> Cost {
-    Cost { currency: pricing.currency, pico: parts(usage, pricing).total() }
+pub fn cost(usage: &Usage, quote: Quote<'_>) -> Cost {
+    Cost { currency: quote.pricing.currency, pico: parts(usage, quote).total() }
 }
 
 /// What a request of at most so many input and output tokens can cost at most, whichever classes they turn out
 /// to be of.
-pub fn dearest(pricing: &Pricing, input: u64, output: u64) -> Cost {
+pub fn dearest(quote: Quote<'_>, input: u64, output: u64) -> Cost {
+    let Quote { pricing, tariff } = quote;
     let of = |rates: &Rates| {
         let Rates { input: fresh, output: visible, cache_read, cache_write_5m, cache_write_1h, reasoning } = *rates;
         let most = |price: Price, others: &[Option<Price>]| others.iter().flatten().fold(price, |a, b| a.max(*b));
         let input = times(input, most(fresh, &[cache_read, cache_write_5m, cache_write_1h]));
         input.saturating_add(times(output, most(visible, &[reasoning])))
     };
-    let reached = pricing.tiers.iter().filter(|tier| input > tier.above_input_tokens).map(|tier| of(&tier.rates));
-    let tokens = reached.fold(of(&pricing.rates), u128::max);
+    let reached = tariff.tiers.iter().filter(|tier| input > tier.above_input_tokens).map(|tier| of(&tier.rates));
+    let tokens = reached.fold(of(&tariff.rates), u128::max);
     let pico = tokens.saturating_add(times(1, pricing.per_request.unwrap_or_default()));
     Cost { currency: pricing.currency, pico }
 }
@@ -126,7 +127,7 @@ pub const fn estimate_output(events: u64, text_bytes: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use weir_snapshot::Tier;
+    use weir_snapshot::{Pricing, Tariff, Tier};
 
     fn currency(code: &str) -> Currency {
         Currency::parse(code).expect("a currency")
@@ -140,15 +141,18 @@ mod tests {
         Pricing {
             source: weir_snapshot::PriceSource::Provider,
             currency: currency("USD"),
-            rates: Rates {
-                input: price("2.50"),
-                output: price("10"),
-                cache_read: Some(price("1.25")),
-                cache_write_5m: Some(price("3.125")),
-                cache_write_1h: Some(price("5")),
-                reasoning: None,
+            standard: Tariff {
+                rates: Rates {
+                    input: price("2.50"),
+                    output: price("10"),
+                    cache_read: Some(price("1.25")),
+                    cache_write_5m: Some(price("3.125")),
+                    cache_write_1h: Some(price("5")),
+                    reasoning: None,
+                },
+                tiers: Vec::new(),
             },
-            tiers: Vec::new(),
+            service_tiers: BTreeMap::new(),
             per_request: Some(Price::per_unit("0.001").expect("a price")),
         }
     }
@@ -169,20 +173,22 @@ mod tests {
         };
         let mut pricing = pricing();
         // 0.0025 + 0.01125 + 0.000625 + 0.0005 + 0.005 + 0.001
-        assert_eq!(cost(&usage, &pricing).pico, 20_875_000_000);
-        let Parts { cache_read, reasoning, request, .. } = parts(&usage, &pricing);
+        assert_eq!(cost(&usage, pricing.standard()).pico, 20_875_000_000);
+        let Parts { cache_read, reasoning, request, .. } = parts(&usage, pricing.standard());
         assert_eq!((cache_read, reasoning, request), (11_250_000_000, 4_000_000_000, 1_000_000_000));
-        let rates = &mut pricing.rates;
+        let rates = &mut pricing.standard.rates;
         (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h) = (None, None, None);
-        assert_eq!(cost(&usage, &pricing).pico, 31_750_000_000);
+        assert_eq!(cost(&usage, pricing.standard()).pico, 31_750_000_000);
     }
 
     #[test]
     fn a_tier_charges_every_token_and_cached_input_counts_towards_it() {
         let above = Rates { input: price("5"), output: price("15"), ..Rates::default() };
         let tiers = vec![Tier { above_input_tokens: 200_000, rates: above }];
-        let pricing = Pricing { tiers, per_request: None, ..pricing() };
-        let of = |cache_read| cost(&Usage { input: 1_000, cache_read, output: 10, ..Usage::default() }, &pricing).pico;
+        let mut pricing = Pricing { per_request: None, ..pricing() };
+        pricing.standard.tiers = tiers;
+        let usage = |cache_read| Usage { input: 1_000, cache_read, output: 10, ..Usage::default() };
+        let of = |cache_read| cost(&usage(cache_read), pricing.standard()).pico;
         assert_eq!(of(199_000), 1_000 * 2_500_000 + 199_000 * 1_250_000 + 10 * 10_000_000);
         assert_eq!(of(199_001), 200_001 * 5_000_000 + 10 * 15_000_000);
     }
@@ -225,11 +231,13 @@ mod tests {
                 reasoning: reasoning.map(Price),
             };
             let tiers = vec![Tier { above_input_tokens: from, rates: rates(above) }];
-            let pricing = Pricing { rates: rates(prices), tiers, ..pricing() };
+            let tariff = Tariff { rates: rates(prices), tiers };
+            let pricing = pricing();
+            let quote = Quote { pricing: &pricing, tariff: &tariff };
             let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = tokens;
             let usage = Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning };
-            let bound = dearest(&pricing, usage.input_total(), usage.output_total());
-            prop_assert!(cost(&usage, &pricing).pico <= bound.pico);
+            let bound = dearest(quote, usage.input_total(), usage.output_total());
+            prop_assert!(cost(&usage, quote).pico <= bound.pico);
         }
 
         #[test]

@@ -5,6 +5,7 @@ use crate::{Asked, Caller, Facts, Table};
 use serde::Serialize;
 use std::str::FromStr;
 use std::sync::Arc;
+use weir_dialect::{Dialect, ServiceTier};
 use weir_snapshot::Name;
 
 /// Somebody who might call.
@@ -53,6 +54,8 @@ pub struct Question {
     pub prompt_bytes: usize,
     /// Most output that it asks for, in tokens.
     pub max_output: Option<u64>,
+    /// The tier of service that it names.
+    pub service_tier: Option<String>,
 }
 
 /// What would become of it.
@@ -71,7 +74,7 @@ pub struct Answer {
 impl Table {
     /// What would become of a request; an error where nobody of that name is known.
     pub fn answer(&self, question: &Question) -> Result<Answer, String> {
-        let Question { identity, model, hostname, prompt_bytes, max_output } = question;
+        let Question { identity, model, hostname, prompt_bytes, max_output, service_tier } = question;
         let mut caller = Arc::new(match identity {
             Identity::Anonymous => Caller::anonymous(),
             Identity::ServiceAccount(name) => Caller::of_account(self, &name.namespace, &name.name, None),
@@ -85,6 +88,7 @@ impl Table {
             Err(refusal) => return Ok(Answer { routes, refused: Some(refusal.message), request: None }),
         };
         route.tell(&mut caller, |_| None);
+        let service_tier = service_tier.as_deref().map(ServiceTier::of);
         let asked = Asked {
             caller: &caller,
             route,
@@ -92,6 +96,9 @@ impl Table {
             only: None,
             prompt_bytes: *prompt_bytes,
             max_output: *max_output,
+            service_tier: service_tier.as_ref().and_then(ServiceTier::name),
+            // Only OpenAI's has names for tiers.
+            dialect: Dialect::OpenAI,
             header: &|_| None,
         };
         let request = self.explain(&asked, Moment { now: 0, standing: &|_| None });

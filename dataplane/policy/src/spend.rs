@@ -18,7 +18,7 @@ use crate::{Table, Target};
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
-use weir_snapshot::{BudgetMode, Currency, Name, OnUnpriced, Pricing, Reservation, Unit};
+use weir_snapshot::{BudgetMode, Currency, Name, OnUnpriced, Quote, Reservation, Unit};
 
 /// Bytes of JSON that make at least one token of input, whatever the language.
 const FEWEST_BYTES_PER_TOKEN: u64 = 2;
@@ -38,7 +38,7 @@ struct At<'a> {
     likely: Size,
     /// No request comes to more.
     most: Size,
-    pricing: Option<&'a Pricing>,
+    pricing: Option<Quote<'a>>,
 }
 
 /// In tokens.
@@ -53,8 +53,8 @@ struct Size {
 pub struct Came<'a> {
     /// What it used; `None` where no provider answered.
     pub usage: Option<&'a Usage>,
-    /// What its model costs.
-    pub pricing: Option<&'a Pricing>,
+    /// What its model costs in the tier of service that it was of.
+    pub pricing: Option<Quote<'a>>,
     /// Who answered.
     pub provider: Option<&'a Name>,
 }
@@ -122,7 +122,7 @@ impl Table {
             };
             let amount = match amount {
                 Some(amount) => amount,
-                None if hard => return Err(refuse::unpriced(budget, limit.unit, asked.model)),
+                None if hard => return Err(refuse::unpriced(budget, limit.unit, asked)),
                 None => 0,
             };
             let (limit_name, partition) = (Arc::clone(pot), Arc::clone(&partition));
@@ -133,7 +133,7 @@ impl Table {
     }
 
     /// What a request of that size comes to of a unit; `None` where a price is needed and missing.
-    fn estimate(&self, unit: Unit, size: Size, pricing: Option<&Pricing>, on_unpriced: OnUnpriced) -> Option<u64> {
+    fn estimate(&self, unit: Unit, size: Size, pricing: Option<Quote<'_>>, on_unpriced: OnUnpriced) -> Option<u64> {
         let Size { input, output } = size;
         match unit {
             Unit::Requests => Some(1),
@@ -150,10 +150,10 @@ impl Table {
     /// The price to count with; where there is none, the dearest of that currency if the Budget says so.
     fn pricing<'a>(
         &'a self,
-        known: Option<&'a Pricing>,
+        known: Option<Quote<'a>>,
         currency: Currency,
         on_unpriced: OnUnpriced,
-    ) -> Option<&'a Pricing> {
+    ) -> Option<Quote<'a>> {
         known.or_else(|| match on_unpriced {
             OnUnpriced::Refuse => None,
             OnUnpriced::Ceiling => self.budgets.ceiling(currency),
@@ -233,7 +233,7 @@ fn at<'a>(asked: &Asked<'_>, target: &'a Target) -> At<'a> {
     At {
         likely: size(estimate_input(asked.prompt_bytes), likely_output),
         most: size(most_input, limits.max_output.unwrap_or(UNKNOWN_OUTPUT)),
-        pricing: target.pricing(asked.model),
+        pricing: asked.quote(target),
     }
 }
 

@@ -166,6 +166,28 @@ impl Provider {
         }
     }
 
+    /// What a model costs, by the name under which it is listed here; `None` = unpriced.
+    pub fn pricing(&self, model: &str) -> Option<&Pricing> {
+        match self.data.models.get(model) {
+            Some(listed) => listed.pricing.as_ref(),
+            None => self.unlisted(model)?.pricing.as_ref(),
+        }
+    }
+
+    fn limits_for(&self, model: &str) -> Limits {
+        let (context_window, max_output) = match self.data.models.get(model) {
+            Some(listed) => (listed.context_window, listed.max_output),
+            None => self.unlisted(model).map_or((None, None), |known| (known.context_window, known.max_output)),
+        };
+        Limits { context_window, max_output }
+    }
+
+    /// What is known of a model that it does not list.
+    fn unlisted(&self, model: &str) -> Option<&ModelPrice> {
+        let Resource::Prices(prices) = &**self.prices.as_ref()? else { return None };
+        prices.find(model)
+    }
+
     /// Whether it has limits of its own.
     pub const fn has_limits(&self) -> bool {
         !self.pots.is_empty()
@@ -212,7 +234,7 @@ impl Route {
 impl Target {
     /// The provider's name for the model, where the client asked for `named`; `None` if it does not have it.
     pub fn upstream_model<'a>(&'a self, named: &'a str) -> Option<&'a str> {
-        let model = self.data.model.as_deref().unwrap_or(named);
+        let model = self.model(named);
         match self.provider.data.models.get(model) {
             Some(listed) => Some(listed.upstream_name.as_deref().unwrap_or(model)),
             None => self.provider.data.any_model.then_some(model),
@@ -236,29 +258,17 @@ impl Target {
 
     /// What the model costs; `None` = unpriced.
     pub fn pricing(&self, named: &str) -> Option<&Pricing> {
-        match self.listed(named) {
-            Some(listed) => listed.pricing.as_ref(),
-            None => self.unlisted(named)?.pricing.as_ref(),
-        }
+        self.provider.pricing(self.model(named))
     }
 
     /// The model's limits.
     pub fn limits_for(&self, named: &str) -> Limits {
-        let (context_window, max_output) = match self.listed(named) {
-            Some(listed) => (listed.context_window, listed.max_output),
-            None => self.unlisted(named).map_or((None, None), |known| (known.context_window, known.max_output)),
-        };
-        Limits { context_window, max_output }
+        self.provider.limits_for(self.model(named))
     }
 
-    fn listed(&self, named: &str) -> Option<&weir_snapshot::Model> {
-        self.provider.data.models.get(self.data.model.as_deref().unwrap_or(named))
-    }
-
-    /// What is known of a model that its provider does not list.
-    fn unlisted(&self, named: &str) -> Option<&ModelPrice> {
-        let Resource::Prices(prices) = &**self.provider.prices.as_ref()? else { return None };
-        prices.find(self.data.model.as_deref().unwrap_or(named))
+    /// The name by which its Provider lists the model, where the client asked for `named`.
+    pub fn model<'a>(&'a self, named: &'a str) -> &'a str {
+        self.data.model.as_deref().unwrap_or(named)
     }
 }
 

@@ -8,12 +8,14 @@
     reason = "a test fails by panicking"
 )]
 
-use weir_dialect::Usage;
+use std::collections::BTreeMap;
+use weir_dialect::{Dialect, Refusal, Usage};
 use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
     Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced,
-    Price, PriceSource, Pricing, ProviderLimits, RateLimit, Rates, Reservation, Resource, Unit, Window,
+    Price, PriceSource, Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Reservation, Resource, Tariff, Unit,
+    Window,
 };
 
 mod objects;
@@ -46,25 +48,28 @@ fn add(resources: &mut Resources, namespace: &str, name: &str, budget: Budget) {
     put(resources, Kind::Budget, namespace, name, Resource::Budget(budget));
 }
 
-/// A route of one target; its model has room for 1,000 tokens, of which 100 are output, at a cent a token.
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap()
+}
+
+/// So many nano-dollars a token.
+fn tariff(nano: u64) -> Tariff {
+    let price = Price(nano * 1_000);
+    Tariff { rates: Rates { input: price, output: price, ..Rates::default() }, tiers: vec![] }
+}
+
+/// A route of one target; its model has room for 1,000 tokens, of which 100 are output, at a cent a token, half of it
+/// in the tier `flex` and twice as much in `scale`.
 fn scene() -> Resources {
     let mut resources = Resources::new();
     provider(&mut resources, "p", &["k"]);
     route(&mut resources, "shared", "r", "m", vec![target("p", 0)]);
     let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
     let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
-    let rates = Rates {
-        input: Price(CENT * 1_000),
-        output: Price(CENT * 1_000),
-        cache_read: None,
-        cache_write_5m: None,
-        cache_write_1h: None,
-        reasoning: None,
-    };
     held.models.get_mut("m").unwrap().pricing = Some(Pricing {
-        currency: Currency::parse("USD").unwrap(),
-        rates,
-        tiers: vec![],
+        currency: usd(),
+        standard: tariff(CENT),
+        service_tiers: BTreeMap::from([("flex".to_owned(), tariff(CENT / 2)), ("scale".to_owned(), tariff(CENT * 2))]),
         per_request: None,
         source: PriceSource::Provider,
     });
@@ -77,10 +82,23 @@ fn caller(namespace: &str) -> Caller {
 }
 
 fn charges(table: &Table, caller: &Caller, prompt_bytes: usize, max_output: Option<u64>) -> Vec<Charge> {
-    let route = table.routes().next().unwrap();
-    let none = |_: &str| None;
-    let asked = Asked { caller, route, model: "m", only: None, prompt_bytes, max_output, header: &none };
+    let asked = Asked { prompt_bytes, max_output, ..asked(table, caller) };
     table.charges(&asked, &[]).unwrap()
+}
+
+/// The least of a request of the standard tier.
+fn asked<'a>(table: &'a Table, caller: &'a Caller) -> Asked<'a> {
+    Asked {
+        caller,
+        route: table.routes().next().unwrap(),
+        model: "m",
+        only: None,
+        prompt_bytes: 0,
+        max_output: None,
+        service_tier: None,
+        dialect: Dialect::OpenAI,
+        header: &|_| None,
+    }
 }
 
 fn pots(charges: &[Charge]) -> Vec<(&str, &str, u64)> {
@@ -127,7 +145,8 @@ fn a_hard_budget_reserves_the_most_that_a_request_can_cost_and_is_charged_what_i
     let usage = Usage { input: 30, output: 5, reasoning: 2, ..Usage::default() };
     let target = &table.routes().next().unwrap().targets[0];
     let provider = Name::new("shared", "p");
-    let came = Came { usage: Some(&usage), pricing: target.pricing("m"), provider: Some(&provider) };
+    let came =
+        Came { usage: Some(&usage), pricing: target.pricing("m").map(Pricing::standard), provider: Some(&provider) };
     let spent: Vec<_> = found.iter().map(|charge| table.spent(charge, &came)).collect();
     assert_eq!(spent, [Some(37 * CENT), Some(30), Some(7), Some(37)]);
     let failed = Came { usage: None, pricing: None, provider: None };
@@ -151,11 +170,7 @@ fn a_mode_decides_whether_it_reserves_counts_or_refuses() {
         Budget { mode: BudgetMode::Block, ..budget(Some(&["team"]), &[Unit::Requests]) },
     );
     let table = table(&resources);
-    let none = |_: &str| None;
-    let (route, caller) = (table.routes().next().unwrap(), caller("team"));
-    let asked =
-        Asked { caller: &caller, route, model: "m", only: None, prompt_bytes: 0, max_output: None, header: &none };
-    let refused = table.charges(&asked, &[]).err().unwrap();
+    let refused = table.charges(&asked(&table, &caller("team")), &[]).err().unwrap();
     assert_eq!((refused.status, &*refused.code), (403, "budget_blocked"));
 }
 
@@ -213,22 +228,75 @@ fn who_yields_leaves_a_tenth_of_each_limit_of_the_provider_but_never_more_than_t
     };
     put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
     let table = table(&resources);
-    let (caller, none) = (caller("a"), |_: &str| None);
-    let route = table.routes().next().unwrap();
-    let asked = Asked {
-        caller: &caller,
-        route,
-        model: "m",
-        only: None,
-        prompt_bytes: 2_000,
-        max_output: Some(70),
-        header: &none,
-    };
+    let caller = caller("a");
+    let asked = Asked { prompt_bytes: 2_000, max_output: Some(70), ..asked(&table, &caller) };
+    let target = &asked.route.targets[0];
     let left = |yields| -> Vec<u64> {
-        let charges = table.provider_charges(&route.targets[0], &asked, yields);
+        let charges = table.provider_charges(target, &asked, yields);
         charges.iter().map(|charge| charge.claim.leave).collect()
     };
     assert_eq!(left(false), [0, 0, 0]);
-    let tokens = table.provider_charges(&route.targets[0], &asked, true)[2].claim.amount;
+    let tokens = table.provider_charges(target, &asked, true)[2].claim.amount;
     assert_eq!(left(true), [3, 0, 60.min(600 - tokens)], "of one request nothing can be left");
+}
+
+#[test]
+fn a_tier_of_service_is_reserved_and_charged_at_its_own_rates() {
+    let mut resources = scene();
+    add(&mut resources, "platform", "all", budget(None, &[Unit::Currency(usd())]));
+    let (table, caller) = (table(&resources), caller("team"));
+    let usage = Usage { input: 30, output: 7, ..Usage::default() };
+    for (service_tier, nano) in [(None, CENT), (Some("flex"), CENT / 2), (Some("scale"), CENT * 2)] {
+        let asked = Asked { prompt_bytes: 100, service_tier, ..asked(&table, &caller) };
+        let found = table.charges(&asked, &[]).unwrap();
+        assert_eq!(found[0].claim.amount, 150 * nano, "{service_tier:?}");
+        let pricing = asked.route.targets[0].pricing("m").unwrap().quote(service_tier);
+        let came = Came { usage: Some(&usage), pricing, provider: None };
+        assert_eq!(table.spent(&found[0], &came), Some(37 * nano), "{service_tier:?}");
+    }
+}
+
+#[test]
+fn a_tier_without_a_price_is_refused_by_a_hard_budget_of_money_and_is_never_the_standard_one() {
+    let mut resources = scene();
+    let refused = |resources: &Resources| -> Option<Refusal> {
+        let (table, caller) = (table(resources), caller("team"));
+        let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
+        table.charges(&asked, &[]).err()
+    };
+    add(&mut resources, "platform", "tokens", budget(None, &[Unit::Tokens]));
+    assert!(refused(&resources).is_none(), "tokens have no price");
+    let money = budget(None, &[Unit::Currency(usd())]);
+    add(&mut resources, "platform", "soft", Budget { mode: BudgetMode::Warn, ..money.clone() });
+    assert!(refused(&resources).is_none(), "it counts alone");
+    add(&mut resources, "platform", "all", money.clone());
+    let refusal = refused(&resources).unwrap();
+    assert_eq!(
+        (refusal.status, &*refusal.code, refusal.param.as_deref()),
+        (403, "service_tier_unpriced", Some("service_tier"))
+    );
+    for part in ["\"priority\"", "platform/all", "pricing.serviceTiers of the Provider's model"] {
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
+    let ceiling = Budget { on_unpriced: OnUnpriced::Ceiling, ..money };
+    add(&mut resources, "platform", "all", ceiling);
+    let (table, caller) = (table(&resources), caller("team"));
+    let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
+    let found = table.charges(&asked, &[]).unwrap();
+    assert_eq!(pots(&found)[0], ("Budget/platform/all/USD", "", 300 * CENT), "the dearest tier of all models");
+}
+
+#[test]
+fn a_tier_that_the_provider_is_not_told_of_costs_what_the_standard_one_does() {
+    let mut resources = scene();
+    let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    held.provider_type = ProviderType::Anthropic;
+    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    add(&mut resources, "platform", "all", budget(None, &[Unit::Currency(usd())]));
+    let (table, caller) = (table(&resources), caller("team"));
+    let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
+    assert_eq!(table.charges(&asked, &[]).unwrap()[0].claim.amount, 150 * CENT);
+    let own = Asked { dialect: Dialect::Anthropic, ..asked };
+    assert_eq!(&*table.charges(&own, &[]).err().unwrap().code, "service_tier_unpriced");
 }

@@ -330,7 +330,7 @@ fn what_a_provider_does_not_list_is_looked_up_where_it_passes_on_any_model() {
     put(&mut resources, Kind::Prices, "", "OpenAI", Resource::parse(Kind::Prices, prices).unwrap());
     let input = |table: &Table, named: &str| {
         let target = &table.routes().next().unwrap().targets[0];
-        (target.pricing(named).map(|pricing| pricing.rates.input.0), target.limits_for(named).context_window)
+        (target.pricing(named).map(|pricing| pricing.standard.rates.input.0), target.limits_for(named).context_window)
     };
     let listed_only = table(&resources);
     assert_eq!(input(&listed_only, "gpt-5"), (None, None));

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use weir_dialect::Dialect;
 use weir_lease::Standing;
 use weir_policy::{Asked, Caller, Explanation, Facts, Identity, Moment, Question, Table};
-use weir_snapshot::{Access, ApiKey, Budget, Kind, Name, Resource, Settings, Target};
+use weir_snapshot::{Access, ApiKey, Budget, Kind, Name, Resource, ResourceId, Settings, Target};
 
 mod objects;
 
@@ -22,8 +23,17 @@ fn budget(resources: &mut Resources) {
 /// What is said to that caller, who asks for `m`; of each pot forty of a hundred are spent.
 fn explained(table: &Table, caller: &Caller) -> Explanation {
     let route = table.matching(&Facts { caller, hostname: None, model: "m" }).ok().unwrap();
-    let header = |_: &str| None;
-    let asked = Asked { caller, route, model: "m", only: None, prompt_bytes: 60, max_output: None, header: &header };
+    let asked = Asked {
+        caller,
+        route,
+        model: "m",
+        only: None,
+        prompt_bytes: 60,
+        max_output: None,
+        service_tier: None,
+        dialect: Dialect::OpenAI,
+        header: &|_| None,
+    };
     let standing = Standing { limit: 100, spent: 40, remaining: 50, resets_in_ms: Some(90_000) };
     table.explain(&asked, Moment { now: 0, standing: &|_| Some(standing) })
 }
@@ -72,8 +82,19 @@ fn a_header_has_room_for_it_whatever_it_says() {
 
 /// What would become of a request for `m`.
 fn answered(table: &Table, identity: &str) -> Result<Value, String> {
-    let identity = identity.parse()?;
-    let question = Question { identity, model: "m".into(), hostname: None, prompt_bytes: 60, max_output: None };
+    answered_in(table, identity, None)
+}
+
+/// The same of one that names a tier of service.
+fn answered_in(table: &Table, identity: &str, service_tier: Option<&str>) -> Result<Value, String> {
+    let question = Question {
+        identity: identity.parse()?,
+        model: "m".into(),
+        hostname: None,
+        prompt_bytes: 60,
+        max_output: None,
+        service_tier: service_tier.map(str::to_owned),
+    };
     table.answer(&question).map(|answer| serde_json::to_value(answer).unwrap())
 }
 
@@ -119,4 +140,27 @@ fn an_identity_is_written_in_one_of_three_ways() {
     for wrong in ["", "app", "serviceaccount:app", "apikey:/b", "user:a/b"] {
         assert!(wrong.parse::<Identity>().unwrap_err().contains("serviceaccount:NAMESPACE/NAME"), "{wrong}");
     }
+}
+
+#[test]
+fn the_price_shown_is_that_of_the_tier_of_service_that_the_request_names() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "p", &[]);
+    route(&mut resources, "a", "r", "m", vec![target("p", 0)]);
+    let id = ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(mut held) = (*resources[&id]).clone() else { unreachable!() };
+    held.models.get_mut("m").unwrap().pricing = serde_json::from_value(json!({
+        "currency": "USD", "input": 2_000_000, "output": 8_000_000,
+        "service_tiers": {"flex": {"input": 1_000_000, "output": 4_000_000}},
+    }))
+    .unwrap();
+    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    let held = table(&resources);
+    let price = |tier| answered_in(&held, "anonymous", tier).unwrap()["request"]["targets"][0]["price"].clone();
+    let standard = json!({"source": "Provider", "currency": "USD", "input": "2", "output": "8"});
+    assert_eq!(price(None), standard);
+    assert_eq!(price(Some("default")), standard);
+    let flex = json!({"source": "Provider", "serviceTier": "flex", "currency": "USD", "input": "1", "output": "4"});
+    assert_eq!(price(Some("flex")), flex);
+    assert_eq!(price(Some("priority")), Value::Null, "nobody knows it");
 }

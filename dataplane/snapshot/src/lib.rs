@@ -28,7 +28,7 @@ pub use budget::{
 };
 pub use money::{Currency, Price, PriceError, decimal};
 pub use name::Name;
-pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Rates, Tier};
+pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Quote, Rates, Tariff, Tier};
 pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };
@@ -47,6 +47,7 @@ pub const FEATURES: &[&str] = &[
     "provider.headers",
     "pricing.cache-write",
     "pricing.tiers",
+    "pricing.service-tiers",
     "prices",
     "exchange-rates",
     "params.caps",

@@ -2,19 +2,19 @@
 
 use crate::{Currency, Price};
 use serde::{Deserialize, Serialize, Serializer};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What a model costs, per token unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pricing {
     /// What it is paid in.
     pub currency: Currency,
-    /// Of a request that is in no tier.
+    /// Of a request of the standard tier of service.
     #[serde(flatten)]
-    pub rates: Rates,
-    /// Other rates for requests with much input, the least first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tiers: Vec<Tier>,
+    pub standard: Tariff,
+    /// Of requests of other tiers of service, by the provider's names of those.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_tiers: BTreeMap<String, Tariff>,
     /// One request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request: Option<Price>,
@@ -37,6 +37,26 @@ impl PriceSource {
     fn is_provider(&self) -> bool {
         *self == Self::Provider
     }
+}
+
+/// What tokens cost in one tier of service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tariff {
+    /// Of a request that is in no tier.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// Other rates for requests with much input, the least first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Tier>,
+}
+
+/// What a model costs in one tier of service.
+#[derive(Debug, Clone, Copy)]
+pub struct Quote<'a> {
+    /// The whole price of the model.
+    pub pricing: &'a Pricing,
+    /// What its tokens cost in that tier.
+    pub tariff: &'a Tariff,
 }
 
 /// What each class of token costs.
@@ -71,6 +91,37 @@ pub struct Tier {
 }
 
 impl Pricing {
+    /// What a request of the standard tier of service costs.
+    pub const fn standard(&self) -> Quote<'_> {
+        Quote { pricing: self, tariff: &self.standard }
+    }
+
+    /// What a request of that tier of service costs, of the standard one where none is named; `None` = nobody knows.
+    pub fn quote(&self, service_tier: Option<&str>) -> Option<Quote<'_>> {
+        let Some(name) = service_tier else { return Some(self.standard()) };
+        Some(Quote { pricing: self, tariff: self.service_tiers.get(name)? })
+    }
+
+    /// What a request costs in every tier of service that has a price.
+    pub fn quotes(&self) -> impl Iterator<Item = Quote<'_>> {
+        let others = self.service_tiers.values().map(|tariff| Quote { pricing: self, tariff });
+        [self.standard()].into_iter().chain(others)
+    }
+
+    /// The features without which a pod must not count with it.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = &'static str> {
+        let rates = |quote: Quote<'_>| quote.tariff.rates;
+        let written = |rates: Rates| rates.cache_write_5m.is_some() || rates.cache_write_1h.is_some();
+        let needs = [
+            ("pricing.cache-write", self.quotes().map(rates).any(written)),
+            ("pricing.tiers", self.quotes().any(|quote| !quote.tariff.tiers.is_empty())),
+            ("pricing.service-tiers", !self.service_tiers.is_empty()),
+        ];
+        needs.into_iter().filter_map(|(feature, needed)| needed.then_some(feature))
+    }
+}
+
+impl Tariff {
     /// The rates of a request with that many input tokens.
     pub fn rates_for(&self, input_total: u64) -> &Rates {
         let reached = self.tiers.iter().rev().find(|tier| input_total > tier.above_input_tokens);
@@ -113,6 +164,14 @@ impl Prices {
         let fits = |(pattern, at): &&(String, usize)| whole.is_none_or(|whole| *at < whole) && fits(pattern, &name);
         let pattern = self.patterns.iter().find(fits).map(|(_, at)| *at);
         self.models.get(pattern.or(whole)?)
+    }
+
+    /// The features without which a pod must not apply it.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let service_tiers = "pricing.service-tiers";
+        let mut pricings = self.models.iter().filter_map(|model| model.pricing.as_ref());
+        let needed = pricings.any(|pricing| pricing.needs().any(|feature| feature == service_tiers));
+        ["prices"].into_iter().chain(needed.then_some(service_tiers)).collect()
     }
 
     /// All of it, in its order.
@@ -216,22 +275,32 @@ mod tests {
             above_input_tokens,
             rates: Rates { input: Price(input), ..Rates::default() },
         };
-        let pricing = Pricing {
-            currency: Currency::parse("USD").expect("a currency"),
-            rates: Rates { input: Price(1), ..Rates::default() },
-            tiers: vec![tier(100, 2), tier(200, 3)],
-            per_request: None,
-            source: PriceSource::Provider,
-        };
-        let input = |total| pricing.rates_for(total).input.0;
+        let rates = Rates { input: Price(1), ..Rates::default() };
+        let tariff = Tariff { rates, tiers: vec![tier(100, 2), tier(200, 3)] };
+        let input = |total| tariff.rates_for(total).input.0;
         assert_eq!([100, 101, 200, 201].map(input), [1, 2, 2, 3]);
     }
 
     #[test]
     fn a_pricing_is_one_flat_object_on_the_wire() {
-        let text = r#"{"currency":"USD","input":1,"output":2,"cache_read":3,"tiers":[{"above_input_tokens":9,"input":4,"output":5}]}"#;
+        let text = r#"{"currency":"USD","input":1,"output":2,"cache_read":3,"tiers":[{"above_input_tokens":9,"input":4,"output":5}],"service_tiers":{"flex":{"input":6,"output":7}}}"#;
         let pricing: Pricing = serde_json::from_str(text).unwrap();
-        assert_eq!(pricing.tiers.first().map(|tier| tier.rates.output), Some(Price(5)));
+        assert_eq!(pricing.standard.tiers.first().map(|tier| tier.rates.output), Some(Price(5)));
         assert_eq!(serde_json::to_string(&pricing).unwrap(), text);
+    }
+
+    #[test]
+    fn a_tier_of_service_that_is_not_listed_has_no_price() {
+        let tariff = |input| Tariff { rates: Rates { input: Price(input), ..Rates::default() }, tiers: Vec::new() };
+        let pricing = Pricing {
+            currency: Currency::parse("USD").expect("a currency"),
+            standard: tariff(2),
+            service_tiers: BTreeMap::from([("flex".to_owned(), tariff(1))]),
+            per_request: None,
+            source: PriceSource::Provider,
+        };
+        let input = |tier| pricing.quote(tier).map(|quote| quote.tariff.rates.input.0);
+        assert_eq!([None, Some("flex"), Some("priority")].map(input), [Some(2), Some(1), None]);
+        assert_eq!(pricing.needs().collect::<Vec<_>>(), ["pricing.service-tiers"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Pricing, ProviderLimits, Secret};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// A provider that routes may target.
@@ -45,16 +45,11 @@ impl Provider {
             ProviderType::Anthropic => "provider.anthropic",
             ProviderType::Mock => "provider.mock",
         }];
-        let pricings = || self.models.values().filter_map(|model| model.pricing.as_ref());
         if !self.headers.is_empty() {
             needs.push("provider.headers");
         }
-        if pricings().any(|pricing| pricing.rates.cache_write_5m.is_some() || pricing.rates.cache_write_1h.is_some()) {
-            needs.push("pricing.cache-write");
-        }
-        if pricings().any(|pricing| !pricing.tiers.is_empty()) {
-            needs.push("pricing.tiers");
-        }
+        let pricings = self.models.values().filter_map(|model| model.pricing.as_ref());
+        needs.extend(pricings.flat_map(|pricing| pricing.needs()).collect::<BTreeSet<_>>());
         if !self.limits.is_empty() {
             needs.push("provider.limits");
         }

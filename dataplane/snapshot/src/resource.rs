@@ -150,7 +150,7 @@ impl Resource {
             Self::Provider(provider) => provider.needs(),
             Self::Route(route) => route.needs(),
             Self::Settings(settings) => settings.needs(),
-            Self::Prices(_) => vec!["prices"],
+            Self::Prices(prices) => prices.needs(),
             Self::Budget(_) => vec!["budget"],
             Self::Access(access) => access.needs(),
             Self::KeySet(_) => vec!["access.jwt"],

@@ -227,6 +227,7 @@ fn known_error(code: &str) -> &str {
         "budget_blocked",
         "too_many_budgets",
         "model_unpriced",
+        "service_tier_unpriced",
         "provider_limit",
         "provider_limit_unavailable",
     ];

@@ -11,7 +11,7 @@ use crate::costs::Costs;
 use crate::record::Record;
 use std::sync::Arc;
 use weir_dialect::Usage;
-use weir_snapshot::Pricing;
+use weir_snapshot::Quote;
 
 pub(crate) use lines::Lines;
 pub use lines::LogLine;
@@ -33,8 +33,8 @@ impl Telemetry {
     }
 
     /// Takes what an answered request used.
-    pub(crate) fn charge(&self, record: &Record, usage: &Usage, pricing: Option<&Pricing>) {
-        if !self.costs.add(record, usage, pricing) {
+    pub(crate) fn charge(&self, record: &Record, usage: &Usage, quote: Option<Quote<'_>>) {
+        if !self.costs.add(record, usage, quote) {
             self.metrics.merged_costs.inc();
         }
     }

@@ -4,16 +4,17 @@ use super::decode::block;
 use crate::chat::{Block, Choice, Content, Finish, Reply};
 use crate::fields::Fields;
 use crate::seal::seal;
+use crate::tier::service_tier;
 use crate::usage::count;
 use crate::write::{Array, Object, object};
-use crate::{Loss, Refusal, Text, Usage};
+use crate::{Loss, Refusal, ServiceTier, Text, Usage};
 use serde::Deserialize;
 
 /// Members of an answer that the model does not hold; known names for the metric.
 const KNOWN: &[&str] = &["container", "stop_details", "context_management", "citations", "caller"];
 
 /// The counters of a `usage` object. In a stream they come in parts, each the newest of its kind.
-#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub(super) struct Counts {
     #[serde(deserialize_with = "count")]
@@ -26,6 +27,8 @@ pub(super) struct Counts {
     #[serde(deserialize_with = "count")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<Details>,
+    #[serde(deserialize_with = "service_tier")]
+    pub(super) service_tier: Option<ServiceTier>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
@@ -53,6 +56,7 @@ impl Counts {
             cache_creation: newer.cache_creation.or(self.cache_creation),
             output_tokens: newer.output_tokens.or(self.output_tokens),
             output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
+            service_tier: newer.service_tier.or(self.service_tier),
         }
     }
 
@@ -73,9 +77,10 @@ impl Counts {
     }
 }
 
-/// Reads the whole of a `usage` object.
-pub(crate) fn read_usage(raw: &str) -> Usage {
-    Counts::default().with(raw).usage()
+/// Reads the whole of a `usage` object, and the tier of service in it.
+pub(crate) fn read_usage(raw: &str) -> (Usage, Option<ServiceTier>) {
+    let counts = Counts::default().with(raw);
+    (counts.usage(), counts.service_tier)
 }
 
 /// Writes the members of a `usage` object.
@@ -116,7 +121,7 @@ pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Resu
         model: fields.text("model")?,
         created: None,
         choices: vec![Choice { content, finish, stop_sequence, logprobs: None }],
-        usage: usage.map(|usage| read_usage(usage.json())),
+        usage: usage.map(|usage| read_usage(usage.json()).0),
         service_tier,
     };
     fields.unread().iter().for_each(|(name, _)| loss.add_named(name, KNOWN));
@@ -236,7 +241,8 @@ mod tests {
         let raw = r#"{"input_tokens":10,"cache_read_input_tokens":80,"cache_creation_input_tokens":7,
             "cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2},
             "output_tokens":50,"output_tokens_details":{"thinking_tokens":30},"service_tier":"standard"}"#;
-        let usage = read_usage(raw);
+        let (usage, service_tier) = read_usage(raw);
+        assert_eq!(service_tier, Some(ServiceTier::Standard));
         let expected =
             Usage { input: 10, cache_read: 80, cache_write_5m: 5, cache_write_1h: 2, output: 20, reasoning: 30 };
         assert_eq!(usage, expected);

@@ -4,7 +4,7 @@ use super::answer::{Counts, finish};
 use super::wire::{Block, Delta as WireDelta, Event};
 use crate::chat::Delta;
 use crate::peek::{NoEvent, Read};
-use crate::{ErrorBody, Text};
+use crate::{ErrorBody, ServiceTier, Text};
 use serde_json::value::RawValue;
 
 /// What was read so far.
@@ -32,10 +32,10 @@ impl Reader {
             "error" => return Ok(Read::Error(ErrorBody::read(data))),
             "message_stop" => return Ok(Read::Done),
             "message_start" => {
-                let Some(message) = event.message else { return Ok(Read::Deltas) };
+                let Some(message) = event.message else { return Ok(Read::Deltas(None)) };
                 let service_tier = message.usage.and_then(|raw| tier(raw.get()));
                 tell(Delta::Start { id: Text::filled(message.id), model: Text::filled(message.model), service_tier });
-                self.usage(message.usage, tell);
+                return Ok(Read::Deltas(self.usage(message.usage, tell)));
             }
             "content_block_start" => {
                 self.close(tell);
@@ -55,18 +55,18 @@ impl Reader {
                     let (finish, stop_sequence) = (finish(&reason.plain()), Text::filled(delta.stop_sequence));
                     tell(Delta::Finish { choice: 0, finish, stop_sequence });
                 }
-                self.usage(event.usage, tell);
+                return Ok(Read::Deltas(self.usage(event.usage, tell)));
             }
             _ => {}
         }
-        Ok(Read::Deltas)
+        Ok(Read::Deltas(None))
     }
 
-    fn usage(&mut self, raw: Option<&RawValue>, tell: &mut impl FnMut(Delta<'_>)) {
-        if let Some(raw) = raw {
-            self.counts = self.counts.with(raw.get());
-            tell(Delta::Usage(self.counts.usage()));
-        }
+    /// Tells what was used so far, and gives the tier of service that is named beside it.
+    fn usage(&mut self, raw: Option<&RawValue>, tell: &mut impl FnMut(Delta<'_>)) -> Option<ServiceTier> {
+        self.counts = std::mem::take(&mut self.counts).with(raw?.get());
+        tell(Delta::Usage(self.counts.usage()));
+        self.counts.service_tier.clone()
     }
 
     fn start(&mut self, index: u64, block: &Block<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Option<Open> {

@@ -6,13 +6,14 @@ use super::answer::Counts;
 use super::wire::{Delta, Event};
 use crate::peek::text_bytes;
 use crate::{Chunk, ErrorBody, NoEvent, Part};
+use serde_json::value::RawValue;
 
 /// How an event begins that carries content alone, as the API writes it.
 const CONTENT: &[u8] = b"{\"type\":\"content_block_delta\"";
 /// Members that hold the answer's text.
 const TEXTS: &[&[u8]] = &[b"\"text\":\"", b"\"thinking\":\"", b"\"partial_json\":\""];
 
-/// What of the usage was read so far; it comes in two events.
+/// What of the usage was read so far, with the tier of service in it; it comes in two events.
 #[derive(Debug, Default)]
 pub(crate) struct Peek(Counts);
 
@@ -27,9 +28,9 @@ impl Peek {
         match event.kind {
             "error" => return Ok(Chunk::Error(ErrorBody::read(data))),
             "message_stop" => return Ok(Chunk::Done),
-            "message_start" => part.usage = self.counted(event.message.and_then(|message| message.usage)),
+            "message_start" => self.count(event.message.and_then(|message| message.usage), &mut part),
             "message_delta" => {
-                part.usage = self.counted(event.usage);
+                self.count(event.usage, &mut part);
                 let reason = event.delta.and_then(|delta| delta.stop_reason);
                 part.finish = reason.is_some_and(|raw| raw.get() != "null");
             }
@@ -44,9 +45,11 @@ impl Peek {
         Ok(Chunk::Part(part))
     }
 
-    fn counted(&mut self, raw: Option<&serde_json::value::RawValue>) -> Option<crate::Usage> {
-        self.0 = self.0.with(raw?.get());
-        Some(self.0.usage())
+    fn count(&mut self, raw: Option<&RawValue>, part: &mut Part) {
+        let Some(raw) = raw else { return };
+        self.0 = std::mem::take(&mut self.0).with(raw.get());
+        part.usage = Some(self.0.usage());
+        part.service_tier.clone_from(&self.0.service_tier);
     }
 }
 

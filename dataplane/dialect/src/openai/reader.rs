@@ -5,7 +5,7 @@ use super::answer::{finish, read_usage};
 use super::wire::{self, ToolCall, Wire};
 use crate::chat::Delta;
 use crate::peek::{NoEvent, Read};
-use crate::{ErrorBody, Text};
+use crate::{ErrorBody, ServiceTier, Text};
 
 /// Most tool calls of one choice.
 const MAX_CALLS: usize = 128;
@@ -54,7 +54,7 @@ impl Reader {
         if let Some(usage) = wire.usage.and_then(|raw| read_usage(raw.get())) {
             tell(Delta::Usage(usage));
         }
-        Ok(Read::Deltas)
+        Ok(Read::Deltas(wire.service_tier.and_then(|raw| ServiceTier::read(raw.get()))))
     }
 
     fn choice(&mut self, wire: &wire::Choice<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Result<(), NoEvent> {

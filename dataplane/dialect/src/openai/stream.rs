@@ -6,7 +6,7 @@ use super::answer::read_usage;
 use super::wire::{Delta, Wire};
 use crate::json::Members;
 use crate::peek::text_bytes;
-use crate::{Chunk, ErrorBody, Part};
+use crate::{Chunk, ErrorBody, Part, ServiceTier};
 use bytes::Bytes;
 use memchr::memmem;
 
@@ -32,6 +32,7 @@ pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::
         content: choices.iter().any(|choice| choice.delta.as_ref().is_some_and(Delta::has_content)),
         finish: choices.iter().any(|choice| choice.finish_reason.is_some()),
         usage: wire.usage.and_then(|raw| read_usage(raw.get())),
+        service_tier: wire.service_tier.and_then(|raw| ServiceTier::read(raw.get())),
         only_usage: choices.is_empty(),
         text_bytes: text_bytes(data, TEXTS),
     }))

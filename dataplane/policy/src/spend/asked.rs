@@ -3,7 +3,8 @@
 use crate::budgets::{Budget, Budgets};
 use crate::{Caller, CallerKind, Route, Target};
 use std::sync::{Arc, LazyLock};
-use weir_snapshot::{AccountRef, BudgetMode, Dimension};
+use weir_dialect::Dialect;
+use weir_snapshot::{AccountRef, BudgetMode, Dimension, Quote};
 
 /// A longer value of a header names the same partition as its beginning.
 const PARTITION_CHARS: usize = 256;
@@ -23,11 +24,31 @@ pub struct Asked<'a> {
     pub prompt_bytes: usize,
     /// Most output that the caller asked for, in tokens.
     pub max_output: Option<u64>,
+    /// The tier of service that it names, other than the standard one.
+    pub service_tier: Option<&'a str>,
+    /// What it is written in.
+    pub dialect: Dialect,
     /// Its headers, by lower-case name.
     pub header: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The tier of service that a target is asked for, other than the standard one.
+    pub fn tier_at(&self, target: &Target) -> Option<&'a str> {
+        self.service_tier.filter(|_| target.provider.dialect().takes_tiers_of(self.dialect))
+    }
+
+    /// What it costs at a target; `None` = nobody knows.
+    pub(crate) fn quote<'t>(&self, target: &'t Target) -> Option<Quote<'t>> {
+        target.pricing(self.model)?.quote(self.tier_at(target))
+    }
+
+    /// The tier of service for which a target has no price whose model has one.
+    pub(super) fn unpriced_tier(&self) -> Option<&'a str> {
+        let unpriced = |target: &Target| target.pricing(self.model).is_some() && self.quote(target).is_none();
+        self.service_tier.filter(|_| self.targets().any(unpriced))
+    }
+
     /// The targets that may answer it.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.route.targets.iter().filter(|target| match self.only {

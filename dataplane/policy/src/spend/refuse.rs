@@ -1,5 +1,6 @@
 //! What a client is told whose request a limit does not cover.
 
+use super::asked::Asked;
 use super::charge::{Charge, Payer};
 use crate::Route;
 use crate::budgets::Budget;
@@ -81,16 +82,24 @@ pub(super) fn blocked(budget: &Budget) -> Refusal {
     Refusal { should_retry: Some(false), ..refusal }
 }
 
-/// A hard Budget of money and a model whose price nobody knows.
-pub(super) fn unpriced(budget: &Budget, unit: Unit, model: &str) -> Refusal {
-    let shown: String = model.chars().take(128).collect();
-    let message = format!(
-        "the model {shown:?} has no price in {}, and the Budget {} lets nothing through that it cannot count",
-        unit.as_str(),
-        budget.id
-    );
-    let refusal = Refusal::new(403, ErrorType::Permission, "model_unpriced", message);
-    Refusal { param: Some("model".into()), should_retry: Some(false), ..refusal }
+/// A hard Budget of money and a request whose price nobody knows.
+pub(super) fn unpriced(budget: &Budget, unit: Unit, asked: &Asked<'_>) -> Refusal {
+    let model: String = asked.model.chars().take(128).collect();
+    let why = format!("the Budget {} lets nothing through that it cannot count", budget.id);
+    let (code, param, message) = match asked.unpriced_tier() {
+        Some(tier) => {
+            let what = format!("the model {model:?} has no price in the service tier {tier:?}");
+            let mend =
+                "leave out service_tier, or have the tier priced in pricing.serviceTiers of the Provider's model";
+            ("service_tier_unpriced", "service_tier", format!("{what}, and {why}; {mend}"))
+        }
+        None => {
+            let message = format!("the model {model:?} has no price in {}, and {why}", unit.as_str());
+            ("model_unpriced", "model", message)
+        }
+    };
+    let refusal = Refusal::new(403, ErrorType::Permission, code, message);
+    Refusal { param: Some(param.into()), should_retry: Some(false), ..refusal }
 }
 
 /// An amount as people read it.

@@ -61,6 +61,7 @@ impl Catalogue {
 mod tests {
     use super::*;
     use crate::prices::PriceLists;
+    use weir_snapshot::Tariff;
 
     #[test]
     fn it_reads_without_a_complaint_and_says_where_it_comes_from() {
@@ -75,7 +76,8 @@ mod tests {
         let priced = || Catalogue::built_in().prices.values().flatten().filter_map(|model| model.pricing.as_ref());
         assert!(priced().count() > 100);
         for pricing in priced() {
-            let rates = [&pricing.rates].into_iter().chain(pricing.tiers.iter().map(|tier| &tier.rates));
+            let Tariff { rates, tiers } = &pricing.standard;
+            let rates = [rates].into_iter().chain(tiers.iter().map(|tier| &tier.rates));
             rates.for_each(|rates| assert!(rates.input.0 > 0 && rates.output.0 > 0, "{pricing:?}"));
         }
     }
@@ -83,7 +85,8 @@ mod tests {
     #[test]
     fn a_name_is_priced_as_the_source_matches_it() {
         let lists = PriceLists::default();
-        let input = |of, name| lists.find(of, name).and_then(|known| Some(known.pricing.as_ref()?.rates.input.0));
+        let input =
+            |of, name| lists.find(of, name).and_then(|known| Some(known.pricing.as_ref()?.standard.rates.input.0));
         assert_eq!(input(ProviderType::OpenAI, "gpt-4o"), Some(2_500_000));
         assert_eq!(input(ProviderType::OpenAI, "GPT-4o-2024-11-20"), Some(2_500_000));
         assert_eq!(input(ProviderType::Anthropic, "claude-sonnet-4-5-20250929"), Some(3_000_000));

@@ -162,13 +162,15 @@ exchangeRates: {USD/EUR: "0.92"}
         assert_eq!(overlay.exchange_rates, BTreeMap::from([("USD/EUR".to_owned(), 920_000)]));
         let [llama] = &*overlay.models[&ProviderType::OpenAICompatible] else { panic!("one entry") };
         assert_eq!((&*llama.names[0], llama.context_window), ("llama-*", Some(8_192)));
-        assert_eq!(llama.pricing.as_ref().map(|pricing| pricing.rates_for(10).input), Some(Price(1_000_000)));
+        assert_eq!(llama.pricing.as_ref().map(|pricing| pricing.standard.rates_for(10).input), Some(Price(1_000_000)));
     }
 
     #[test]
     fn one_mistake_refuses_all_of_it_by_its_path_f58() {
         let entry = |text: &str| format!("models: {{OpenAI: [{{names: [a], pricing: {text}}}]}}");
         let price = r#"{currency: USD, input: "1", output: "2"}"#;
+        let tiers = |text: &str| entry(&format!("{{currency: USD, input: '1', output: '2', serviceTiers: [{text}]}}"));
+        let nine: Vec<_> = (0..9).map(|n| format!("{{name: t{n}, input: '1', output: '2'}}")).collect();
         for (text, message) in [
             ("models: [", "prices.yaml: "),
             ("", "prices.yaml: it is empty"),
@@ -198,6 +200,20 @@ exchangeRates: {USD/EUR: "0.92"}
                 ),
                 "models.OpenAI[0].pricing.tiers[0].aboveInputTokens: a tier begins",
             ),
+            (&tiers(r#"{name: auto, input: "1", output: "1"}"#), "[0].name: \"auto\" is a name of the standard tier"),
+            (&tiers(r#"{name: standard_only, input: "1", output: "1"}"#), "is a name of the standard tier"),
+            (&tiers(r#"{name: Flex, input: "1", output: "1"}"#), "serviceTiers[0].name: \"Flex\" is no tier"),
+            (&tiers(r#"{name: "", input: "1", output: "1"}"#), "serviceTiers[0].name: \"\" is no tier"),
+            (&tiers(r#"{name: flex, input: "x", output: "1"}"#), "serviceTiers[0].input: the price \"x\""),
+            (
+                &tiers(r#"{name: flex, input: "1", output: "1"}, {name: flex, input: "1", output: "1"}"#),
+                "serviceTiers[1].name: \"flex\" is listed twice",
+            ),
+            (
+                &tiers(r#"{name: flex, input: "1", output: "1", perRequest: "1"}"#),
+                "serviceTiers[0].perRequest: is no field here",
+            ),
+            (&tiers(&nine.join(", ")), "pricing.serviceTiers: has more than 8 tiers"),
             (r#"exchangeRates: {USD: "1"}"#, "exchangeRates.USD: is no pair"),
             (r#"exchangeRates: {USD/USD: "1"}"#, "exchangeRates.USD/USD: is no pair"),
             (r#"exchangeRates: {USD/EUR: "0"}"#, "exchangeRates.USD/EUR: is 0"),
