@@ -31,6 +31,8 @@ const LOCAL_RANGES: [&str; 6] = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16
 const DEFAULT_NAMESPACE: &str = "default";
 /// Namespace whose routes serve every namespace, as the chart's README installs it.
 const PLATFORM_NAMESPACE: &str = "weir-system";
+/// Most bytes of a file: tens of thousands of keys.
+const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Label by which a namespace can be selected by name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -62,8 +64,15 @@ pub(crate) fn read(folder: &Path, environment: impl Fn(&str) -> Option<String>) 
     };
     let kinds = Kinds::new();
     for path in files(folder)? {
-        let text = std::fs::read_to_string(&path)?;
-        match Document::read_all(&path, &text) {
+        let documents = match std::fs::metadata(&path)?.len() {
+            bytes if bytes > FILE_BYTES => {
+                let message =
+                    format!("has {bytes} bytes, and {FILE_BYTES} are read: put its objects into several files");
+                Err(Complaint::of_file(&path, 1, message))
+            }
+            _ => Document::read_all(&path, &std::fs::read_to_string(&path)?),
+        };
+        match documents {
             Ok(documents) => documents.into_iter().for_each(|document| found.take(document, &kinds)),
             Err(complaint) => found.complaints.push(complaint),
         }

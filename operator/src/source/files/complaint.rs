@@ -1,7 +1,7 @@
 //! What is wrong, where, and how to mend it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One complaint, in the form that editors jump to: `file:line: object field: message`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,11 @@ pub(crate) struct Complaint {
 }
 
 impl Complaint {
+    /// One of a whole file.
+    pub(super) fn of_file(file: &Path, line: u64, message: String) -> Self {
+        Self { file: file.to_path_buf(), line, object: String::new(), field: String::new(), message }
+    }
+
     /// Whether both are about the same field of the same object.
     pub(super) fn same_place(&self, other: &Self) -> bool {
         (&self.file, self.line, &self.field) == (&other.file, other.line, &other.field)
@@ -26,10 +31,11 @@ impl Complaint {
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, object, field, message } = self;
-        write!(f, "{}:{line}: {object}", file.display())?;
-        if !field.is_empty() {
-            write!(f, " {field}")?;
+        write!(f, "{}:{line}:", file.display())?;
+        for part in [object, field].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, " {part}")?;
         }
-        write!(f, ": {message}")
+        let colon = if object.is_empty() { "" } else { ":" };
+        write!(f, "{colon} {message}")
     }
 }

@@ -5,11 +5,15 @@
 use super::complaint::Complaint;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Options, Spanned};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use weir_snapshot::Name;
+
+/// Most values of a file, each of which is kept with its place: a short text has many.
+const VALUES: usize = 1_000_000;
 
 /// One object of a file.
 #[derive(Debug, Clone)]
@@ -23,13 +27,8 @@ pub(super) struct Document {
 impl Document {
     /// Every document of a file; empty ones are left out.
     pub(super) fn read_all(file: &Path, text: &str) -> Result<Vec<Self>, Complaint> {
-        let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|e| Complaint {
-            file: file.to_path_buf(),
-            line: e.location().map_or(1, |location| location.line()),
-            object: String::new(),
-            field: String::new(),
-            message: format!("is no YAML: {}", e.to_string().lines().next().unwrap_or_default()),
-        })?;
+        let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, limits())
+            .map_err(|e| Complaint::of_file(file, e.location().map_or(1, |location| location.line()), trouble(&e)))?;
         let documents = nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(|node| {
             let mut lines = BTreeMap::new();
             let value = flatten(node, "", &mut lines);
@@ -45,7 +44,8 @@ impl Document {
             .enumerate()
             .map(|(n, item)| {
                 let prefix = format!("items[{n}]");
-                let inside = self.lines.iter().filter_map(|(path, line)| {
+                // The paths below one stand side by side.
+                let inside = self.lines.range(prefix.clone()..).map_while(|(path, line)| {
                     let rest = path.strip_prefix(&prefix)?;
                     Some((rest.strip_prefix('.').unwrap_or(rest).to_owned(), *line))
                 });
@@ -106,6 +106,22 @@ impl Document {
             };
         }
     }
+}
+
+/// What a file may hold, of whatever many documents.
+fn limits() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_documents: VALUES, max_nodes: VALUES, max_events: 4 * VALUES },
+    }
+}
+
+/// Why a file cannot be read.
+fn trouble(error: &Error) -> String {
+    let error = error.without_snippet();
+    if let Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } = error {
+        return format!("has more than {VALUES} values: put its objects into several files");
+    }
+    format!("is no YAML: {}", error.to_string().lines().next().unwrap_or_default())
 }
 
 /// YAML as it was parsed, each part with its place.

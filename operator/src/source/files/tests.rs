@@ -153,3 +153,33 @@ data:
     let told = "6: ConfigMap weir-system/weir-prices data: prices.yaml: exchangeRates.USD/EUR: the rate \"x\" is not";
     assert!(found.iter().any(|complaint| complaint.starts_with(told)), "{found:#?}");
 }
+
+#[test]
+fn ten_thousand_keys_are_read_from_one_file_as_documents_or_as_a_list() {
+    const KEYS: usize = 10_000;
+    let secret = |n: usize| {
+        let (id, hash) = (format!("{n:0>12}"), format!("v1${n:064x}"));
+        format!(
+            "  apiVersion: v1\n  kind: Secret\n  type: weir.dev/api-key\n  metadata:\n    name: key-{n}\n    \
+            namespace: team-a\n    labels: {{weir.dev/api-key: \"{id}\"}}\n    annotations:\n      \
+            weir.dev/team: search\n      weir.dev/owner: ada@team-a.example\n  stringData:\n    current: {hash}\n"
+        )
+    };
+    let documents: String = (0..KEYS).map(|n| format!("---\n{}", secret(n))).collect();
+    let items: String = (0..KEYS).map(|n| format!("-{}", &secret(n)[1..])).collect();
+    for text in [documents, format!("apiVersion: v1\nkind: List\nitems:\n{items}")] {
+        let found = folder(&text);
+        let compiled = weir_compile::compile(&found.objects);
+        assert_eq!(found.complaints_of(&compiled).first(), None);
+        let keys = compiled.snapshot.resources.keys().filter(|id| id.kind == weir_snapshot::Kind::ApiKey);
+        assert_eq!(keys.count(), KEYS);
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_named_with_its_limit_and_the_mend() {
+    let large = complaints(&" ".repeat(16 * 1024 * 1024 + 1));
+    assert_eq!(large, ["1: has 16777217 bytes, and 16777216 are read: put its objects into several files"]);
+    let many = complaints(&format!("a: [{}]", "1,".repeat(1_000_000)));
+    assert_eq!(many, ["1: has more than 1000000 values: put its objects into several files"]);
+}
