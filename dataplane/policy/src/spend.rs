@@ -164,7 +164,8 @@ impl Table {
         Some(cost.in_currency(currency, &self.settings().exchange_rates)?.nano())
     }
 
-    /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price.
+    /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price. A hard Budget
+    /// then keeps what was reserved.
     pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> Option<u64> {
         let on_unpriced = match &charge.of {
             Payer::Rate(..) => {
@@ -188,7 +189,8 @@ impl Table {
             Unit::OutputTokens => Some(usage.output_total()),
             Unit::Currency(currency) => {
                 let pricing = self.pricing(came.pricing, currency, on_unpriced);
-                pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency))
+                let known = pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency));
+                known.or_else(|| matches!(charge.claim.terms, Terms::Hard(_)).then_some(charge.claim.amount))
             }
         }
     }
