@@ -41,6 +41,20 @@ impl Dialect {
 
 /// Makes a provider answer as the vendor of that dialect, with signatures of its own.
 pub fn be(provider: &Provider, dialect: Dialect, signature: &'static str) {
+    serve(provider, dialect, signature, |asked| asked);
+}
+
+/// The same, with answers of that tier of service whatever is asked for; `None` is the standard one.
+pub fn be_of_tier(provider: &Provider, dialect: Dialect, tier: Option<&'static str>) {
+    serve(provider, dialect, "signature", move |_| tier.map(str::to_owned));
+}
+
+fn serve(
+    provider: &Provider,
+    dialect: Dialect,
+    signature: &'static str,
+    tier: impl Fn(Option<String>) -> Option<String> + Send + Sync + 'static,
+) {
     provider.respond(move |record| {
         let asked = match dialect {
             Dialect::OpenAI => openai::understood(record),
@@ -49,7 +63,8 @@ pub fn be(provider: &Provider, dialect: Dialect, signature: &'static str) {
         match asked {
             Err(why) => dialect.error(400, "invalid_request_error", &why),
             Ok(asked) => {
-                let (reply, streamed) = (Reply::to(&asked, signature), asked.streamed);
+                let (mut reply, streamed) = (Reply::to(&asked, signature), asked.streamed);
+                reply.tier = tier(reply.tier);
                 match dialect {
                     Dialect::OpenAI => openai::script(&reply, streamed),
                     Dialect::Anthropic => anthropic::script(&reply, streamed),

@@ -22,6 +22,11 @@ const calls = {
     return { text: answer.choices[0].message.content, tokens: answer.usage.total_tokens };
   },
 
+  async priority(model) {
+    const answer = await client.chat.completions.create({ model, messages, service_tier: "priority" });
+    return { tier: answer.service_tier };
+  },
+
   async stream(model) {
     const seen = { pieces: [], tokens: null };
     const options = { model, messages, stream: true, stream_options: { include_usage: true } };

@@ -31,6 +31,11 @@ def chat(model):
     return {"text": answer.choices[0].message.content, "tokens": answer.usage.total_tokens}
 
 
+def priority(model):
+    answer = client.chat.completions.create(model=model, messages=messages, service_tier="priority")
+    return {"tier": answer.service_tier}
+
+
 def stream(model):
     seen = {"pieces": [], "tokens": None}
     with client.chat.completions.create(

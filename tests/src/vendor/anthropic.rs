@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::words::{Asked, Reply, SECRET, TOKENS, header, list, read, text};
+use super::words::{Asked, Reply, SECRET, TOKENS, header, list, read, text, tier};
 use crate::provider::{Record, Script};
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "model",
     "messages",
     "max_tokens",
@@ -20,6 +20,7 @@ const KNOWN: [&str; 14] = [
     "thinking",
     "output_config",
     "metadata",
+    "service_tier",
 ];
 const CALL: &str = "toolu_";
 
@@ -31,7 +32,7 @@ pub(super) fn understood(record: &Record) -> Result<Asked, String> {
     if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {
         return Err("max_tokens: field required".to_owned());
     }
-    let mut asked = Asked { streamed: body["stream"] == true, ..Asked::default() };
+    let mut asked = Asked { streamed: body["stream"] == true, tier: tier(&body), ..Asked::default() };
     if !body["system"].is_null() {
         asked.lines.extend(texts(&body["system"], "system")?.into_iter().map(|text| format!("system: {text}")));
     }
@@ -125,9 +126,10 @@ pub(super) fn script(reply: &Reply, streamed: bool) -> Script {
         |city| json!({"type": "tool_use", "id": format!("{CALL}{city}"), "name": "weather", "input": {"city": city}}),
     ));
     let (input, output) = TOKENS;
+    let served = reply.tier.as_deref().unwrap_or("standard");
     let usage = |output: u64| {
         json!({"input_tokens": input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-            "output_tokens": output})
+            "output_tokens": output, "service_tier": served})
     };
     let mut message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1",
         "content": blocks, "stop_reason": stop, "stop_sequence": null, "usage": usage(output)});

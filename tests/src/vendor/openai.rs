@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::words::{Asked, Reply, SECRET, TOKENS, header, list, read, text};
+use super::words::{Asked, Reply, SECRET, TOKENS, header, list, read, text, tier};
 use crate::provider::{Record, Script};
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "model",
     "messages",
     "stream",
@@ -21,6 +21,7 @@ const KNOWN: [&str; 15] = [
     "reasoning_effort",
     "user",
     "store",
+    "service_tier",
 ];
 const CALL: &str = "call_";
 
@@ -28,7 +29,7 @@ pub(super) fn understood(record: &Record) -> Result<Asked, String> {
     header(record, "authorization", Some(&format!("Bearer {SECRET}")))?;
     header(record, "x-api-key", None)?;
     let body = read(record, "/v1/chat/completions", &KNOWN)?;
-    let mut asked = Asked { streamed: body["stream"] == true, ..Asked::default() };
+    let mut asked = Asked { streamed: body["stream"] == true, tier: tier(&body), ..Asked::default() };
     let mut open: Vec<String> = Vec::new();
     for message in list(&body["messages"], "messages")? {
         if message["role"] == "tool" {
@@ -106,6 +107,10 @@ fn usage() -> Value {
         "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}})
 }
 
+fn served(reply: &Reply) -> &str {
+    reply.tier.as_deref().unwrap_or("default")
+}
+
 pub(super) fn script(reply: &Reply, streamed: bool) -> Script {
     let finish = if reply.cities.is_empty() { "stop" } else { "tool_calls" };
     let call = |(at, city): (usize, &&str)| {
@@ -131,14 +136,14 @@ fn whole(reply: &Reply, mut calls: Vec<Value>, finish: &str) -> Script {
     Script::json(
         200,
         &json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-1",
-            "choices": [choice], "usage": usage(), "service_tier": "default"}),
+            "choices": [choice], "usage": usage(), "service_tier": served(reply)}),
     )
 }
 
 fn stream(reply: &Reply, calls: &[Value], finish: &str) -> Script {
     let chunk = |choices: Value, usage: Value| {
         let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-1",
-            "choices": choices, "usage": usage});
+            "choices": choices, "usage": usage, "service_tier": served(reply)});
         format!("data: {chunk}\n\n")
     };
     let delta = |delta: Value| chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]), Value::Null);

@@ -19,6 +19,8 @@ pub(super) struct Asked {
     /// Whether reasoning is asked for.
     pub(super) thinks: bool,
     pub(super) streamed: bool,
+    /// The tier of service that it names, where that is not the standard one.
+    pub(super) tier: Option<String>,
 }
 
 /// An answer, in no dialect's words.
@@ -28,6 +30,8 @@ pub(super) struct Reply {
     pub(super) text: String,
     /// Cities that the tool `weather` is called with.
     pub(super) cities: Vec<&'static str>,
+    /// The tier of service that it is of, where that is not the standard one.
+    pub(super) tier: Option<String>,
 }
 
 impl Reply {
@@ -49,7 +53,7 @@ impl Reply {
             None => asked.lines.join(" | "),
         };
         let thinking = asked.thinks.then(|| ("Let me think.".to_owned(), signature));
-        Self { thinking, text, cities }
+        Self { thinking, text, cities, tier: asked.tier.clone() }
     }
 
     /// The text in pieces of a few characters.
@@ -57,6 +61,12 @@ impl Reply {
         let letters: Vec<char> = self.text.chars().collect();
         letters.chunks(7).map(|piece| piece.iter().collect()).collect()
     }
+}
+
+/// The tier of service that a body names, where that is not the standard one.
+pub(super) fn tier(body: &Value) -> Option<String> {
+    let name = body["service_tier"].as_str()?;
+    (!["auto", "default", "standard_only"].contains(&name)).then(|| name.to_owned())
 }
 
 /// The body as JSON with members that the vendor knows, else what it says against it.
