@@ -26,7 +26,7 @@ use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
 use weir_snapshot::Health;
 
 /// Most bytes of events that are passed on as one, give or take the last event.
-const GATHER: usize = 64 * 1024;
+const GATHER: usize = 8 * 1024;
 
 /// Whom an answer is for.
 pub(crate) struct Listener {

@@ -36,7 +36,7 @@ mod tls;
 
 pub(crate) use patience::Patient;
 use patience::{Streams, Told};
-use screen::Screened;
+use screen::{Screened, Version};
 
 /// Connections that may wait to be accepted; hundreds opened at once overflow the usual 128.
 const BACKLOG: i32 = 4_096;
@@ -82,7 +82,8 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
                 let _ = stream.set_nodelay(true);
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT as u32);
                 let acceptor = tls.as_ref().map(|tls| tls.acceptor());
-                let served = connection(Arc::clone(&gateway), stream, acceptor);
+                // Boxed, since a future is moved whole, each time that it is wrapped.
+                let served = Box::pin(connection(Arc::clone(&gateway), stream, acceptor));
                 tokio::spawn(gateway.drain.track(async move {
                     served.await;
                     drop(place);
@@ -104,15 +105,21 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcc
     let stream = Patient::new(stream);
     match tls {
         None => serve(gateway, stream, None).await,
-        Some(acceptor) => match tokio::time::timeout(Limits::HEAD_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                let chain = stream.get_ref().1.peer_certificates();
-                let peer = chain.and_then(|chain| Certificate::read(chain.first()?)).map(Arc::new);
-                serve(gateway, stream, peer).await;
-            }
-            Ok(Err(e)) => tracing::debug!(error = %e, "a TLS handshake failed"),
-            Err(_) => tracing::debug!("a TLS handshake stood still"),
-        },
+        // Boxed, since most connections have none.
+        Some(acceptor) => Box::pin(over_tls(gateway, stream, acceptor)).await,
+    }
+}
+
+async fn over_tls(gateway: Arc<Gateway>, stream: Patient<TcpStream>, acceptor: TlsAcceptor) {
+    let accepted = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT)));
+    match tokio::time::timeout(Limits::HEAD_TIMEOUT, accepted).await {
+        Ok(Ok(stream)) => {
+            let chain = stream.get_ref().1.peer_certificates();
+            let peer = chain.and_then(|chain| Certificate::read(chain.first()?)).map(Arc::new);
+            serve(gateway, stream, peer).await;
+        }
+        Ok(Err(e)) => tracing::debug!(error = %e, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake stood still"),
     }
 }
 
@@ -122,6 +129,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: Option<Arc<Certificate>>,
 ) {
+    let mut stream = Screened::new(stream);
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(Limits::HEAD_TIMEOUT, stream.begin()) => begun,
+        () = gateway.drain.listeners_close() => return,
+    };
+    let Ok(Ok(version)) = begun else { return };
     let mut builder = Builder::new(Streams);
     builder
         .http1()
@@ -141,17 +154,23 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .keep_alive_timeout(Duration::from_secs(10));
     let service = {
         let gateway = Arc::clone(&gateway);
+        let unsent = matches!(version, Version::H1).then(|| stream.unsent());
         service_fn(move |mut request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(Arc::clone(peer));
             }
-            let answer = async move { Ok::<_, Infallible>(answer(gateway, request).await.map(Told::new)) };
-            Told::new(Box::pin(answer))
+            let unsent = unsent.clone();
+            let answer =
+                async move { Ok::<_, Infallible>(answer(gateway, request).await.map(|body| Told::new(body, unsent))) };
+            Told::new(Box::pin(answer), None)
         })
     };
-    let connection = builder.serve_connection(TokioIo::new(Screened::new(stream)), service);
-    let mut connection = std::pin::pin!(connection);
+    let builder = match version {
+        Version::H1 => builder.http1_only(),
+        Version::H2 => builder.http2_only(),
+    };
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = gateway.drain.listeners_close() => {

@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +21,11 @@ use tokio::time::{Instant, Sleep};
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Most bytes that are handed over at once: progress is seen by the piece, and little waits in buffers.
 const PIECE: usize = 16 * 1024;
+
+/// Bytes that a connection may hold of a stream over HTTP/1.1 before its socket takes them.
+const AHEAD: usize = 32 * 1024;
+/// The same, once its socket has stood still.
+const AHEAD_OF_SLOW: usize = 4 * 1024;
 
 /// A socket whose writes fail once they stood still for too long.
 pub(crate) struct Patient<S> {
@@ -92,15 +99,59 @@ thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn::Untouched) };
 }
 
+/// What an HTTP/1.1 connection was handed and its socket has not taken. hyper would take as much as a head may be
+/// large, for each client that does not read; this holds the body back, and the upstream with it.
+pub(super) struct Unsent {
+    bytes: AtomicUsize,
+    most: AtomicUsize,
+    held_back: AtomicBool,
+}
+
+impl Default for Unsent {
+    fn default() -> Self {
+        Self { bytes: AtomicUsize::new(0), most: AtomicUsize::new(AHEAD), held_back: AtomicBool::new(false) }
+    }
+}
+
+impl Unsent {
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Whether the body has to wait; if so, its task is woken by the flush.
+    fn is_full(&self) -> bool {
+        let full = self.bytes.load(Relaxed) >= self.most.load(Relaxed);
+        if full {
+            self.held_back.store(true, Relaxed);
+        }
+        full
+    }
+
+    /// The socket took nothing.
+    pub(super) fn stood_still(&self) {
+        self.most.store(AHEAD_OF_SLOW, Relaxed);
+    }
+
+    /// The socket has taken everything.
+    pub(super) fn flushed(&self, cx: &Context<'_>) {
+        self.bytes.store(0, Relaxed);
+        if self.held_back.swap(false, Relaxed) {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
 /// Our part of a stream's task: the answer that is worked on, and then its body.
 pub(super) struct Told<T> {
     part: T,
     rest: Bytes,
+    /// Of the connection over HTTP/1.1; HTTP/2 asks for what it has room for.
+    unsent: Option<Arc<Unsent>>,
 }
 
 impl<T> Told<T> {
-    pub(super) const fn new(part: T) -> Self {
-        Self { part, rest: Bytes::new() }
+    pub(super) const fn new(part: T, unsent: Option<Arc<Unsent>>) -> Self {
+        Self { part, rest: Bytes::new(), unsent }
     }
 }
 
@@ -120,6 +171,9 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Told<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.rest.is_empty() {
+            if self.unsent.as_ref().is_some_and(|unsent| unsent.is_full()) {
+                return Poll::Pending;
+            }
             let Poll::Ready(frame) = Pin::new(&mut self.part).poll_frame(cx) else {
                 TURN.set(Turn::Ours);
                 return Poll::Pending;
@@ -133,6 +187,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Told<B> {
         }
         TURN.set(Turn::Moved);
         let at = self.rest.len().min(PIECE);
+        self.unsent.iter().for_each(|unsent| unsent.add(at));
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(at)))))
     }
 
@@ -226,7 +281,7 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         let (held, ended) = tokio::sync::oneshot::channel();
         let began = Instant::now();
-        let ours = Told::new(Box::pin(tokio::time::sleep(hour)));
+        let ours = Told::new(Box::pin(tokio::time::sleep(hour)), None);
         Streams.execute(Task { ours: Some(ours), _held: held });
         ended.await.expect_err("the task is dropped");
         let stalled = began.elapsed() - hour;
@@ -236,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn f31_large_bodies_are_handed_over_in_pieces_and_whole() {
         let bytes = Bytes::from(vec![7; 3 * PIECE + 1]);
-        let mut body = Told::new(http_body_util::Full::new(bytes.clone()));
+        let mut body = Told::new(http_body_util::Full::new(bytes.clone()), None);
         assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
         let mut got = Vec::new();
         while !body.is_end_stream() {
@@ -248,5 +303,31 @@ mod tests {
             assert_eq!(body.size_hint().exact(), Some((bytes.len() - got.len()) as u64));
         }
         assert_eq!(got, bytes);
+    }
+
+    /// A body without end, in frames of a KiB.
+    struct Endless;
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 1_024])))))
+        }
+    }
+
+    #[test]
+    fn f32_a_body_waits_for_a_socket_that_takes_nothing_and_longer_for_one_that_has_been_slow() {
+        let unsent = Arc::<Unsent>::default();
+        let mut body = Told::new(Endless, Some(Arc::clone(&unsent)));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut handed = || (0..).take_while(|_| Pin::new(&mut body).poll_frame(&mut cx).is_ready()).count() * 1_024;
+        assert_eq!((handed(), handed()), (AHEAD, 0));
+        unsent.stood_still();
+        assert_eq!(handed(), 0);
+        let cx = Context::from_waker(std::task::Waker::noop());
+        unsent.flushed(&cx);
+        assert_eq!((handed(), handed()), (AHEAD_OF_SLOW, 0), "what was slow once is not trusted again");
     }
 }

@@ -6,13 +6,15 @@
 mod control;
 mod framing;
 
+use super::patience::Unsent;
 use control::Control;
 use framing::{Fault, Framing};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -27,8 +29,19 @@ const LINGER: Duration = Duration::from_secs(5);
 /// A client's byte stream, TLS taken off.
 pub(super) struct Screened<S> {
     socket: S,
+    /// What was read to tell the version, and how much of it is still to be given.
+    begin: [u8; TELLING],
+    held: usize,
+    unsent: Arc<Unsent>,
     seen: Seen,
     closing: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy)]
+pub(super) enum Version {
+    H1,
+    H2,
 }
 
 enum Seen {
@@ -89,8 +102,36 @@ impl Seen {
 }
 
 impl<S> Screened<S> {
-    pub(super) const fn new(socket: S) -> Self {
-        Self { socket, seen: Seen::Preface(0), closing: None }
+    pub(super) fn new(socket: S) -> Self {
+        let unsent = Arc::default();
+        Self { socket, begin: [0; TELLING], held: 0, unsent, seen: Seen::Preface(0), closing: None }
+    }
+
+    /// What the socket has not taken.
+    pub(super) fn unsent(&self) -> Arc<Unsent> {
+        Arc::clone(&self.unsent)
+    }
+
+    fn noted<T>(&self, wrote: Poll<T>) -> Poll<T> {
+        if wrote.is_pending() {
+            self.unsent.stood_still();
+        }
+        wrote
+    }
+}
+
+impl<S: AsyncRead + Unpin> Screened<S> {
+    /// Waits for the first bytes and tells the version by them. They are given with those that follow: hyper reads
+    /// on from a piece of a head into a buffer of twice the size.
+    pub(super) async fn begin(&mut self) -> io::Result<Version> {
+        while PREFACE.starts_with(self.begin.get(..self.held).unwrap_or_default()) {
+            let Some(rest @ [_, ..]) = self.begin.get_mut(self.held..) else { return Ok(Version::H2) };
+            match self.socket.read(rest).await? {
+                0 => break,
+                read => self.held += read,
+            }
+        }
+        Ok(Version::H1)
     }
 }
 
@@ -109,7 +150,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Screened<S> {
             Seen::Preface(_) | Seen::H1(_) | Seen::H2(_) => {}
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
+        if let Some(begin) = this.begin.get(..this.held).filter(|begin| begin.len() <= buf.remaining()) {
+            buf.put_slice(begin);
+            this.held = 0;
+        }
+        match Pin::new(&mut this.socket).poll_read(cx, buf)? {
+            Poll::Pending if buf.filled().len() == before => return Poll::Pending,
+            Poll::Ready(()) | Poll::Pending => {}
+        }
         let Some(new) = buf.filled().get(before..) else { return Poll::Ready(Ok(())) };
         let Err((at, wrong)) = this.seen.look(new) else { return Poll::Ready(Ok(())) };
         this.seen = wrong;
@@ -120,7 +168,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Screened<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let wrote = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.noted(wrote)
     }
 
     fn poll_write_vectored(
@@ -128,7 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bytes)
+        let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
+        self.noted(wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,7 +186,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        ready!(self.noted(flushed))?;
+        self.unsent.flushed(cx);
+        Poll::Ready(Ok(()))
     }
 
     /// Closes the sending side; what still comes is thrown away for a while, since a reset would take the
@@ -159,6 +212,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
             match ready!(Pin::new(&mut this.socket).poll_read(cx, &mut buf)) {
                 Ok(()) if !buf.filled().is_empty() => {}
                 Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+
+    #[tokio::test]
+    async fn the_version_is_told_however_the_first_bytes_come_and_they_are_given_with_the_next() {
+        let requests: [&[u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", b"P", PREFACE];
+        for (request, h2) in requests.into_iter().zip([false, false, true]) {
+            for cut in 0..=request.len().min(4) {
+                let (ours, mut theirs) = tokio::io::duplex(64);
+                let mut ours = Screened::new(ours);
+                let client = async {
+                    let (begin, rest) = request.split_at(cut);
+                    theirs.write_all(begin).await.expect("it is read");
+                    tokio::task::yield_now().await;
+                    theirs.write_all(rest).await.expect("it is read");
+                    drop(theirs);
+                };
+                let (version, ()) = tokio::join!(ours.begin(), client);
+                assert_eq!(matches!(version.expect("a version"), Version::H2), h2, "{request:?} cut at {cut}");
+                let mut first = [0; 64];
+                let read = ours.read(&mut first).await.expect("bytes");
+                assert_eq!(&first[..read], request, "in one read, cut at {cut}");
             }
         }
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Read at once over HTTP/1.1, and the bound on an answer's head. What waits for a slow client keeps alive all
 /// that was read with it.
-const READ: usize = 32 * 1024;
+const READ: usize = 16 * 1024;
 /// What of an answer may wait over HTTP/2 for a client that is slow to read.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// Room for that of every stream that a server is likely to take at once, so that no number of slow clients
