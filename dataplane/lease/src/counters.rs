@@ -35,11 +35,11 @@ impl Counters {
         self.outstanding = self.outstanding.saturating_add(amount);
     }
 
-    /// Settles what was reserved at what it came to; `None` = nobody knows its price. What the lease does not cover is
-    /// its overrun.
+    /// Settles what was reserved at what it came to; `None` = nobody knows its price, and what was reserved stays taken.
+    /// What the lease does not cover is its overrun.
     pub(crate) fn settle(&mut self, reserved: u64, spent: Option<u64>) {
         self.unpriced += u64::from(spent.is_none());
-        let spent = spent.unwrap_or(0);
+        let spent = spent.unwrap_or(reserved);
         self.outstanding = self.outstanding.saturating_sub(reserved);
         self.settled = self.settled.saturating_add(spent);
         let used = self.settled.saturating_add(self.outstanding);
@@ -68,5 +68,18 @@ impl From<&Held> for Counters {
     fn from(held: &Held) -> Self {
         let Held { pot: _, granted, settled, returned, overrun, outstanding, unpriced } = *held;
         Self { granted, settled, returned, overrun, outstanding, unpriced }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_price_is_counted_and_keeps_what_it_reserved() {
+        let mut counters = Counters { granted: 10, ..Counters::default() };
+        counters.reserve(7);
+        counters.settle(7, None);
+        assert_eq!(counters, Counters { granted: 10, settled: 7, unpriced: 1, ..Counters::default() });
     }
 }

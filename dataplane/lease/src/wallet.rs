@@ -201,7 +201,8 @@ impl Wallet {
         Reserved::Held(Reservation { parts, of: self.starts, local })
     }
 
-    /// Settles what each claim came to, in the order of the claims, and frees the rest; `None` = nobody knows the price.
+    /// Settles what each claim came to, in the order of the claims, and frees the rest; `None` = nobody knows the price,
+    /// and all of it is kept.
     pub fn settle(&mut self, reservation: Reservation, spent: &[Option<u64>], now: Millis) {
         let of_now = reservation.of == self.starts;
         for (part, spent) in reservation.parts.into_iter().zip(spent).filter(|_| of_now) {
@@ -210,7 +211,7 @@ impl Wallet {
             let lease = slot.of_window(part.window, now);
             lease.counters.settle(part.amount, *spent);
             (lease.used_at, lease.changed) = (now, true);
-            let spent = spent.unwrap_or(0);
+            let spent = spent.unwrap_or(part.amount);
             slot.local.give_back(part.amount.saturating_sub(spent));
             slot.demand.add(spent);
         }

@@ -164,8 +164,7 @@ impl Table {
         Some(cost.in_currency(currency, &self.settings().exchange_rates)?.nano())
     }
 
-    /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price. A hard Budget
-    /// then keeps what was reserved.
+    /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price.
     pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> Option<u64> {
         let on_unpriced = match &charge.of {
             Payer::Rate(..) => {
@@ -189,8 +188,7 @@ impl Table {
             Unit::OutputTokens => Some(usage.output_total()),
             Unit::Currency(currency) => {
                 let pricing = self.pricing(came.pricing, currency, on_unpriced);
-                let known = pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency));
-                known.or_else(|| matches!(charge.claim.terms, Terms::Hard(_)).then_some(charge.claim.amount))
+                pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency))
             }
         }
     }
