@@ -35,21 +35,27 @@ pub(crate) enum Leadership {
 pub(crate) struct Term {
     /// Goes with each commit, so that pods refuse an older leader.
     pub(crate) epoch: u64,
-    until: Instant,
+    /// When it has run out, if it is not renewed.
+    pub(crate) until: Instant,
 }
 
 impl Leadership {
     /// The term, if it has not run out by `now`.
     pub(crate) fn term(&self, now: Instant) -> Option<Term> {
+        self.last_term().filter(|term| now < term.until)
+    }
+
+    /// The term, if this process took the Lease and knows of no successor; it may have run out.
+    pub(crate) const fn last_term(&self) -> Option<Term> {
         match self {
-            Self::Leading(term) => Some(*term).filter(|term| now < term.until),
+            Self::Leading(term) => Some(*term),
             Self::Standby(_) => None,
         }
     }
 
     /// Whether this process took the Lease and knows of no successor.
-    pub(crate) fn leads(&self) -> bool {
-        matches!(self, Self::Leading(_))
+    pub(crate) const fn leads(&self) -> bool {
+        self.last_term().is_some()
     }
 }
 

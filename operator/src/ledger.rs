@@ -8,7 +8,7 @@ pub(crate) use service::ledger_server::LedgerServer;
 pub(crate) use session::Service;
 pub(crate) use show::spending;
 
-use crate::election::{EpochFloor, Leadership};
+use crate::election::{EpochFloor, Leadership, Term};
 use crate::publish::{Desired, Shared};
 use crate::source::cluster::Cache;
 use crate::status::Spending;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use weir_lease::View;
-use weir_ledger::{Command, Lead, Meters, Office, Store, limits};
+use weir_ledger::{Command, Lead, Meters, Office, Store, Tenure, limits};
 
 /// The Redis of an operator in that namespace.
 pub(crate) fn redis(url: &str, namespace: &str) -> Result<Store, String> {
@@ -85,28 +85,28 @@ impl Ledger {
     /// Leads whenever this process does, until `stop` turns true.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            let epoch = epoch(&self.leadership.borrow_and_update());
-            let Some(epoch) = epoch else {
+            let term = self.leadership.borrow_and_update().last_term();
+            let Some(Term { epoch, until }) = term else {
                 tokio::select! {
                     changed = self.leadership.changed() => if changed.is_err() { return },
                     () = turned(&mut stop) => return,
                 }
                 continue;
             };
-            let (end, ended) = watch::channel(false);
-            let leading = self.lead(epoch, ended);
+            let (tell, tenure) = watch::channel(Tenure::Until(until));
+            let leading = self.lead(epoch, tenure);
             tokio::pin!(leading);
             let mut leadership = self.leadership.clone();
             let stopped = loop {
                 tokio::select! {
                     () = &mut leading => break false,
                     changed = leadership.changed() => {
-                        if changed.is_err() || self::epoch(&leadership.borrow_and_update()) != Some(epoch) {
-                            end.send_replace(true);
-                        }
+                        let renewed = leadership.borrow_and_update().last_term().filter(|term| term.epoch == epoch);
+                        let renewed = renewed.filter(|_| changed.is_ok());
+                        tell.send_replace(renewed.map_or(Tenure::Over, |term| Tenure::Until(term.until)));
                     }
                     () = turned(&mut stop) => {
-                        end.send_replace(true);
+                        tell.send_replace(Tenure::Over);
                         leading.await;
                         break true;
                     }
@@ -120,7 +120,7 @@ impl Ledger {
         }
     }
 
-    async fn lead(&self, epoch: u64, mut end: watch::Receiver<bool>) {
+    async fn lead(&self, epoch: u64, mut tenure: watch::Receiver<Tenure>) {
         let (stored, running) = loop {
             match (self.store.load().await, self.running()) {
                 (Ok(stored), Some(running)) => break (stored, running),
@@ -129,7 +129,7 @@ impl Ledger {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOAD_RETRY) => {}
-                () = turned(&mut end) => return,
+                _ = tenure.wait_for(|tenure| *tenure == Tenure::Over) => return,
             }
         };
         let newest = stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
@@ -143,7 +143,7 @@ impl Ledger {
         let (lead, office) = Lead::new(settings, Arc::clone(&self.store), stored, &running, views, &self.meters);
         let office = Arc::new(office);
         tokio::select! {
-            end = lead.run(end) => tracing::info!(?end, "no longer leading the ledger"),
+            end = lead.run(tenure) => tracing::info!(?end, "no longer leading the ledger"),
             () = self.inform(&office, viewed) => {}
         }
     }
@@ -190,11 +190,4 @@ impl Ledger {
 /// Waits until it is true.
 async fn turned(switch: &mut watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
-}
-
-fn epoch(leadership: &Leadership) -> Option<u64> {
-    match leadership {
-        Leadership::Leading(term) => Some(term.epoch),
-        Leadership::Standby(_) => None,
-    }
 }

@@ -45,7 +45,7 @@ pub struct Fleet {
     pub operators: Vec<Operator>,
     /// The API server.
     pub api: ApiServer,
-    front: Option<Front>,
+    fronts: Vec<Front>,
     release: Vec<Value>,
 }
 
@@ -63,7 +63,16 @@ impl Fleet {
     /// The same, where the operators reach the API server by a front that lists in pages of that many objects.
     pub async fn start_behind_front(page: usize) -> Self {
         let mut fleet = Self::install().await;
-        fleet.front = Some(fleet.api.front(page).await);
+        fleet.fronts.push(fleet.api.front(page).await);
+        fleet.run(2).await
+    }
+
+    /// The same, where each operator has a front of its own.
+    pub async fn start_behind_fronts() -> Self {
+        let mut fleet = Self::install().await;
+        for _ in 0..2 {
+            fleet.fronts.push(fleet.api.front(500).await);
+        }
         fleet.run(2).await
     }
 
@@ -111,7 +120,7 @@ impl Fleet {
         values.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let release = helm::render("weir", &values).expect("the chart renders");
         kubectl::apply_objects(&api, &release);
-        Self { dataplanes: Vec::new(), operators: Vec::new(), api, front: None, release }
+        Self { dataplanes: Vec::new(), operators: Vec::new(), api, fronts: Vec::new(), release }
     }
 
     /// Starts one more operator, or the one of this number again at its address.
@@ -123,14 +132,20 @@ impl Fleet {
     /// The same, without waiting until it is ready.
     pub async fn spawn_operator(&mut self, number: usize) {
         let address = self.operators.get(number).map_or_else(free_address, Operator::address);
-        let (front, deployment) = (self.front.as_ref(), self.deployment("weir-operator"));
+        let front = self.fronts.get(number).or(self.fronts.first());
+        let deployment = self.deployment("weir-operator");
         let operator = Operator::spawn(&self.api, front, deployment, number, address).await;
         put(&mut self.operators, number, operator);
     }
 
     /// The front that the operators reach the API server by.
     pub fn front(&self) -> &Front {
-        self.front.as_ref().expect("the fleet was started behind a front")
+        self.front_of(0)
+    }
+
+    /// The front that the operator of this number has for itself.
+    pub fn front_of(&self, number: usize) -> &Front {
+        self.fronts.get(number).expect("the fleet was started behind a front")
     }
 
     /// Starts one more data plane and waits until it is ready.

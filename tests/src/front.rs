@@ -1,4 +1,5 @@
-//! A way to the API server that can be made to fail: lists that break, watches that expire, writes that are late.
+//! A way to the API server that can be made to fail: lists that break, watches that expire, writes that are late, no
+//! way at all.
 //!
 //! What is not told to fail is passed on as it is, but for the size of pages, which the front chooses.
 
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -95,6 +96,7 @@ struct State {
     hold: Mutex<Option<Hold>>,
     broken: AtomicUsize,
     expired: broadcast::Sender<&'static str>,
+    cut: watch::Sender<bool>,
 }
 
 impl Front {
@@ -113,18 +115,26 @@ impl Front {
             hold: Mutex::default(),
             broken: AtomicUsize::new(0),
             expired: broadcast::channel(16).0,
+            cut: watch::Sender::new(false),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (acceptor, state) = (acceptor.clone(), Arc::clone(&shared));
-                tokio::spawn(async move {
+                let mut cut = state.cut.subscribe();
+                let serving = async move {
                     let Ok(stream) = acceptor.accept(socket).await else { return };
                     let service = service_fn(|request| answer(Arc::clone(&state), request));
                     // A client that leaves, or an answer that is broken on purpose.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
+                };
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = cut.wait_for(|cut| *cut) => {}
+                        () = serving => {}
+                    }
                 });
             }
         });
@@ -147,8 +157,14 @@ impl Front {
         self.state.broken.store(0, Ordering::SeqCst);
     }
 
-    /// Lists are whole again.
+    /// From now on nobody reaches the API server by it; connections end in the middle of whatever they carry.
+    pub fn cut(&self) {
+        self.state.cut.send_replace(true);
+    }
+
+    /// Lists are whole again, and connections last.
     pub fn heal(&self) {
+        self.state.cut.send_replace(false);
         *self.state.fault.lock().expect("no holder panics") = None;
     }
 

@@ -3,6 +3,7 @@
 //! A limit that is `durable` grants only up to a mark that its store is known to have, so that a leader that starts
 //! from the store never takes what was granted for free. What is unknown counts as spent.
 
+mod adrift;
 mod ask;
 mod close;
 mod hear;

@@ -235,6 +235,11 @@ impl Wallet {
         (self.connected && !wants.is_empty()).then(|| self.ask(wants))
     }
 
+    /// A leader of that epoch will be told what is held here, and counts on it: no older one grants anything any more.
+    pub fn meet(&mut self, epoch: u64) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
     /// The first message of a stream, but for the pod's token.
     pub fn hello(&mut self) -> Hello {
         let mut totals: Vec<Total> = self.totals.values().cloned().collect();
@@ -293,9 +298,14 @@ impl Wallet {
                 Taken { report: true, ..Taken::default() }
             }
             Some(to_pod::Kind::Closed(_)) => Taken { closed: true, ..Taken::default() },
-            Some(to_pod::Kind::Answer(_) | to_pod::Kind::NotLeader(_) | to_pod::Kind::CostsStored(_)) | None => {
-                Taken::default()
-            }
+            Some(
+                to_pod::Kind::Answer(_)
+                | to_pod::Kind::NotLeader(_)
+                | to_pod::Kind::CostsStored(_)
+                | to_pod::Kind::Leads(_)
+                | to_pod::Kind::Adrift(_),
+            )
+            | None => Taken::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use weir_lease::{Health, Leader, Limit, Nature, Now, Outcome, Settings, Turn, Write};
 use weir_snapshot::Window;
 use weir_snapshot::ledger::{
-    Ask, FromPod, Hello, Member, Pot, Report, Shard, StoredHeld, StoredPot, Want, from_pod, to_pod,
+    Adrift, Ask, FromPod, Hello, Member, Pot, Report, Shard, StoredHeld, StoredPot, Want, from_pod, to_pod,
 };
 
 const USERS: usize = 40;
@@ -143,4 +143,41 @@ fn what_the_leader_before_granted_of_a_part_that_was_not_written_since_is_never_
     assert_eq!((pots[""].spent, pots[""].unaccounted), (0, 900));
     assert_eq!((pots["nobody asked for it since"].spent, pots["nobody asked for it since"].unaccounted), (100, 800));
     assert_eq!(leader.remaining(LIMIT, "", at(9)), Some(100));
+}
+
+#[test]
+fn a_leader_that_is_adrift_grants_what_is_stored_writes_nothing_and_says_so_on_every_stream() {
+    let mut leader = asked();
+    let writes = leader.writes(at(3));
+    all(&mut leader, writes, &Outcome::Stored, at(4));
+    let words = |leader: &mut Leader| -> Vec<(String, Adrift)> {
+        let told = leader.outgoing().into_iter().filter_map(|(to, message)| match message.kind {
+            Some(to_pod::Kind::Adrift(adrift)) => Some((to.to_string(), adrift)),
+            _ => None,
+        });
+        told.collect()
+    };
+    assert_eq!(words(&mut leader), []);
+    assert!(leader.set_adrift(true) && !leader.set_adrift(true));
+    let adrift = |start: &str, adrift| (start.to_owned(), Adrift { epoch: 1, adrift });
+    assert_eq!(words(&mut leader), [adrift("start", true)]);
+    let hello = from_pod::Kind::Hello(Hello { incarnation: "late".into(), ..Hello::default() });
+    leader.take("late", "late", FromPod { kind: Some(hello) }, at(5));
+    assert_eq!(words(&mut leader), [adrift("late", true)]);
+
+    let want = |need| vec![Want { limit: LIMIT.into(), partition: "user-1".into(), need, ..Want::default() }];
+    for (id, need) in [(100, 10), (101, 900)] {
+        let ask = from_pod::Kind::Ask(Ask { id, wants: want(need) });
+        leader.take("start", "pod", FromPod { kind: Some(ask) }, at(6));
+    }
+    leader.tick(at(1_000));
+    let answers = leader.outgoing().into_iter().filter_map(|(_, message)| match message.kind {
+        Some(to_pod::Kind::Answer(answer)) => Some((answer.id, answer.refused.is_some())),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [(100, false), (101, true)], "what is beyond the mark is not granted");
+    assert_eq!(parts(&leader.writes(at(1_000))), BTreeSet::new());
+    assert!(leader.set_adrift(false));
+    assert_eq!(words(&mut leader).len(), 2);
+    assert!(!leader.writes(at(1_001)).is_empty(), "what waited is written");
 }

@@ -123,7 +123,7 @@ pub struct Want {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToPod {
-    #[prost(oneof = "to_pod::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "to_pod::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<to_pod::Kind>,
 }
 /// Nested message and enum types in `ToPod`.
@@ -142,6 +142,10 @@ pub mod to_pod {
         Closed(super::Closed),
         #[prost(message, tag = "6")]
         CostsStored(super::CostsStored),
+        #[prost(message, tag = "7")]
+        Leads(super::Leads),
+        #[prost(message, tag = "8")]
+        Adrift(super::Adrift),
     }
 }
 /// The answer to a report; the first one answers the hello.
@@ -271,6 +275,21 @@ pub struct Recall {
 pub struct NotLeader {
     #[prost(string, tag = "1")]
     pub address: ::prost::alloc::string::String,
+}
+/// The first word of a leader, before the hello: a pod that looks for a newer one goes on only where it has found it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leads {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+}
+/// Whether the leader of this stream cannot prove that it still leads. While it cannot, it grants from what is stored
+/// alone, and the pod looks for a newer one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Adrift {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(bool, tag = "2")]
+    pub adrift: bool,
 }
 /// This start was given up as lost; begin anew under another name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

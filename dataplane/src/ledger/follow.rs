@@ -1,16 +1,13 @@
 //! Following the ledger's leader: from address to address, with pauses, for ever.
 
-use super::service::ledger_client::LedgerClient;
+use super::door::{Door, Word};
+use super::seek::newer;
 use super::stream::{End, converse};
-use crate::feed::{Config, dial, read};
+use crate::feed::Config;
 use crate::gateway::Gateway;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-/// Messages that wait to be sent; beyond it requests are told that the leader does not answer.
-const QUEUE: usize = 4_096;
 /// Longest pause between two tries.
 const MAX_PAUSE_MS: u64 = 1_000;
 
@@ -40,20 +37,24 @@ pub async fn follow(gateway: Arc<Gateway>, config: Config) {
     }
 }
 
+/// Speaks with the leader at that address and, from where it is adrift, with a newer one that is found.
 async fn session(gateway: &Gateway, config: &Config, address: &str) -> End {
     let closed = |why: String| End::Closed { served: false, why };
-    let token = match read(&config.token_file) {
-        Ok(token) => token,
+    let mut door = match Door::open(config, address).await {
+        Ok(Word::Leads(door)) => door,
+        Ok(Word::Elsewhere(leader)) if leader.is_empty() => return closed("no operator leads at the moment".into()),
+        Ok(Word::Elsewhere(leader)) => return End::Leader(leader),
         Err(why) => return closed(why),
     };
-    let channel = match dial(config, address).await {
-        Ok(channel) => channel,
-        Err(why) => return closed(why),
-    };
-    let (outgoing, messages) = mpsc::channel(QUEUE);
-    let mut client = LedgerClient::new(channel);
-    match client.lease(ReceiverStream::new(messages)).await {
-        Ok(response) => converse(&gateway.ledger, token, outgoing, response.into_inner()).await,
-        Err(status) => closed(format!("{}: {}", status.code(), status.message())),
+    let ledger = &gateway.ledger;
+    loop {
+        let Door { epoch, token, outgoing, incoming } = *door;
+        ledger.meet(epoch);
+        tokio::select! {
+            end = converse(ledger, token, outgoing, incoming) => return end,
+            // Nothing more is read of the old stream before the hello on the new one.
+            found = newer(config, ledger.adrift.subscribe()) => door = found,
+        }
+        tracing::info!(epoch = door.epoch, "the ledger's leader was adrift; a newer one is followed");
     }
 }

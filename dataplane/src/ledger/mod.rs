@@ -2,7 +2,9 @@
 //!
 //! A request waits for the leader only when no lease covers it, and never for a store.
 
+mod door;
 mod follow;
+mod seek;
 mod service;
 mod stream;
 
@@ -15,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use weir_lease::{Claim, Refusal, Reservation, Reserved, Standing, Wallet};
 use weir_snapshot::ledger::{FromPod, from_pod};
@@ -34,6 +36,8 @@ pub(crate) struct Ledger {
     stream: Mutex<Option<mpsc::Sender<FromPod>>>,
     /// Whether a leader ever spoke.
     met: AtomicBool,
+    /// The epoch of the leader on the stream, while it says that it is adrift.
+    adrift: watch::Sender<Option<u64>>,
     telemetry: Arc<Telemetry>,
     clock: Clock,
 }
@@ -45,6 +49,7 @@ impl Ledger {
             waiting: Mutex::default(),
             stream: Mutex::default(),
             met: AtomicBool::new(false),
+            adrift: watch::Sender::new(None),
             telemetry,
             clock,
         }
@@ -70,9 +75,10 @@ impl Ledger {
             };
             let id = ask.id;
             let asked = Instant::now();
-            let answered = self.say(from_pod::Kind::Ask(ask)) && in_time(deadline, answered).await;
+            // Where the stream ends before there is an answer, the wallet knows what holds now.
+            let goes_on = self.say(from_pod::Kind::Ask(ask)) && in_time(deadline, answered).await;
             self.telemetry.metrics.ledger.waits.observe(asked.elapsed().as_secs_f64());
-            if !answered {
+            if !goes_on {
                 held(&self.waiting).remove(&id);
                 let standing = Standing::default();
                 return Err(Refusal { claim: place, standing, exhausted: false, retry_after_ms: Some(1_000) });
@@ -131,6 +137,32 @@ impl Ledger {
         }
     }
 
+    /// A leader of that epoch will be told what is held here; what the one before said of itself is over.
+    fn meet(&self, epoch: u64) {
+        self.adrift.send_replace(None);
+        held(&self.wallet).meet(epoch);
+    }
+
+    /// A stream begins. Where it follows on that of a leader that was adrift, whoever waits for an answer asks anew.
+    fn turn_to(&self, outgoing: &mpsc::Sender<FromPod>) {
+        let moved = held(&self.stream).as_mut().map(|stream| *stream = outgoing.clone()).is_some();
+        if moved {
+            let mut wallet = held(&self.wallet);
+            wallet.set_connected(false);
+            wallet.set_connected(true);
+            drop(wallet);
+            held(&self.waiting).clear();
+        }
+    }
+
+    /// The stream has ended.
+    fn hang_up(&self) {
+        held(&self.stream).take();
+        self.telemetry.metrics.ledger.connected.set(0);
+        held(&self.wallet).set_connected(false);
+        held(&self.waiting).clear();
+    }
+
     /// Sends a message to the leader; false where there is none, or it does not read.
     fn say(&self, kind: from_pod::Kind) -> bool {
         let stream = held(&self.stream);
@@ -148,9 +180,9 @@ fn new_incarnation() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Whether the answer comes by then.
+/// Whether the answer comes by then, or the end of the stream.
 async fn in_time(deadline: Instant, answered: oneshot::Receiver<()>) -> bool {
-    matches!(tokio::time::timeout_at(deadline, answered).await, Ok(Ok(())))
+    tokio::time::timeout_at(deadline, answered).await.is_ok()
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -163,6 +195,8 @@ mod tests {
     use crate::account::Account;
     use crate::costs::Costs;
     use weir_dialect::Usage;
+    use weir_lease::Terms;
+    use weir_snapshot::FailureMode;
 
     #[tokio::test(start_paused = true)]
     async fn what_a_process_says_last_of_costs_is_all_of_them_however_many() {
@@ -188,5 +222,27 @@ mod tests {
         }
         ending.await.expect("then it ends");
         assert!(costs.report(true).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_leader_that_is_left_asks_the_next_one() {
+        let telemetry = Telemetry::start(Arc::new(Costs::new()));
+        let ledger = Arc::new(Ledger::new(Clock::new(), telemetry));
+        let (old, mut to_old) = mpsc::channel(8);
+        *held(&ledger.stream) = Some(old);
+        held(&ledger.wallet).set_connected(true);
+        let terms = Terms::Hard(FailureMode::LeasedOnly);
+        let claim = Claim { limit: "Budget/a/b/USD".into(), partition: "".into(), amount: 5, leave: 0, terms };
+        let waiting = tokio::spawn({
+            let ledger = Arc::clone(&ledger);
+            async move { ledger.reserve(&[claim]).await }
+        });
+        let asks = |message: Option<FromPod>| matches!(message, Some(FromPod { kind: Some(from_pod::Kind::Ask(_)) }));
+        assert!(asks(to_old.recv().await));
+        let (new, mut to_new) = mpsc::channel(8);
+        ledger.turn_to(&new);
+        assert!(asks(to_new.recv().await));
+        ledger.hang_up();
+        assert!(waiting.await.expect("it does not panic").is_err(), "and no longer than there is one");
     }
 }

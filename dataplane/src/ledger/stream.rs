@@ -29,14 +29,13 @@ pub(crate) async fn converse(
     mut incoming: impl Stream<Item = Result<ToPod, Status>> + Unpin,
 ) -> End {
     let hello = Hello { token, ..held(&ledger.wallet).hello() };
-    if outgoing.send(FromPod { kind: Some(from_pod::Kind::Hello(hello)) }).await.is_err() {
-        return End::Closed { served: false, why: "the stream closed at once".into() };
-    }
-    let end = exchange(ledger, &outgoing, &mut incoming).await;
-    held(&ledger.stream).take();
-    ledger.telemetry.metrics.ledger.connected.set(0);
-    held(&ledger.wallet).set_connected(false);
-    held(&ledger.waiting).clear();
+    let end = if outgoing.send(FromPod { kind: Some(from_pod::Kind::Hello(hello)) }).await.is_ok() {
+        ledger.turn_to(&outgoing);
+        exchange(ledger, &outgoing, &mut incoming).await
+    } else {
+        End::Closed { served: false, why: "the stream closed at once".into() }
+    };
+    ledger.hang_up();
     end
 }
 
@@ -75,6 +74,10 @@ async fn exchange(
             }
             Some(to_pod::Kind::CostsStored(stored)) => ledger.telemetry.costs.stored(stored.version),
             Some(to_pod::Kind::NotLeader(leader)) => return End::Leader(leader.address.clone()),
+            Some(to_pod::Kind::Adrift(word)) => {
+                ledger.adrift.send_replace(word.adrift.then_some(word.epoch));
+                continue;
+            }
             Some(_) if !served => {
                 // The first word of a leader answers the hello: it knows what is held here.
                 served = true;

@@ -26,7 +26,7 @@ pub enum Command {
         incarnation: String,
         /// UID of its Pod.
         pod: String,
-        /// Which stream: a start has one, and another while it redials.
+        /// Which stream, in the order in which they were opened: a start has one, and another while it redials.
         stream: u64,
         /// Where its messages go.
         outgoing: mpsc::Sender<ToPod>,
@@ -53,6 +53,17 @@ pub enum Command {
     Limits(Vec<(Arc<str>, Limit)>),
 }
 
+/// How long a leader may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// There is no other.
+    Open,
+    /// Until then, if it is not renewed. Past it the leader is adrift, for another one may have followed.
+    Until(Instant),
+    /// It ends in order.
+    Over,
+}
+
 /// How a leader's time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -65,10 +76,16 @@ pub enum End {
 /// The way to whoever leads now.
 #[derive(Clone)]
 pub struct Office {
+    epoch: u64,
     commands: mpsc::UnboundedSender<Command>,
 }
 
 impl Office {
+    /// Number of the leader's term.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Tells the leader; false if it leads no more.
     pub fn tell(&self, command: Command) -> bool {
         self.commands.send(command).is_ok()
@@ -108,11 +125,11 @@ impl Lead {
         let keeper = tokio::spawn(keeping);
         let (streams, writing) = (HashMap::new(), JoinSet::new());
         let lead = Self { leader, store, commands, streams, writing, views, costs, keeper, term, zero };
-        (lead, Office { commands: sender })
+        (lead, Office { epoch: settings.epoch, commands: sender })
     }
 
-    /// Leads until `stop` turns true.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> End {
+    /// Leads until its tenure is over.
+    pub async fn run(mut self, mut tenure: watch::Receiver<Tenure>) -> End {
         let mut ticks = tokio::time::interval(TICK);
         let mut views = tokio::time::interval(VIEW);
         loop {
@@ -130,12 +147,22 @@ impl Lead {
                 () = sleep_until(due) => self.leader.tick(now(self.zero)),
                 _ = ticks.tick() => self.leader.tick(now(self.zero)),
                 _ = views.tick() => self.show(),
-                () = turned(&mut stop) => return self.hand_over().await,
+                () = over(&mut tenure) => return self.hand_over().await,
             }
             // What else came meanwhile is taken before anything is sent.
             self.take_waiting();
+            self.keep_to(*tenure.borrow());
             self.send();
             self.write();
+        }
+    }
+
+    /// Past its tenure, which nobody needs to tell it, the leader is adrift.
+    fn keep_to(&mut self, tenure: Tenure) {
+        let adrift = matches!(tenure, Tenure::Until(until) if Instant::now() >= until);
+        if self.leader.set_adrift(adrift) {
+            tracing::warn!(adrift, "while the Lease cannot be renewed, the ledger grants what is stored alone");
+            self.term.adrift(adrift);
         }
     }
 
@@ -148,8 +175,11 @@ impl Lead {
     fn take(&mut self, command: Command) {
         let now = now(self.zero);
         match command {
+            // A start that left a stream at once may have its next one let in first.
             Command::Enter { incarnation, pod: _, stream, outgoing } => {
-                self.streams.insert(incarnation.into(), (stream, outgoing));
+                if self.streams.get(incarnation.as_str()).is_none_or(|(held, _)| *held <= stream) {
+                    self.streams.insert(incarnation.into(), (stream, outgoing));
+                }
             }
             Command::Message {
                 incarnation, message: FromPod { kind: Some(from_pod::Kind::Costs(report)) }, ..
@@ -251,13 +281,45 @@ fn now(zero: Instant) -> Now {
     Now { mono, unix: i64::try_from(unix).unwrap_or(i64::MAX) }
 }
 
-async fn turned(switch: &mut watch::Receiver<bool>) {
-    let _ = switch.wait_for(|on| *on).await;
+async fn over(tenure: &mut watch::Receiver<Tenure>) {
+    let _ = tenure.wait_for(|tenure| *tenure == Tenure::Over).await;
 }
 
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_snapshot::ledger::Hello;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_let_in_after_a_later_one_of_its_start_takes_no_words_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::file(&folder.path().join("ledger.redb")).unwrap());
+        let (views, _views) = watch::channel(Arc::new(View::default()));
+        let meters = Meters::new().unwrap();
+        let settings = store.settings(1, 1);
+        let (lead, office) = Lead::new(settings, store, Vec::new(), &BTreeSet::new(), views, &meters);
+        let (_tell, tenure) = watch::channel(Tenure::Open);
+        let leading = tokio::spawn(lead.run(tenure));
+        let (early, _) = mpsc::channel(8);
+        let (late, mut words) = mpsc::channel(8);
+        let (start, pod) = (|| "start".to_owned(), || "pod".to_owned());
+        for (stream, outgoing) in [(2, late), (1, early)] {
+            office.tell(Command::Enter { incarnation: start(), pod: pod(), stream, outgoing });
+        }
+        office.tell(Command::Left { incarnation: start(), stream: 1 });
+        let hello = from_pod::Kind::Hello(Hello { incarnation: start(), ..Hello::default() });
+        let message = FromPod { kind: Some(hello) };
+        office.tell(Command::Message { incarnation: start(), pod: pod(), message });
+        let word = words.recv().await.and_then(|word| word.kind);
+        assert!(matches!(word, Some(to_pod::Kind::Round(_))), "{word:?}");
+        drop(office);
+        assert_eq!(leading.await.unwrap(), End::Stopped);
     }
 }

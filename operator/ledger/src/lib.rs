@@ -8,7 +8,7 @@ mod meters;
 mod store;
 
 pub use costs::today;
-pub use lead::{Command, End, Lead, Office};
+pub use lead::{Command, End, Lead, Office, Tenure};
 pub use meters::Meters;
 pub use store::{Days, Retention, Store};
 

@@ -12,6 +12,7 @@ pub struct Meters {
     starts: IntGauge,
     pots: IntGauge,
     exact: IntGauge,
+    adrift: IntGauge,
     answers: IntCounterVec,
     writes: IntCounterVec,
     write_seconds: Histogram,
@@ -29,6 +30,10 @@ impl Meters {
             starts: gauge("starts", "Processes of the data plane whose stream to the ledger is open")?,
             pots: gauge("pots", "Partitions of limits that the ledger counts")?,
             exact: gauge("exact", "Whether every count is exact, so that nothing has to be taken as spent")?,
+            adrift: gauge(
+                "adrift",
+                "Whether the Lease was not renewed in time, so that what is stored alone is granted",
+            )?,
             answers: counters("answers_total", "Asks of pods for more, by granted and refused")?,
             writes: counters("writes_total", "Writes to the ledger's store, by stored, conflict and failed")?,
             write_seconds: Histogram::with_opts(write)?,
@@ -42,6 +47,7 @@ impl Meters {
             Box::new(self.starts.clone()),
             Box::new(self.pots.clone()),
             Box::new(self.exact.clone()),
+            Box::new(self.adrift.clone()),
             Box::new(self.answers.clone()),
             Box::new(self.writes.clone()),
             Box::new(self.write_seconds.clone()),
@@ -77,6 +83,10 @@ impl Term {
         &self.0
     }
 
+    pub(crate) fn adrift(&self, adrift: bool) {
+        self.0.adrift.set(i64::from(adrift));
+    }
+
     pub(crate) fn show(&self, view: &View, starts: usize) {
         let pots: usize = view.limits.values().map(|limit| limit.pots.len()).sum();
         self.0.pots.set(i64::try_from(pots).unwrap_or(i64::MAX));
@@ -87,8 +97,8 @@ impl Term {
 
 impl Drop for Term {
     fn drop(&mut self) {
-        let Meters { epoch, starts, pots, exact, .. } = &self.0;
-        [epoch, starts, pots, exact].into_iter().for_each(|gauge| gauge.set(0));
+        let Meters { epoch, starts, pots, exact, adrift, .. } = &self.0;
+        [epoch, starts, pots, exact, adrift].into_iter().for_each(|gauge| gauge.set(0));
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 use weir_ledger::{Command, Office};
-use weir_snapshot::ledger::{FromPod, NotLeader, ToPod, from_pod, to_pod};
+use weir_snapshot::ledger::{FromPod, Leads, NotLeader, ToPod, from_pod, to_pod};
 
 /// Messages that wait for a pod to read; beyond it the stream ends.
 const QUEUE: usize = 4_096;
@@ -62,7 +62,7 @@ async fn serve(
     mut incoming: Streaming<FromPod>,
     outgoing: mpsc::Sender<ToPod>,
 ) {
-    match enter(&shared, &desk, &mut incoming).await {
+    match enter(&shared, &desk, &mut incoming, &outgoing).await {
         Ok((office, pod, hello)) => {
             pass(office, pod, hello, stream, incoming, outgoing, shared.leadership.clone()).await;
         }
@@ -70,28 +70,45 @@ async fn serve(
             let _ = outgoing.send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) }).await;
         }
         Err(End::Refused(reason)) => tracing::warn!(reason, "a ledger stream was refused"),
+        Err(End::Left) => {}
     }
 }
 
 enum End {
     NotLeader(String),
     Refused(&'static str),
+    /// The pod looked for another leader.
+    Left,
 }
 
 type Hello = (String, FromPod);
 
-/// Lets a pod in that proves itself, to the leader that this process is.
+/// Tells a pod which leader this process is, and lets it in if it goes on and proves itself.
 async fn enter(
     shared: &Shared,
     desk: &Desk,
     incoming: &mut Streaming<FromPod>,
+    outgoing: &mpsc::Sender<ToPod>,
 ) -> Result<(Arc<Office>, ProvenPod, Hello), End> {
     if let Leadership::Standby(address) = &*shared.leadership.borrow() {
         return Err(End::NotLeader(address.clone()));
     }
-    let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
-    let kind = first.ok().and_then(Result::ok).flatten().and_then(|message| message.kind);
-    let Some(from_pod::Kind::Hello(mut hello)) = kind else {
+    let office = tokio::time::timeout(OFFICE_TIMEOUT, async {
+        loop {
+            if let Some(office) = desk.office() {
+                return office;
+            }
+            tokio::time::sleep(OFFICE_LOOK).await;
+        }
+    });
+    let office = office.await.map_err(|_| End::NotLeader(String::new()))?;
+    let leads = Leads { epoch: office.epoch() };
+    outgoing.send(ToPod { kind: Some(to_pod::Kind::Leads(leads)) }).await.map_err(|_| End::Left)?;
+    let Ok(first) = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await else {
+        return Err(End::Refused("a stream that says nothing is not held open"));
+    };
+    let Ok(Some(first)) = first else { return Err(End::Left) };
+    let Some(from_pod::Kind::Hello(mut hello)) = first.kind else {
         return Err(End::Refused("the first message of a stream is its hello"));
     };
     let pod = match shared.prover.admit(&std::mem::take(&mut hello.token)).await {
@@ -105,15 +122,6 @@ async fn enter(
         }
     };
     shared.floor.raise(hello.highest_epoch.min(i32::MAX as u64));
-    let office = tokio::time::timeout(OFFICE_TIMEOUT, async {
-        loop {
-            if let Some(office) = desk.office() {
-                return office;
-            }
-            tokio::time::sleep(OFFICE_LOOK).await;
-        }
-    });
-    let office = office.await.map_err(|_| End::NotLeader(String::new()))?;
     Ok((office, pod, (hello.incarnation.clone(), FromPod { kind: Some(from_pod::Kind::Hello(hello)) })))
 }
 
@@ -128,8 +136,12 @@ async fn pass(
     mut leadership: watch::Receiver<Leadership>,
 ) {
     let closed = outgoing.clone();
-    office.tell(Command::Enter { incarnation: incarnation.clone(), pod: pod.uid.clone(), stream, outgoing });
-    office.tell(Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message: hello });
+    let enter = Command::Enter { incarnation: incarnation.clone(), pod: pod.uid.clone(), stream, outgoing };
+    let hello = Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message: hello };
+    // The leader may have ended while the pod proved itself.
+    if !office.tell(enter) || !office.tell(hello) {
+        return;
+    }
     let until = tokio::time::sleep(MAX_AGE);
     tokio::pin!(until);
     let address = loop {

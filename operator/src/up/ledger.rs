@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use weir_dataplane::Gateway;
 use weir_lease::View;
-use weir_ledger::{Command, End, Lead, Meters, Office, Store, limits};
+use weir_ledger::{Command, End, Lead, Meters, Office, Store, Tenure, limits};
 use weir_snapshot::Snapshot;
 use weir_snapshot::ledger::{FromPod, ToPod, from_pod};
 
@@ -19,7 +19,7 @@ const POD: &str = "up";
 /// The leader, and the way to it.
 pub(super) struct Ledger {
     office: Office,
-    end: watch::Sender<bool>,
+    tenure: watch::Sender<Tenure>,
     leading: Mutex<JoinHandle<End>>,
 }
 
@@ -33,14 +33,14 @@ impl Ledger {
         let (views, _) = watch::channel(Arc::new(View::default()));
         let meters = Meters::new().map_err(|error| error.to_string())?;
         let (lead, office) = Lead::new(settings, store, stored, &BTreeSet::new(), views, &meters);
-        let (end, ended) = watch::channel(false);
-        let leading = tokio::spawn(lead.run(ended));
+        let (tell, tenure) = watch::channel(Tenure::Open);
+        let leading = tokio::spawn(lead.run(tenure));
         let (to_leader, words) = mpsc::channel(QUEUE);
         let (to_pod, answers) = mpsc::channel(QUEUE);
         tokio::spawn(pass(office.clone(), words, to_pod));
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move { gateway.join_ledger(to_leader, answers).await });
-        Ok(Self { office, end, leading: Mutex::new(leading) })
+        Ok(Self { office, tenure: tell, leading: Mutex::new(leading) })
     }
 
     /// What may be spent from now on.
@@ -50,7 +50,7 @@ impl Ledger {
 
     /// Writes what was spent.
     pub(super) async fn close(&self) {
-        self.end.send_replace(true);
+        self.tenure.send_replace(Tenure::Over);
         let mut leading = self.leading.lock().await;
         let _ = (&mut *leading).await;
     }

@@ -47,6 +47,9 @@ impl Leader {
         }
         self.hear(now);
         self.round(member, 0, now);
+        if self.adrift {
+            self.tell_adrift(member);
+        }
     }
 
     pub(super) fn report(&mut self, incarnation: &str, report: &Report, now: Now) {

@@ -32,6 +32,7 @@ impl Leader {
             settled: false,
             somebody_is_lost: false,
             fenced: false,
+            adrift: false,
             listened: 0,
             ticked_at: now.mono,
             swept_at: now.mono,
@@ -68,8 +69,11 @@ impl Leader {
         }
     }
 
-    /// The parts of the store to write now.
+    /// The parts of the store to write now: none while it is adrift.
     pub fn writes(&mut self, now: Now) -> Vec<Write> {
+        if self.adrift {
+            return Vec::new();
+        }
         let due = self.shards.due(now);
         due.into_iter().map(|shard| self.write(shard)).collect()
     }
@@ -158,8 +162,12 @@ impl Leader {
         parts.into_iter().chain([0]).for_each(|part| self.shards.touch(part, false));
     }
 
-    /// Ends in order: grants stop, and the returned parts tell the next leader exactly what is taken.
+    /// Ends in order: grants stop, and the returned parts tell the next leader exactly what is taken. One that is adrift
+    /// does not know what a later one has granted since, and tells nothing.
     pub fn hand_over(&mut self) -> Vec<Write> {
+        if self.adrift {
+            return Vec::new();
+        }
         self.limits.values_mut().flat_map(|state| state.pots.values_mut()).for_each(Pot::hand_over);
         let parts = (0..self.shards.parts.len()).filter(|shard| {
             let part = self.shards.parts.get(*shard);

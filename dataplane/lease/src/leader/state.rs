@@ -58,6 +58,8 @@ pub struct Leader {
     pub(super) somebody_is_lost: bool,
     /// Whether the store tells every earlier leader that it leads no more.
     pub(super) fenced: bool,
+    /// Whether it cannot prove that it still leads.
+    pub(super) adrift: bool,
     /// How long it has listened.
     pub(super) listened: Millis,
     pub(super) ticked_at: Millis,

@@ -1,8 +1,8 @@
 //! What breaks: processes, streams, leaders, the way to the API server, the store.
 
 use super::World;
-use super::office::{Office, Time};
-use weir_lease::Health;
+use super::office::Time;
+use weir_snapshot::ledger::Shard;
 
 /// A pod notices within that time that a leader answers no more.
 const KEEP_ALIVE_MS: u64 = 40_000;
@@ -12,11 +12,11 @@ impl World {
         let pod = self.chance.usize(..self.pods.len());
         let newest = self.offices.len() - 1;
         let (mono, leads) = (self.mono, self.offices[newest].time == Time::Leads);
-        let what = self.chance.u8(..11);
+        let what = if self.plan.cuts && self.chance.u8(..4) > 0 { 9 } else { self.chance.u8(..11) };
         self.tell(|| format!("breakage {what} at {}", self.pods[pod].name));
         match what {
             // Where pods alone know what was spent, none of them is killed.
-            0 | 1 if self.frail_until.is_none() => self.restart(pod),
+            0 | 1 if self.frail_since.is_none() => self.restart(pod),
             2 | 3 => {
                 let redial_at = mono + self.chance.u64(1..4_000);
                 self.disconnect(pod, redial_at);
@@ -45,7 +45,7 @@ impl World {
                 }
             }
             // It reaches no API server; some of its pods still reach it. What it grants then must be known to the store.
-            9 if leads && self.frail_until.is_none() => {
+            9 if leads && self.frail_since.is_none() => {
                 self.offices[newest].cut_until = mono + self.chance.u64(1..60_000);
                 self.leave_hanging(newest, KEEP_ALIVE_MS);
             }
@@ -54,19 +54,14 @@ impl World {
         }
     }
 
-    /// A store that was broken knows again what was spent once a leader has heard it of all, and had the time to write.
+    /// A store that was broken knows again what was spent once a leader that has heard it of all has written it.
     pub(super) fn watch_store(&mut self) {
-        let Some(until) = self.frail_until else { return };
-        let newest = self.offices.len() - 1;
-        let now = self.now(newest);
-        let office = &mut self.offices[newest];
-        let writes = office.acts() && !office.is_cut_off(now.mono);
-        if !writes || office.leader.view(now).health == Health::Recovering {
-            self.frail_until = Some(u64::MAX);
-        } else if until == u64::MAX {
-            self.frail_until = Some(now.mono + 20_000);
-        } else if until <= now.mono {
-            self.frail_until = None;
+        let Some(since) = self.frail_since else { return };
+        let written = |part: &usize| self.store.get(part).filter(|(version, _)| *version > since).map(|(_, body)| body);
+        let knows_all =
+            |body: &Shard| body.pots.iter().any(|pot| pot.told.as_ref().is_some_and(|told| told.epoch == body.epoch));
+        if written(&0).is_some() && self.store.keys().filter_map(written).any(knows_all) {
+            self.frail_since = None;
         }
     }
 
@@ -84,10 +79,8 @@ impl World {
     /// The store comes back empty or from an old copy, and mostly its leader dies with it. What holds the store may hold
     /// the Lease as well.
     fn break_store(&mut self) {
-        // Without a pod that still runs since then, nobody could know what was spent; nor what a leader grants that is
-        // cut off, and that no other leader can tell so.
-        let is_cut_off = |office: &Office| office.time == Time::Leads && office.is_cut_off(self.mono);
-        if self.lost_starts > 0 || self.offices.iter().any(is_cut_off) {
+        // Without a pod that still runs since then, nobody could know what was spent.
+        if self.lost_starts > 0 {
             return;
         }
         let (store, lease) = if self.copies.is_empty() {
@@ -100,7 +93,7 @@ impl World {
         if self.chance.bool() {
             self.lease = lease;
         }
-        self.frail_until = Some(u64::MAX);
+        self.frail_since = Some(self.version);
         let newest = self.offices.len() - 1;
         if self.offices[newest].time == Time::Leads && self.chance.u8(..4) == 0 {
             return;

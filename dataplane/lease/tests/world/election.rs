@@ -5,6 +5,8 @@ use super::office::Time;
 
 /// A holder that falls silent keeps it so long.
 const LEASE_MS: u64 = 15_000;
+/// A holder goes on so long after it was renewed last; then it is adrift.
+const TERM_MS: u64 = 10_000;
 /// Between two looks at it.
 const RETRY_MS: u64 = 2_000;
 /// A look that hangs is given up.
@@ -50,6 +52,9 @@ impl World {
     pub(super) fn write_lease(&mut self, holder: Option<usize>) {
         self.version += 1;
         self.lease = Some(Lease { holder, version: self.version });
+        if let Some(holder) = holder {
+            self.offices[holder].until = self.mono + TERM_MS;
+        }
     }
 
     /// A leader that ends gives it up, if it still holds it.

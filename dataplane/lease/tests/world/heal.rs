@@ -6,7 +6,7 @@ use weir_snapshot::ledger::from_pod;
 
 impl World {
     /// Everything works again: what is left can be spent to the last unit, and the sums agree.
-    pub(super) fn heal(mut self) {
+    pub(super) fn heal(mut self) -> u64 {
         self.plan.failures = false;
         self.plan.overruns = false;
         let newest = self.offices.len() - 1;
@@ -38,12 +38,14 @@ impl World {
         let quiet = self.chance.clone();
         for _ in 0..200 {
             self.mono += 500;
+            self.hold_elections();
             (0..self.pods.len()).for_each(|pod| self.settle_down(pod));
             (0..self.offices.len()).for_each(|office| self.step_office(office));
             (0..self.pods.len()).for_each(|pod| self.receive(pod));
         }
         self.chance = quiet;
         self.compare();
+        self.moves
     }
 
     fn settle_down(&mut self, index: usize) {

@@ -1,5 +1,6 @@
 //! The simulated parts: pods with requests, leaders that come and go, a store that fails in every way.
 
+mod adrift;
 mod breakage;
 mod election;
 mod heal;
@@ -11,7 +12,7 @@ use office::Office;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_lease::{Claim, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget};
-use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod};
+use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod, to_pod};
 use weir_snapshot::{Budget, BudgetSelector, FailureMode, Name, Period, Unit, Window};
 
 /// What may happen in a run.
@@ -20,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) pods: usize,
     /// Whether anything breaks.
     pub(crate) failures: bool,
+    /// Whether it is mostly the leader's way to the API server that breaks, and streams to its successor.
+    pub(crate) cuts: bool,
     /// Whether requests may cost more than they reserved.
     pub(crate) overruns: bool,
     /// Whether windows roll and turn, instead of one for ever.
@@ -30,11 +33,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) const fn anything() -> Self {
-        Self { pods: 3, failures: true, overruns: true, windows: false, jumps: false }
+        Self { pods: 3, failures: true, cuts: false, overruns: true, windows: false, jumps: false }
     }
 
     pub(crate) const fn calm() -> Self {
-        Self { pods: 3, failures: false, overruns: false, windows: false, jumps: false }
+        Self { pods: 3, failures: false, cuts: false, overruns: false, windows: false, jumps: false }
     }
 }
 
@@ -55,6 +58,10 @@ struct Pod {
     redial_at: u64,
     /// When it notices that the leader answers no more.
     hangs_up_at: Option<u64>,
+    /// When it next looks for a newer leader, while its own is adrift.
+    looks_at: Option<u64>,
+    /// The leader that it has left, until that one notices.
+    leaves: Option<(usize, u64)>,
     report_at: u64,
     running: Vec<Request>,
     /// Amounts that wait for an answer, by the ask.
@@ -89,9 +96,12 @@ pub(crate) struct World {
     overruns: u64,
     /// Whether something was lost that nobody can know: the store and every pod that knew it.
     forgotten: bool,
-    /// Since the store was broken, pods alone know what was spent: until that is stored again none is killed.
-    frail_until: Option<u64>,
+    /// Since the store was broken, at that version, pods alone know what was spent: until that is stored again none is
+    /// killed.
+    frail_since: Option<u64>,
     lost_starts: u64,
+    /// How often a pod left a leader that lived for a newer one.
+    moves: u64,
     /// Whether nothing ever broke.
     calm: bool,
     /// Whether what happens is printed.
@@ -142,8 +152,9 @@ impl World {
             spent: Vec::new(),
             overruns: 0,
             forgotten: false,
-            frail_until: None,
+            frail_since: None,
             lost_starts: 0,
+            moves: 0,
             calm: !plan.failures,
             told,
             chance,
@@ -157,6 +168,8 @@ impl World {
                 leader: None,
                 redial_at: 0,
                 hangs_up_at: None,
+                looks_at: None,
+                leaves: None,
                 report_at: 0,
                 running: Vec::new(),
                 waiting: HashMap::new(),
@@ -167,7 +180,8 @@ impl World {
         world
     }
 
-    pub(crate) fn run(mut self) {
+    /// How often a pod left a leader that lived for a newer one.
+    pub(crate) fn run(mut self) -> u64 {
         let steps = self.chance.usize(50..250);
         for _ in 0..steps {
             self.step();
@@ -176,7 +190,7 @@ impl World {
             }
             self.check();
         }
-        self.heal();
+        self.heal()
     }
 
     fn limits(&self) -> Vec<(Arc<str>, Limit)> {
@@ -211,7 +225,7 @@ impl World {
         let mut leader = Leader::new(settings, stored, &running, now);
         leader.set_limits(self.limits());
         self.tell(|| format!("leader {} of {:?}", self.epoch, self.store));
-        self.offices.push(Office::new(leader, skew, self.mono, versions));
+        self.offices.push(Office::new(leader, self.epoch, skew, self.mono, versions));
         self.write_lease(Some(self.offices.len() - 1));
         self.standby = Standby::default();
     }
@@ -237,16 +251,12 @@ impl World {
     fn step_pod(&mut self, index: usize) {
         let mono = self.mono;
         self.hang_up(index);
+        self.move_on(index);
         if self.pods[index].leader.is_none()
             && mono >= self.pods[index].redial_at
             && let Some(office) = self.found_leader()
         {
-            let pod = &mut self.pods[index];
-            pod.leader = Some(office);
-            pod.inbox.clear();
-            let hello = pod.wallet.hello();
-            pod.wallet.set_connected(true);
-            self.send(index, from_pod::Kind::Hello(hello));
+            self.say_hello(index, office);
         }
         let mut running = std::mem::take(&mut self.pods[index].running);
         running.retain_mut(|request| {
@@ -276,11 +286,22 @@ impl World {
         }
     }
 
+    fn say_hello(&mut self, index: usize, office: usize) {
+        let pod = &mut self.pods[index];
+        (pod.leader, pod.looks_at) = (Some(office), None);
+        pod.leaves = pod.leaves.filter(|(left, _)| *left != office);
+        pod.inbox.clear();
+        pod.wallet.meet(self.offices[office].epoch);
+        let hello = pod.wallet.hello();
+        pod.wallet.set_connected(true);
+        self.send(index, from_pod::Kind::Hello(hello));
+    }
+
     /// The leader that a pod finds: the newest, or one that does not know yet that it is none.
     fn found_leader(&mut self) -> Option<usize> {
         let mut acting = (0..self.offices.len()).filter(|office| self.offices[*office].acts());
         let (oldest, newest) = (acting.next(), acting.next_back());
-        newest.filter(|_| self.chance.u8(..5) > 0).or(oldest)
+        newest.filter(|_| self.chance.u8(..if self.plan.cuts { 2 } else { 5 }) > 0).or(oldest)
     }
 
     /// Leaves a leader that it still does not reach.
@@ -343,6 +364,9 @@ impl World {
         pod.inbox = later.into_iter().filter(|(_, office, _)| pod.leader == Some(*office)).collect();
         for (_, from, message) in due {
             self.tell(|| format!("{} hears of {} {message:?}", self.pods[index].name, from + 1));
+            if let Some(to_pod::Kind::Adrift(word)) = &message.kind {
+                self.pods[index].looks_at = word.adrift.then_some(mono);
+            }
             let taken = self.pods[index].wallet.take(message, mono);
             if taken.closed {
                 self.restart(index);
@@ -376,6 +400,7 @@ impl World {
         pod.name = format!("{}-{}", &pod.uid[4..], pod.starts);
         pod.wallet = Wallet::new(pod.name.clone());
         (pod.leader, pod.redial_at, pod.hangs_up_at) = (None, mono + 100, None);
+        (pod.looks_at, pod.leaves) = (None, None);
         pod.waiting.clear();
         pod.inbox.clear();
     }
@@ -386,7 +411,7 @@ impl World {
         pod.waiting.clear();
         pod.inbox.clear();
         let (name, leader) = (pod.name.clone(), pod.leader.take());
-        (pod.redial_at, pod.hangs_up_at) = (redial_at, None);
+        (pod.redial_at, pod.hangs_up_at, pod.looks_at) = (redial_at, None, None);
         if let Some(office) = leader {
             self.offices[office].inbox.retain(|(_, held, _, _)| *held != name);
             if self.offices[office].acts() {

@@ -1,6 +1,6 @@
 //! A leader's process: what it takes, sends and writes, until it is over.
 
-use super::World;
+use super::{Pod, World};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_lease::{Leader, Now, Outcome};
 use weir_snapshot::ledger::{FromPod, Shard};
@@ -27,12 +27,15 @@ pub(super) struct Post {
 
 pub(super) struct Office {
     pub(super) leader: Leader,
+    pub(super) epoch: u64,
     pub(super) skew: i64,
     pub(super) time: Time,
     /// Stands still until then, if it does.
     pub(super) paused: Option<u64>,
     /// Reaches no API server until then; pods reach it.
     pub(super) cut_until: u64,
+    /// The end of its term, if it cannot renew it.
+    pub(super) until: u64,
     /// When it next reads the Lease.
     pub(super) looks_at: u64,
     pub(super) inbox: Vec<(u64, String, String, FromPod)>,
@@ -44,9 +47,10 @@ pub(super) struct Office {
 }
 
 impl Office {
-    pub(super) fn new(leader: Leader, skew: i64, looks_at: u64, versions: BTreeMap<usize, u64>) -> Self {
+    pub(super) fn new(leader: Leader, epoch: u64, skew: i64, looks_at: u64, versions: BTreeMap<usize, u64>) -> Self {
         let (inbox, posts, heard) = (Vec::new(), Vec::new(), Vec::new());
-        Self { leader, skew, time: Time::Leads, paused: None, cut_until: 0, looks_at, inbox, posts, heard, versions }
+        let (time, paused) = (Time::Leads, None);
+        Self { leader, epoch, skew, time, paused, cut_until: 0, until: 0, looks_at, inbox, posts, heard, versions }
     }
 
     /// Whether it grants: it leads, as far as it knows, and its process runs.
@@ -93,7 +97,8 @@ impl World {
             due
         };
         for (_, name, uid, message) in due {
-            let spoken_to = self.pods.iter().any(|pod| pod.name == name && pod.leader == Some(index));
+            let is_here = |pod: &Pod| pod.leader == Some(index) || pod.leaves.is_some_and(|(left, _)| left == index);
+            let spoken_to = self.pods.iter().any(|pod| pod.name == name && is_here(pod));
             if spoken_to {
                 self.offices[index].leader.take(&name, &uid, message, now);
             }
@@ -103,6 +108,8 @@ impl World {
         let gone: Vec<_> = self.offices[index].leader.pods().difference(&running).cloned().collect();
         gone.iter().for_each(|pod| self.offices[index].leader.gone(pod, now));
         self.offices[index].leader.tick(now);
+        let is_over = mono >= self.offices[index].until;
+        self.offices[index].leader.set_adrift(is_over);
         for write in self.offices[index].leader.writes(now) {
             self.post(index, write.shard, write.body);
         }
