@@ -198,13 +198,19 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<B
     response
 }
 
-/// What is wrong with a head whatever it asks: HTTP/2 bounds the bytes of headers but not their number, and
-/// a target may name another host than the `host` header.
+/// What is wrong with a head whatever it asks: HTTP/2 bounds the bytes of headers but not their number, hyper's bound
+/// over HTTP/1.1 is that of a buffer, and a target may name another host than the `host` header.
 fn amiss<B>(request: &Request<B>) -> Option<Refusal> {
     let headers = request.headers();
     if headers.len() > Limits::HEADERS {
         let message = format!("there are more than {} headers", Limits::HEADERS);
         return Some(Refusal::new(431, ErrorType::InvalidRequest, "too_many_headers", message));
+    }
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    if target + fields.sum::<usize>() > Limits::HEADER_BYTES {
+        let message = format!("the head is over {} bytes", Limits::HEADER_BYTES);
+        return Some(Refusal::new(431, ErrorType::InvalidRequest, "head_too_large", message));
     }
     let (target, host) = (request.uri().authority()?, headers.get(HOST)?);
     let same = host.to_str().is_ok_and(|host| host.eq_ignore_ascii_case(target.as_str()));
