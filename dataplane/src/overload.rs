@@ -1,5 +1,5 @@
-//! Knowing that the process cannot keep up: a task that now and then goes to the end of all that can run, and how long it
-//! waits there.
+//! Knowing that the process cannot keep up: a task that now and then goes to the end of the queue of all that can run, and
+//! how long it waits there.
 
 use crate::gateway::Gateway;
 use std::sync::Weak;
@@ -14,9 +14,7 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
     loop {
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
         let queued = Instant::now();
-        // To the end of its worker's queue, then of the queue that all workers share and that takes what theirs do not hold.
         tokio::task::yield_now().await;
-        let _ = tokio::task::spawn_blocking(|| ()).await;
         let Some(gateway) = gateway.upgrade() else { return };
         let waited = u64::try_from(queued.elapsed().as_micros()).unwrap_or(u64::MAX);
         gateway.shedding.waited(waited, gateway.clock.now());

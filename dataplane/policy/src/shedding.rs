@@ -15,7 +15,7 @@ const TARGET_US: u64 = 5_000;
 const WINDOW_MS: Millis = 100;
 /// So many windows in a row are no burst.
 const LATE: u32 = 3;
-/// How fast the share grows and shrinks with each window; it grows by as much again where waits are twice as long.
+/// How fast the share grows and shrinks with each window.
 const MORE: u32 = 50;
 const LESS: u32 = 25;
 /// Some are always taken: without them nobody would learn that the overload is over.
@@ -50,7 +50,7 @@ impl Shedding {
         let next = match late {
             0 => share.saturating_sub(LESS),
             1..LATE => share,
-            _ => (share + MORE * (1 + (shortest / TARGET_US).ilog2())).min(MOST),
+            _ => (share + MORE).min(MOST),
         };
         self.per_mille.store(next, Ordering::Relaxed);
     }
@@ -92,32 +92,32 @@ mod tests {
     fn a_burst_turns_nobody_away_and_overload_does_until_it_is_over() {
         let (shedding, mut now) = (Shedding::default(), 0);
         for _ in 0..100 {
-            look(&shedding, &mut now, 2, 8_000);
+            look(&shedding, &mut now, 2, 30_000);
             look(&shedding, &mut now, 1, 100);
         }
         assert_eq!(share(&shedding, Priority::Normal), 0, "the queue empties before long");
-        look(&shedding, &mut now, 6, 8_000);
+        look(&shedding, &mut now, 6, 30_000);
         assert_eq!(share(&shedding, Priority::Normal), 150);
-        look(&shedding, &mut now, 100, 8_000);
+        look(&shedding, &mut now, 100, 30_000);
         assert_eq!(share(&shedding, Priority::Normal), 950, "some are always taken");
         look(&shedding, &mut now, 40, 100);
         assert_eq!(share(&shedding, Priority::Normal), 0);
     }
 
     #[test]
-    fn a_wait_that_is_longer_than_a_window_counts_as_one_and_turns_more_away() {
+    fn a_wait_that_is_longer_than_a_window_counts_as_one() {
         let (shedding, mut now) = (Shedding::default(), 0);
         for _ in 0..4 {
             now += 700;
             shedding.waited(700_000, now);
         }
-        assert_eq!(share(&shedding, Priority::Normal), 800);
+        assert_eq!(share(&shedding, Priority::Normal), 100);
     }
 
     #[test]
     fn of_lower_classes_more_are_turned_away() {
         let (shedding, mut now) = (Shedding::default(), 0);
-        look(&shedding, &mut now, 4, 8_000);
+        look(&shedding, &mut now, 4, 30_000);
         let shares = [Priority::High, Priority::Normal, Priority::Low].map(|class| share(&shedding, class));
         assert_eq!(shares, [50, 100, 400]);
     }
