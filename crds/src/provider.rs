@@ -232,7 +232,7 @@ pub struct Tariff {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceTier {
     /// The provider's name for it, such as flex, priority, scale or batch.
-    #[x_kube(validation = Rule::new("!(self in ['auto', 'default', 'standard', 'standard_only'])")
+    #[x_kube(validation = Rule::new("!(self in ['auto', 'default', 'standard', 'standard_only', 'on_demand'])")
         .message("name is one of the standard tier: its rates stand beside serviceTiers"))]
     #[schemars(length(min = 1, max = LABEL_LENGTH), regex(pattern = TIER))]
     pub name: String,

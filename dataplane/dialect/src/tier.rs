@@ -4,8 +4,8 @@ use crate::{Dialect, Text};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// Names of the standard tier, and of requests that leave it to the provider.
-const STANDARD: [&str; 4] = ["auto", "default", "standard", "standard_only"];
+/// Names of the standard tier, and of requests that leave it to the provider: OpenAI's, Anthropic's and Groq's.
+const STANDARD: [&str; 5] = ["auto", "default", "standard", "standard_only", "on_demand"];
 /// What is kept of a name, in characters; every name that has a price is shorter.
 const NAME_CHARS: usize = 64;
 
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn standard_names_are_no_tier_of_their_own_and_nothing_is_none() {
-        for raw in ["\"auto\"", "\"default\"", "\"standard\"", "\"standard_only\"", r#""\u0061uto""#] {
+        for raw in ["\"auto\"", "\"default\"", "\"standard\"", "\"standard_only\"", "\"on_demand\"", r#""\u0061uto""#] {
             assert_eq!(ServiceTier::read(raw), Some(ServiceTier::Standard), "{raw}");
         }
         for raw in ["null", "\"\"", "7", "{}"] {

@@ -10,7 +10,7 @@ const MOST_SERVICE_TIERS: usize = 8;
 /// Longest name of one, in bytes.
 const TIER_LENGTH: usize = 63;
 /// Names that providers have for the standard tier, and for leaving it to them.
-const STANDARD_TIERS: [&str; 4] = ["auto", "default", "standard", "standard_only"];
+const STANDARD_TIERS: [&str; 5] = ["auto", "default", "standard", "standard_only", "on_demand"];
 
 /// Reads the price at that path of its source; `None` where some part of it is no price.
 pub(crate) fn read(
