@@ -150,10 +150,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Screened<S> {
             Seen::Preface(_) | Seen::H1(_) | Seen::H2(_) => {}
         }
         let before = buf.filled().len();
-        if let Some(begin) = this.begin.get(..this.held).filter(|begin| begin.len() <= buf.remaining()) {
-            buf.put_slice(begin);
-            this.held = 0;
-        }
+        let given = this.held.min(buf.remaining());
+        buf.put_slice(this.begin.get(..given).unwrap_or_default());
+        this.begin.copy_within(given.., 0);
+        this.held -= given;
         match Pin::new(&mut this.socket).poll_read(cx, buf)? {
             Poll::Pending if buf.filled().len() == before => return Poll::Pending,
             Poll::Ready(()) | Poll::Pending => {}
@@ -243,5 +243,18 @@ mod tests {
                 assert_eq!(&first[..read], request, "in one read, cut at {cut}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_stay_first_for_a_reader_with_less_room_than_they_take() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        theirs.write_all(PREFACE).await.expect("it is read");
+        let mut ours = Screened::new(ours);
+        ours.begin().await.expect("a version");
+        let mut all = vec![];
+        while all.len() < PREFACE.len() {
+            all.push(ours.read_u8().await.expect("a byte"));
+        }
+        assert_eq!(all, PREFACE);
     }
 }
