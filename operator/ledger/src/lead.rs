@@ -160,9 +160,14 @@ impl Lead {
     /// Past its tenure, which nobody needs to tell it, the leader is adrift.
     fn keep_to(&mut self, tenure: Tenure) {
         let adrift = matches!(tenure, Tenure::Until(until) if Instant::now() >= until);
-        if self.leader.set_adrift(adrift) {
-            tracing::warn!(adrift, "while the Lease cannot be renewed, the ledger grants what is stored alone");
-            self.term.adrift(adrift);
+        if !self.leader.set_adrift(adrift) {
+            return;
+        }
+        self.term.adrift(adrift);
+        if adrift {
+            tracing::warn!("the Lease was not renewed in time; the ledger grants what is stored alone");
+        } else {
+            tracing::info!("the Lease is renewed; the ledger grants as before");
         }
     }
 
