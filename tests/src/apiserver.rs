@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
 
 use crate::front::Front;
@@ -194,8 +195,13 @@ pub fn free_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port_at("127.0.0.1")))
 }
 
+/// Below those that outgoing connections are given, one of which might take it meanwhile.
 fn free_port_at(address: &str) -> u16 {
-    TcpListener::bind((address, 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let from = std::process::id().wrapping_mul(97);
+    let next = || 20_000 + from.wrapping_add(TURN.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    let mut ports = std::iter::repeat_with(next).take(12_000).map(|port| u16::try_from(port).expect("below 32,000"));
+    ports.find(|port| TcpListener::bind((address, *port)).is_ok()).expect("a port is free")
 }
 
 fn kubeconfig(server: &str, ca: &Path, token: &str) -> String {
