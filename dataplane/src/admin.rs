@@ -87,10 +87,10 @@ fn dump(gateway: &Gateway) -> String {
         .resources
         .iter()
         .map(|(id, resource)| {
-            let value = if let Resource::Credential(credential) = &**resource {
+            let value = if let Resource::Credential(credential) = resource {
                 serde_json::json!({"fingerprint": credential.secret.fingerprint()})
-            } else if let Resource::ApiKey(key) = &**resource {
-                let ApiKey { id, team, project, cost_center, user, expires_at, .. } = key;
+            } else if let Resource::ApiKey(key) = resource {
+                let ApiKey { id, team, project, cost_center, user, expires_at, .. } = &**key;
                 serde_json::json!({"id": id, "team": team, "project": project, "cost_center": cost_center,
                     "user": user, "expires_at": expires_at})
             } else {

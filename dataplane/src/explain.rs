@@ -3,7 +3,6 @@
 use crate::gateway::Gateway;
 use crate::live::Live;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use std::sync::Arc;
 use weir_policy::{Answer, Asked, Moment, Question, Table};
 use weir_snapshot::Snapshot;
 
@@ -22,12 +21,7 @@ pub(crate) fn tell(gateway: &Gateway, live: &Live, asked: &Asked<'_>, headers: &
     }
 }
 
-/// What a snapshot makes of a request; an error where the snapshot cannot be served, or nobody of that name is known.
+/// What a snapshot makes of a request; an error where nobody of that name is known.
 pub fn explain(snapshot: Snapshot, question: &Question) -> Result<Answer, String> {
-    let resources = snapshot.resources.into_iter().map(|(id, sealed)| (id, Arc::clone(&sealed.resource)));
-    let (table, rejected) = Table::build(&resources.collect(), &Table::default());
-    match rejected.first() {
-        Some(rejected) => Err(format!("{} cannot be served: {}", rejected.id, rejected.reason)),
-        None => table.answer(question),
-    }
+    Table::build(&snapshot.into_resources(), &Table::default()).answer(question)
 }

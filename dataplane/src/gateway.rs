@@ -5,17 +5,17 @@ use crate::config::Config;
 use crate::costs::Costs;
 use crate::drain::Drain;
 use crate::ledger::{Ledger, converse};
-use crate::live::{Live, Rejection};
+use crate::live::Live;
+use crate::rejection::Rejection;
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use weir_policy::{Millis, Shedding};
 use weir_snapshot::ledger::{FromPod, ToPod};
-use weir_snapshot::{Resource, ResourceId, Snapshot};
+use weir_snapshot::{Resources, Snapshot};
 
 /// How long after its start a process may wait for the ledger's leader, on the clock's scale.
 const LEADER_WAIT_MS: Millis = 6_000;
@@ -51,12 +51,11 @@ impl Gateway {
 
     /// Replaces the whole config. What cannot be used is named, and keeps its last good version.
     pub fn apply(&self, snapshot: Snapshot) -> Vec<Rejection> {
-        let resources = snapshot.resources.into_iter().map(|(id, sealed)| (id, Arc::clone(&sealed.resource)));
-        self.apply_resources(resources.collect())
+        self.apply_resources(snapshot.into_resources())
     }
 
     /// The same for shared resources.
-    pub fn apply_resources(&self, resources: BTreeMap<ResourceId, Arc<Resource>>) -> Vec<Rejection> {
+    pub fn apply_resources(&self, resources: Resources) -> Vec<Rejection> {
         let _one = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let (live, rejected) = Live::build(resources, &self.live.load(), &self.clock);
         self.telemetry.metrics.config_applied(live.table.routes().count());

@@ -3,16 +3,14 @@
 //! Built apart, swapped whole; a request keeps the one that it began with.
 
 use crate::clock::Clock;
+use crate::rejection::Rejection;
 use crate::upstream::{Origin, Trust};
 use crate::verifier::Verifier;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_policy::{Millis, Rejected, Table};
-use weir_snapshot::{Name, Resource, ResourceId};
-
-/// A resource that was not applied, and why.
-pub type Rejection = Rejected;
+use weir_policy::{Millis, Table};
+use weir_snapshot::{Name, Resource, Resources};
 
 /// What requests are served from.
 #[derive(Default)]
@@ -22,7 +20,7 @@ pub(crate) struct Live {
     pub(crate) verifier: Arc<Verifier>,
     trust: Arc<Trust>,
     /// What was last pushed and could be used.
-    pub(crate) resources: BTreeMap<ResourceId, Arc<Resource>>,
+    pub(crate) resources: Resources,
     /// Whether any config was ever applied.
     pub(crate) loaded: bool,
     pub(crate) since: Millis,
@@ -36,26 +34,22 @@ impl Live {
 
     /// Builds the next from the last. A rejected resource keeps its last good version, except those that
     /// decide who may do what: they fail closed.
-    pub(crate) fn build(
-        mut resources: BTreeMap<ResourceId, Arc<Resource>>,
-        last: &Self,
-        clock: &Clock,
-    ) -> (Self, Vec<Rejected>) {
+    pub(crate) fn build(mut resources: Resources, last: &Self, clock: &Clock) -> (Self, Vec<Rejection>) {
         let mut rejected = Vec::new();
         let mut origins = HashMap::new();
         for (id, resource) in &resources {
-            let Resource::Provider(provider) = &**resource else { continue };
+            let Resource::Provider(provider) = resource else { continue };
             match Origin::of(provider, last.origins.get(&id.name), &last.trust) {
                 Ok(origin) => {
                     origins.insert(id.name.clone(), origin);
                 }
-                Err(reason) => rejected.push(Rejected { id: id.clone(), reason }),
+                Err(reason) => rejected.push(Rejection { id: Arc::clone(id), reason }),
             }
         }
-        for Rejected { id, reason: _ } in &rejected {
+        for Rejection { id, reason: _ } in &rejected {
             match (last.resources.get(id), last.origins.get(&id.name)) {
                 (Some(good), Some(origin)) => {
-                    resources.insert(id.clone(), Arc::clone(good));
+                    resources.insert(Arc::clone(id), good.clone());
                     origins.insert(id.name.clone(), Arc::clone(origin));
                 }
                 _ => {
@@ -63,11 +57,7 @@ impl Live {
                 }
             }
         }
-        let (table, unusable) = Table::build(&resources, &last.table);
-        for Rejected { id, reason: _ } in &unusable {
-            resources.remove(id);
-        }
-        rejected.extend(unusable);
+        let table = Table::build(&resources, &last.table);
         let (verifier, unreadable) = Verifier::of(&resources, table.issuer(), &last.verifier);
         rejected.extend(unreadable);
         (

@@ -2,16 +2,17 @@
 //!
 //! A token is remembered by its whole digest with the very keys that signed it, and forgotten with them.
 
+use crate::rejection::Rejection;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
 use moka::sync::Cache;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use weir_dialect::Refusal;
-use weir_policy::{Caller, Claims, Rejected, Table, Token, TokenClaims, unauthenticated};
-use weir_snapshot::{Issuer, Kind, Name, Resource, ResourceId};
+use weir_policy::{Caller, Claims, Table, Token, TokenClaims, unauthenticated};
+use weir_snapshot::{Issuer, Kind, Name, Resource, ResourceId, Resources};
 
 /// Tokens that are remembered of one key set.
 const CACHED_TOKENS: u64 = 10_000;
@@ -54,18 +55,14 @@ enum Audiences {
 impl Verifier {
     /// The verifier of what was pushed; sets that did not change keep what they remember. A set that cannot be used
     /// is named, and its last good version stays.
-    pub(crate) fn of(
-        resources: &BTreeMap<ResourceId, Arc<Resource>>,
-        issuer: Option<&Issuer>,
-        last: &Self,
-    ) -> (Self, Vec<Rejected>) {
+    pub(crate) fn of(resources: &Resources, issuer: Option<&Issuer>, last: &Self) -> (Self, Vec<Rejection>) {
         let (mut this, mut rejected) = (Self::default(), Vec::new());
         this.cluster = issuer.and_then(|issuer| match &last.cluster {
             Some((held, keys)) if held.jwks == issuer.jwks => Some((issuer.clone(), Arc::clone(keys))),
             held => match Keys::read(&issuer.jwks) {
                 Ok(keys) => Some((issuer.clone(), Arc::new(keys))),
                 Err(reason) => {
-                    rejected.push(Rejected { id: ResourceId::new(Kind::Issuer, "", "kubernetes"), reason });
+                    rejected.push(Rejection { id: Arc::new(ResourceId::new(Kind::Issuer, "", "kubernetes")), reason });
                     held.clone()
                 }
             },
@@ -74,7 +71,7 @@ impl Verifier {
         let mut shared: HashMap<&str, Arc<Keys<Claims>>> =
             last.others.values().map(|keys| (keys.jwks.as_str(), Arc::clone(keys))).collect();
         for (id, resource) in resources {
-            let Resource::KeySet(set) = &**resource else { continue };
+            let Resource::KeySet(set) = resource else { continue };
             let keys = match shared.get(set.jwks.as_str()) {
                 Some(keys) => Ok(Arc::clone(keys)),
                 None => Keys::read(&set.jwks).map(Arc::new),
@@ -85,7 +82,7 @@ impl Verifier {
                     this.others.insert(id.name.clone(), keys);
                 }
                 Err(reason) => {
-                    rejected.push(Rejected { id: id.clone(), reason });
+                    rejected.push(Rejection { id: Arc::clone(id), reason });
                     this.others.extend(last.others.get(&id.name).map(|keys| (id.name.clone(), Arc::clone(keys))));
                 }
             }

@@ -74,7 +74,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         created_at: 0,
         hostnames: vec![],
         models: vec![ModelName { pattern: "demo".into(), alias_of: None, listed: true }],
-        rules: vec![Rule { targets: vec![target], unavailable: None }],
+        rules: vec![Rule { targets: vec![target.into()], unavailable: None }],
         refusal: None,
         retry: Retry::default(),
         timeouts: weir_snapshot::RouteTimeouts::default(),
@@ -84,11 +84,11 @@ fn snapshot(mock: Mock) -> Snapshot {
         explain: false,
     };
     let resources = [
-        (ResourceId::new(Kind::Settings, "", ""), Resource::Settings(Settings::default())),
-        (ResourceId::new(Kind::Provider, "a", "p"), Resource::Provider(provider)),
-        (ResourceId::new(Kind::Consent, "a", "p"), Resource::Consent(Consent { all: true, ..Consent::default() })),
-        (ResourceId::new(Kind::Route, "a", "r"), Resource::Route(route)),
-        (ResourceId::new(Kind::Access, "a", "r"), Resource::Access(Access { anonymous: true, ..Access::default() })),
+        (ResourceId::new(Kind::Settings, "", ""), Resource::from(Settings::default())),
+        (ResourceId::new(Kind::Provider, "a", "p"), Resource::from(provider)),
+        (ResourceId::new(Kind::Consent, "a", "p"), Resource::from(Consent { all: true, ..Consent::default() })),
+        (ResourceId::new(Kind::Route, "a", "r"), Resource::from(route)),
+        (ResourceId::new(Kind::Access, "a", "r"), Resource::from(Access { anonymous: true, ..Access::default() })),
     ];
     resources.into_iter().collect()
 }

@@ -55,7 +55,7 @@ impl Loss {
     /// What a person writes into the annotation.
     fn digest(&self) -> String {
         let names: String = self.missing.iter().map(|id| format!("{id}\n")).collect();
-        Digest::of(names.as_bytes()).0.chars().take(16).collect()
+        Digest::of(names.as_bytes()).to_string().chars().take(16).collect()
     }
 }
 

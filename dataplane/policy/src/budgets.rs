@@ -11,10 +11,9 @@ pub struct Budget {
     /// Namespace and name.
     pub id: Name,
     /// What was pushed.
-    pub data: weir_snapshot::Budget,
+    pub data: Arc<weir_snapshot::Budget>,
     /// Names of its limits in the ledger, in their order.
     pub limits: Vec<Arc<str>>,
-    made_of: Arc<Resource>,
 }
 
 /// All Budgets, indexed.
@@ -31,17 +30,17 @@ pub(crate) struct Budgets {
 impl Budgets {
     /// Takes over what is the same as before.
     pub(crate) fn build<'a>(
-        pushed: impl Iterator<Item = (&'a Name, &'a Arc<Resource>)>,
+        pushed: impl Iterator<Item = (&'a Name, &'a Resource)>,
         prices: impl Iterator<Item = &'a Pricing>,
         previous: &Self,
     ) -> Self {
         let mut budgets = Self::default();
         for (name, resource) in pushed {
-            let Resource::Budget(data) = &**resource else { continue };
-            let same = previous.by_name.get(name).filter(|held| Arc::ptr_eq(&held.made_of, resource));
+            let Resource::Budget(data) = resource else { continue };
+            let same = previous.by_name.get(name).filter(|held| Arc::ptr_eq(&held.data, data));
             let budget = same.cloned().unwrap_or_else(|| {
                 let limits = limits_of_budget(name, data).into_iter().map(|(limit, _)| limit).collect();
-                Arc::new(Budget { id: name.clone(), data: data.clone(), limits, made_of: Arc::clone(resource) })
+                Arc::new(Budget { id: name.clone(), data: Arc::clone(data), limits })
             });
             match &budget.data.selector.caller_namespaces {
                 Some(namespaces) => namespaces.iter().for_each(|namespace| {

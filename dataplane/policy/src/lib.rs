@@ -38,7 +38,7 @@ pub use question::{Answer, Identity, Question};
 pub use rates::{Rates, Taken};
 pub use shedding::{LOOK_MS, Shedding};
 pub use spend::{Asked, Came, Charge, Payer, no_room, refusal};
-pub use table::{Credential, Facts, Limits, Provider, Rejected, Route, Table, Target, TargetId};
+pub use table::{Credential, Facts, Limits, Provider, Route, Table, Target, TargetId};
 pub use token::{Claims, Token};
 
 /// Milliseconds on a monotonic scale whose zero is the process's business.

@@ -2,12 +2,13 @@
 //!
 //! A digest is never a credential, and every way of being wrong gives the same refusal.
 
+use crate::table::Key;
 use crate::{Caller, CallerKind, Certificate, Table, Token};
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use weir_dialect::{ErrorType, Refusal};
 use weir_snapshot::api_key::Presented;
-use weir_snapshot::{ApiKey, CALLER_AUDIENCE, Name};
+use weir_snapshot::{CALLER_AUDIENCE, KeyHash, Name};
 
 /// Longest life of a ServiceAccount token that is accepted, in seconds.
 const MAX_TOKEN_LIFE_S: i64 = 24 * 3600;
@@ -51,20 +52,20 @@ impl Caller {
     pub fn of_key(table: &Table, token: &str, unix_s: i64) -> Result<Self, Refusal> {
         let presented = Presented::parse(token).ok_or_else(unauthenticated)?;
         // An unknown id compares against a hash that nothing has, so that it takes as long as a known one.
-        let unknown = [[0; 32]];
+        let unknown = [KeyHash([0; 32])];
         let key = table.key(presented.id);
-        let hashes: &[[u8; 32]] = key.map_or(&unknown, |key| &key.hashes);
+        let hashes: &[KeyHash] = key.map_or(&unknown, |key| &key.data.hashes);
         let hash = presented.hash();
-        let good = hashes.iter().fold(subtle::Choice::from(0), |good, held| good | held.ct_eq(&hash));
+        let good = hashes.iter().fold(subtle::Choice::from(0), |good, KeyHash(held)| good | held.ct_eq(&hash));
         let key = key.filter(|_| bool::from(good)).ok_or_else(unauthenticated)?;
-        let data = key.data().ok_or_else(unauthenticated)?;
-        if data.expires_at.is_some_and(|end| unix_s >= end) {
+        if key.data.expires_at.is_some_and(|end| unix_s >= end) {
             return Err(unauthenticated());
         }
-        Ok(Self::of_secret(table, &key.secret, data))
+        Ok(Self::of_secret(table, key))
     }
 
-    fn of_secret(table: &Table, secret: &Name, data: &ApiKey) -> Self {
+    fn of_secret(table: &Table, key: &Key) -> Self {
+        let (secret, data) = (key.secret(), &key.data);
         let mut caller = Self {
             kind: CallerKind::ApiKey,
             namespace: secret.namespace.clone(),
@@ -83,8 +84,7 @@ impl Caller {
 
     /// The key that a Secret holds, without the proof that a request must bring.
     pub(crate) fn known_by(table: &Table, secret: &Name) -> Option<Self> {
-        let data = table.key_of(secret)?.data()?;
-        Some(Self::of_secret(table, secret, data))
+        Some(Self::of_secret(table, table.key_of(secret)?))
     }
 
     /// The caller of a ServiceAccount token whose signature is good, at this Unix time.

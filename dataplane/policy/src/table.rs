@@ -6,46 +6,39 @@ mod build;
 
 use crate::budgets::Budgets;
 use crate::{Caller, CredentialHealth, Line, Load, TargetHealth, params};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use weir_dialect::chat::Sampling;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_lease::Terms;
 use weir_snapshot::{
-    Access, ApiKey, Issuer, ModelPrice, Name, Namespace, Pricing, ProviderType, Resource, ResourceId, ServiceAccount,
-    Settings, Unit,
+    Access, ApiKey, Consent, Issuer, ModelPrice, Name, Namespace, Prices, Pricing, ProviderType, ResourceId,
+    ServiceAccount, Settings, Unit,
 };
 
 /// Everything that a request is decided by.
 #[derive(Default)]
 pub struct Table {
-    settings: Settings,
-    issuer: Option<Issuer>,
+    settings: Arc<Settings>,
+    issuer: Option<Arc<Issuer>>,
     pub(crate) budgets: Budgets,
     /// Key sets by issuer and audience.
     key_sets: HashMap<String, HashMap<String, BTreeSet<Name>>>,
     /// Namespaces by the certificates' subjects that their routes name.
     subjects: HashMap<String, BTreeSet<String>>,
-    namespaces: HashMap<String, Namespace>,
-    accounts: HashMap<Name, ServiceAccount>,
+    namespaces: HashMap<String, Arc<Namespace>>,
+    accounts: HashMap<Name, Arc<ServiceAccount>>,
     keys: Arc<Keys>,
     providers: BTreeMap<Name, Arc<Provider>>,
-    consents: BTreeMap<Name, Arc<Resource>>,
+    consents: BTreeMap<Name, Arc<Consent>>,
     /// In the order of their names.
     routes: Vec<Arc<Route>>,
     health: HashMap<Arc<TargetId>, Arc<TargetHealth>>,
     exact: HashMap<String, Vec<Arc<Route>>>,
     /// By prefix, the longest first.
     wildcards: Vec<(String, Vec<Arc<Route>>)>,
-}
-
-/// A resource that this pod cannot use, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Which.
-    pub id: ResourceId,
-    /// What is wrong with it, without secrets.
-    pub reason: String,
 }
 
 /// What a route is chosen by.
@@ -59,42 +52,61 @@ pub struct Facts<'a> {
     pub model: &'a str,
 }
 
+/// An API key as it was pushed, found by its id; there may be tens of thousands, so that nothing of it is copied.
 pub(crate) struct Key {
-    pub(crate) secret: Name,
-    pub(crate) hashes: Vec<[u8; 32]>,
-    /// What was pushed; there may be tens of thousands, so that no copy is made.
-    made_of: Arc<Resource>,
+    pushed: Arc<ResourceId>,
+    pub(crate) data: Arc<ApiKey>,
 }
 
 impl Key {
-    pub(crate) fn data(&self) -> Option<&ApiKey> {
-        if let Resource::ApiKey(data) = &*self.made_of { Some(data) } else { None }
+    /// The Secret that holds it.
+    pub(crate) fn secret(&self) -> &Name {
+        &self.pushed.name
     }
 }
 
-/// The API keys that can be used.
+/// All API keys.
 #[derive(Default)]
 struct Keys {
-    by_id: HashMap<String, Key>,
-    /// The resources that they were made from, in the order of their names.
-    made_of: Vec<Arc<Resource>>,
+    by_id: HashSet<Key>,
+    /// In the order of their names.
+    pushed: Vec<Arc<ApiKey>>,
 }
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.data.id
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.data.id.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.data.id == other.data.id
+    }
+}
+
+impl Eq for Key {}
 
 /// A provider as requests use it.
 pub struct Provider {
     /// Namespace and name.
     pub id: Name,
     /// What was pushed.
-    pub data: weir_snapshot::Provider,
+    pub data: Arc<weir_snapshot::Provider>,
     /// Its credentials that have a secret.
     pub credentials: Vec<Credential>,
     /// Of one that passes on any model: what is known of those that it does not list.
-    prices: Option<Arc<Resource>>,
+    prices: Option<Arc<Prices>>,
     /// Its limits in the ledger; without a unit, requests that run.
     pub(crate) pots: Vec<(Option<Unit>, Arc<str>, Terms)>,
     /// Requests that wait for room.
     pub line: Arc<Line>,
-    made_of: Arc<Resource>,
 }
 
 /// A credential as requests use it.
@@ -114,17 +126,15 @@ pub struct Route {
     /// Namespace and name.
     pub id: Name,
     /// What was pushed.
-    pub data: weir_snapshot::Route,
+    pub data: Arc<weir_snapshot::Route>,
     /// Who may use it.
-    pub access: Access,
+    pub access: Arc<Access>,
     /// Its targets that can be used.
     pub targets: Vec<Target>,
     /// Names of its rate limits in the ledger, in their order.
     pub(crate) rates: Vec<Arc<str>>,
     /// Requests, retries and failovers in flight.
     pub load: Arc<Load>,
-    /// The route and its access, as they were pushed.
-    made_of: (Arc<Resource>, Option<Arc<Resource>>),
 }
 
 /// What keeps health over config swaps.
@@ -139,7 +149,7 @@ pub struct TargetId {
 /// A target as requests use it.
 pub struct Target {
     /// What was pushed.
-    pub data: weir_snapshot::Target,
+    pub data: Arc<weir_snapshot::Target>,
     /// Its provider.
     pub provider: Arc<Provider>,
     /// Its health.
@@ -159,7 +169,7 @@ pub struct Limits {
 
 impl Provider {
     /// What it speaks.
-    pub const fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         match self.data.provider_type {
             ProviderType::OpenAI | ProviderType::OpenAICompatible | ProviderType::Mock => Dialect::OpenAI,
             ProviderType::Anthropic => Dialect::Anthropic,
@@ -184,8 +194,7 @@ impl Provider {
 
     /// What is known of a model that it does not list.
     fn unlisted(&self, model: &str) -> Option<&ModelPrice> {
-        let Resource::Prices(prices) = &**self.prices.as_ref()? else { return None };
-        prices.find(model)
+        self.prices.as_ref()?.find(model)
     }
 
     /// Whether it has limits of its own.
@@ -194,7 +203,7 @@ impl Provider {
     }
 
     /// Whether it is the vendor of its dialect; compatible servers know fewer members.
-    pub const fn is_vendor(&self) -> bool {
+    pub fn is_vendor(&self) -> bool {
         !matches!(self.data.provider_type, ProviderType::OpenAICompatible)
     }
 }
@@ -321,13 +330,13 @@ impl Table {
     }
 
     /// The flags of the operator.
-    pub const fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// Who signs ServiceAccount tokens.
-    pub const fn issuer(&self) -> Option<&Issuer> {
-        self.issuer.as_ref()
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_deref()
     }
 
     /// The key sets of which one must have signed a token of that issuer for one of these audiences.
@@ -357,11 +366,11 @@ impl Table {
 
     /// The key that a Secret holds.
     pub(crate) fn key_of(&self, secret: &Name) -> Option<&Key> {
-        self.keys.by_id.values().find(|key| key.secret == *secret)
+        self.keys.by_id.iter().find(|key| key.secret() == secret)
     }
 
     pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {
-        self.accounts.get(&Name::new(namespace, name))
+        self.accounts.get(&Name::new(namespace, name)).map(|account| &**account)
     }
 
     /// The namespace whose routes take a certificate of these names; of several the platform's comes first.
@@ -371,7 +380,7 @@ impl Table {
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces.get(name)
+        self.namespaces.get(name).map(|namespace| &**namespace)
     }
 }
 

@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_policy::{Caller, CallerKind, Claims, Facts, Table, Token};
 use weir_snapshot::{
-    Access, AccountRef, AdmittedAccount, AdmittedGroup, ApiKey, ClaimPaths, Kind, ModelName, Name, Namespace, Resource,
-    ResourceId, Route, TokenIssuer, TrustedHeaders, api_key,
+    Access, AccountRef, AdmittedAccount, AdmittedGroup, ApiKey, ClaimPaths, KeyHash, Kind, ModelName, Name, Namespace,
+    Resource, ResourceId, Resources, Route, TokenIssuer, TrustedHeaders, api_key,
 };
 
 #[expect(dead_code, reason = "other tests need the rest")]
 mod objects;
 
-use objects::{Resources, put, route, table};
+use objects::{put, route, table};
 
 const ID: &str = "abcdef012345";
 
 fn namespace(resources: &mut Resources, name: &str, data: Namespace) {
-    put(resources, Kind::Namespace, "", name, Resource::Namespace(data));
+    put(resources, "", name, data);
 }
 
 fn by_key(table: &Table) -> Caller {
@@ -29,15 +29,15 @@ fn by_key(table: &Table) -> Caller {
 fn admit(resources: &mut Resources, access: Access) {
     route(resources, "a", "r", "m", vec![]);
     let id = ResourceId::new(Kind::Route, "a", "r");
-    let Resource::Route(held) = &**resources.get(&id).unwrap() else { return };
+    let Resource::Route(held) = &resources[&id] else { return };
     let models = ["m", "n", "wide-*"].map(|pattern| ModelName {
         pattern: pattern.into(),
         alias_of: None,
         listed: !pattern.ends_with('*'),
     });
-    let with_models = Route { models: models.to_vec(), ..held.clone() };
-    put(resources, Kind::Route, "a", "r", Resource::Route(with_models));
-    put(resources, Kind::Access, "a", "r", Resource::Access(access));
+    let with_models = Route { models: models.to_vec(), ..Route::clone(held) };
+    put(resources, "a", "r", with_models);
+    put(resources, "a", "r", access);
 }
 
 /// The status by which a model is refused, 200 where it is not, and the models that are listed.
@@ -56,10 +56,14 @@ fn text(text: &str) -> Option<String> {
 
 #[test]
 fn a_key_says_whom_it_is_for_and_its_namespace_says_the_rest() {
-    let hash = api_key::hash(ID, &[1; 32]).iter().map(|b| format!("{b:02x}")).collect::<String>();
     let mut resources = Resources::new();
-    let key = ApiKey { id: ID.into(), hashes: vec![hash], team: text("reds"), ..ApiKey::default() };
-    put(&mut resources, Kind::ApiKey, "a", "k", Resource::ApiKey(key));
+    let key = ApiKey {
+        id: ID.into(),
+        hashes: [KeyHash(api_key::hash(ID, &[1; 32]))].into(),
+        team: text("reds"),
+        ..ApiKey::default()
+    };
+    put(&mut resources, "a", "k", key);
     namespace(
         &mut resources,
         "a",
@@ -81,9 +85,9 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         let mut resources = Resources::new();
         admit(&mut resources, Access { anonymous: true, ..Access::default() });
         let id = ResourceId::new(Kind::Route, "a", "r");
-        let Resource::Route(held) = &**resources.get(&id).unwrap() else { return None };
-        let trusting = Route { trusted_headers: trusted, ..held.clone() };
-        put(&mut resources, Kind::Route, "a", "r", Resource::Route(trusting));
+        let Resource::Route(held) = &resources[&id] else { return None };
+        let trusting = Route { trusted_headers: trusted, ..Route::clone(held) };
+        put(&mut resources, "a", "r", trusting);
         let held = table(&resources);
         let mut caller = Arc::new(Caller { team: text("reds"), namespace: "a".into(), ..Caller::anonymous() });
         held.routes().next()?.tell(&mut caller, sent).then(|| Arc::unwrap_or_clone(caller))

@@ -14,13 +14,13 @@ use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
     Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced,
-    Price, PriceSource, Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Reservation, Resource, Tariff, Unit,
-    Window,
+    Price, PriceSource, Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Reservation, Resource, Resources,
+    Tariff, Unit, Window,
 };
 
 mod objects;
 
-use objects::{Resources, provider, put, route, table, target};
+use objects::{provider, put, route, table, target};
 
 const CENT: u64 = 10_000_000;
 
@@ -45,7 +45,7 @@ fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
 }
 
 fn add(resources: &mut Resources, namespace: &str, name: &str, budget: Budget) {
-    put(resources, Kind::Budget, namespace, name, Resource::Budget(budget));
+    put(resources, namespace, name, budget);
 }
 
 fn usd() -> Currency {
@@ -65,7 +65,8 @@ fn scene() -> Resources {
     provider(&mut resources, "p", &["k"]);
     route(&mut resources, "shared", "r", "m", vec![target("p", 0)]);
     let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
-    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    let Resource::Provider(held) = &resources[&id] else { panic!("a provider") };
+    let mut held = weir_snapshot::Provider::clone(held);
     held.models.get_mut("m").unwrap().pricing = Some(Pricing {
         currency: usd(),
         standard: tariff(CENT),
@@ -73,7 +74,7 @@ fn scene() -> Resources {
         per_request: None,
         source: PriceSource::Provider,
     });
-    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    put(&mut resources, "shared", "p", held);
     resources
 }
 
@@ -193,7 +194,8 @@ fn partitions_tell_callers_apart_and_no_two_read_the_same() {
 fn a_rate_makes_room_for_what_is_likely_and_a_request_larger_than_its_burst_takes_all_of_it() {
     let mut resources = scene();
     let id = weir_snapshot::ResourceId::new(Kind::Route, "shared", "r");
-    let Resource::Route(mut held) = (*resources[&id]).clone() else { panic!("a route") };
+    let Resource::Route(held) = &resources[&id] else { panic!("a route") };
+    let mut held = weir_snapshot::Route::clone(held);
     let rate = |name: &str, unit| RateLimit {
         name: name.into(),
         unit,
@@ -203,7 +205,7 @@ fn a_rate_makes_room_for_what_is_likely_and_a_request_larger_than_its_burst_take
         partition_by: vec![Dimension::Caller],
     };
     held.rate_limits = vec![rate("requests", Unit::Requests), rate("tokens", Unit::Tokens)];
-    put(&mut resources, Kind::Route, "shared", "r", Resource::Route(held));
+    put(&mut resources, "shared", "r", held);
     let table = table(&resources);
     let found = charges(&table, &caller("team"), 40, Some(20));
     assert_eq!(
@@ -219,14 +221,15 @@ fn a_rate_makes_room_for_what_is_likely_and_a_request_larger_than_its_burst_take
 fn who_yields_leaves_a_tenth_of_each_limit_of_the_provider_but_never_more_than_there_is() {
     let mut resources = scene();
     let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
-    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    let Resource::Provider(held) = &resources[&id] else { panic!("a provider") };
+    let mut held = weir_snapshot::Provider::clone(held);
     held.limits = ProviderLimits {
         max_concurrent: Some(25),
         requests_per_minute: Some(1),
         tokens_per_minute: Some(600),
         queue: None,
     };
-    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    put(&mut resources, "shared", "p", held);
     let table = table(&resources);
     let caller = caller("a");
     let asked = Asked { prompt_bytes: 2_000, max_output: Some(70), ..asked(&table, &caller) };
@@ -290,9 +293,10 @@ fn a_tier_without_a_price_is_refused_by_a_hard_budget_of_money_and_is_never_the_
 fn a_tier_that_the_provider_is_not_told_of_costs_what_the_standard_one_does() {
     let mut resources = scene();
     let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
-    let Resource::Provider(mut held) = (*resources[&id]).clone() else { panic!("a provider") };
+    let Resource::Provider(held) = &resources[&id] else { panic!("a provider") };
+    let mut held = weir_snapshot::Provider::clone(held);
     held.provider_type = ProviderType::Anthropic;
-    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    put(&mut resources, "shared", "p", held);
     add(&mut resources, "platform", "all", budget(None, &[Unit::Currency(usd())]));
     let (table, caller) = (table(&resources), caller("team"));
     let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };

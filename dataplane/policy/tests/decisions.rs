@@ -14,13 +14,13 @@ use std::sync::Arc;
 use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
-    Access, AccountRef, AdmittedAccount, ApiKey, Consent, Health, Issuer, Kind, ModelName, Name, Namespace, Resource,
-    ResourceId, Route, ServiceAccount, Settings, Target, api_key,
+    Access, AccountRef, AdmittedAccount, ApiKey, Consent, Health, Issuer, KeyHash, Kind, ModelName, Name, Namespace,
+    Resource, ResourceId, Resources, Route, ServiceAccount, Settings, Target, api_key,
 };
 
 mod objects;
 
-use objects::{Resources, provider, put, route, table, target};
+use objects::{provider, put, route, table, target};
 
 const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens", rated: true };
 
@@ -35,19 +35,12 @@ fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t N
 #[test]
 fn a_tenants_more_exact_route_captures_nobody_elses_traffic() {
     let mut resources = Resources::new();
+    put(&mut resources, "", "", Settings { platform_namespace: "platform".into(), ..Settings::default() });
     put(
         &mut resources,
-        Kind::Settings,
-        "",
-        "",
-        Resource::Settings(Settings { platform_namespace: "platform".into(), ..Settings::default() }),
-    );
-    put(
-        &mut resources,
-        Kind::Namespace,
         "",
         "trusting",
-        Resource::Namespace(Namespace { accept_routes_from: vec!["tenant".into()], ..Namespace::default() }),
+        Namespace { accept_routes_from: vec!["tenant".into()], ..Namespace::default() },
     );
     route(&mut resources, "platform", "all", "gpt-*", vec![]);
     route(&mut resources, "tenant", "exact", "gpt-4o", vec![]);
@@ -73,9 +66,9 @@ fn within_a_tier_the_exact_host_then_the_exact_model_then_the_longest_prefix_win
         assert_eq!(served_by(&table(&resources), &caller, model), Ok(&Name::new("a", expected)));
     }
     let id = ResourceId::new(Kind::Route, "a", "star");
-    let Resource::Route(star) = &**resources.get(&id).unwrap() else { panic!("a route") };
-    let hosted = Route { hostnames: vec!["api.example.com".into()], ..star.clone() };
-    resources.insert(id, Arc::new(Resource::Route(hosted)));
+    let Resource::Route(star) = &resources[&id] else { panic!("a route") };
+    let hosted = Route { hostnames: vec!["api.example.com".into()], ..Route::clone(star) };
+    resources.insert(Arc::new(id), hosted.into());
     assert_eq!(served_by(&table(&resources), &caller, "gpt-4o"), Ok(&Name::new("a", "star")));
 }
 
@@ -85,28 +78,22 @@ fn a_route_loses_its_target_when_the_owner_withdraws_consent() {
     provider(&mut resources, "p", &[]);
     route(&mut resources, "a", "r", "m", vec![target("p", 0)]);
     assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 1);
-    put(
-        &mut resources,
-        Kind::Consent,
-        "shared",
-        "p",
-        Resource::Consent(Consent { all: false, namespaces: vec!["b".into()] }),
-    );
+    put(&mut resources, "shared", "p", Consent { all: false, namespaces: vec!["b".into()] });
     assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 0);
 }
 
 #[test]
 fn a_key_is_good_until_it_expires_is_revoked_or_rotated_away() {
     let id = "abcdef012345";
-    let hash = |secret: &[u8; 32]| api_key::hash(id, secret).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hash = |secret: &[u8; 32]| KeyHash(api_key::hash(id, secret));
     let mut resources = Resources::new();
     let key = ApiKey {
         id: id.into(),
-        hashes: vec![hash(&[2; 32]), hash(&[1; 32])],
+        hashes: [hash(&[2; 32]), hash(&[1; 32])].into(),
         expires_at: Some(1_000),
         ..ApiKey::default()
     };
-    put(&mut resources, Kind::ApiKey, "a", "team-key", Resource::ApiKey(key.clone()));
+    put(&mut resources, "a", "team-key", key.clone());
     let held = table(&resources);
     for secret in [[1; 32], [2; 32]] {
         let caller =
@@ -128,20 +115,8 @@ fn a_key_is_good_until_it_expires_is_revoked_or_rotated_away() {
 #[test]
 fn a_service_account_token_must_be_of_an_account_that_exists_now() {
     let mut resources = Resources::new();
-    put(
-        &mut resources,
-        Kind::Issuer,
-        "",
-        "kubernetes",
-        Resource::Issuer(Issuer { issuer: "https://k".into(), jwks: String::new() }),
-    );
-    put(
-        &mut resources,
-        Kind::ServiceAccount,
-        "a",
-        "app",
-        Resource::ServiceAccount(ServiceAccount { uid: "u1".into() }),
-    );
+    put(&mut resources, "", "kubernetes", Issuer { issuer: "https://k".into(), jwks: String::new() });
+    put(&mut resources, "a", "app", ServiceAccount { uid: "u1".into() });
     let held = table(&resources);
     let claims = |iss: &str, aud: &str, uid: &str, iat: i64, exp: i64| -> TokenClaims {
         serde_json::from_value(serde_json::json!({
@@ -176,7 +151,7 @@ fn access_admits_named_accounts_whole_namespaces_and_keys() {
         api_keys: BTreeMap::from([("a".into(), vec!["k1".into()])]),
         ..Access::default()
     };
-    put(&mut resources, Kind::Access, "a", "r", Resource::Access(access));
+    put(&mut resources, "a", "r", access);
     let held = table(&resources);
     let account =
         |name: &str| Caller { kind: weir_policy::CallerKind::ServiceAccount, name: name.into(), ..in_namespace("a") };
@@ -327,7 +302,7 @@ fn what_a_provider_does_not_list_is_looked_up_where_it_passes_on_any_model() {
     route(&mut resources, "a", "r", "*", vec![Target { model: None, ..target("p", 0) }]);
     let prices = br#"[{"names": ["gpt-*"], "context_window": 9,
         "pricing": {"currency": "USD", "input": 3, "output": 4}}]"#;
-    put(&mut resources, Kind::Prices, "", "OpenAI", Resource::parse(Kind::Prices, prices).unwrap());
+    put(&mut resources, "", "OpenAI", Resource::parse(Kind::Prices, prices).unwrap());
     let input = |table: &Table, named: &str| {
         let target = &table.routes().next().unwrap().targets[0];
         (target.pricing(named).map(|pricing| pricing.standard.rates.input.0), target.limits_for(named).context_window)
@@ -335,15 +310,16 @@ fn what_a_provider_does_not_list_is_looked_up_where_it_passes_on_any_model() {
     let listed_only = table(&resources);
     assert_eq!(input(&listed_only, "gpt-5"), (None, None));
     let id = ResourceId::new(Kind::Provider, "shared", "p");
-    let Resource::Provider(mut data) = (*resources[&id]).clone() else { panic!("a provider") };
+    let Resource::Provider(data) = &resources[&id] else { panic!("a provider") };
+    let mut data = weir_snapshot::Provider::clone(data);
     data.any_model = true;
-    resources.insert(id, Arc::new(Resource::Provider(data)));
-    let (any, _) = Table::build(&resources, &listed_only);
+    resources.insert(Arc::new(id), data.into());
+    let any = Table::build(&resources, &listed_only);
     assert_eq!(input(&any, "gpt-5"), (Some(3), Some(9)));
     assert_eq!(input(&any, "m"), (None, Some(1_000)), "what is listed is as it is stated");
     assert_eq!(input(&any, "o3"), (None, None), "unpriced, not free");
     resources.remove(&ResourceId::new(Kind::Prices, "", "OpenAI"));
-    assert_eq!(input(&Table::build(&resources, &any).0, "gpt-5"), (None, None));
+    assert_eq!(input(&Table::build(&resources, &any), "gpt-5"), (None, None));
 }
 
 #[test]
@@ -352,9 +328,10 @@ fn an_alias_is_the_model_that_it_stands_for_at_a_target_that_names_none() {
     provider(&mut resources, "p", &[]);
     route(&mut resources, "a", "r", "m", vec![Target { model: None, ..target("p", 0) }]);
     let id = ResourceId::new(Kind::Route, "a", "r");
-    let Resource::Route(mut data) = (*resources[&id]).clone() else { panic!("a route") };
+    let Resource::Route(data) = &resources[&id] else { panic!("a route") };
+    let mut data = Route::clone(data);
     data.models.push(ModelName { pattern: "short".into(), alias_of: Some("m".into()), listed: false });
-    resources.insert(id, Arc::new(Resource::Route(data)));
+    resources.insert(Arc::new(id), data.into());
     let table = table(&resources);
     let caller = in_namespace("a");
     let route = table.matching(&Facts { caller: &caller, hostname: None, model: "short" }).unwrap();

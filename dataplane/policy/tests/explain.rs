@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use weir_dialect::Dialect;
 use weir_lease::Standing;
 use weir_policy::{Asked, Caller, Explanation, Facts, Identity, Moment, Question, Table};
-use weir_snapshot::{Access, ApiKey, Budget, Kind, Name, Resource, ResourceId, Settings, Target};
+use weir_snapshot::{Access, ApiKey, Budget, Kind, Name, Resource, ResourceId, Resources, Settings, Target};
 
 mod objects;
 
-use objects::{Resources, provider, put, route, table, target};
+use objects::{provider, put, route, table, target};
 
 fn budget(resources: &mut Resources) {
     let budget: Budget = serde_json::from_value(json!({
         "limits": [{"unit": "Requests", "amount": 100}], "window": "Total", "on_exceeded": {"Degrade": {"target": "q-1"}},
     }))
     .unwrap();
-    put(resources, Kind::Budget, "platform", "team", Resource::Budget(budget));
+    put(resources, "platform", "team", budget);
 }
 
 /// What is said to that caller, who asks for `m`; of each pot forty of a hundred are spent.
@@ -105,11 +105,11 @@ fn each_route_that_has_the_model_says_why_it_serves_the_request_or_does_not() {
     for namespace in ["closed", "platform", "tenant"] {
         route(&mut resources, namespace, "r", "m", vec![target("p", 0)]);
     }
-    put(&mut resources, Kind::Access, "closed", "r", Resource::Access(Access::default()));
+    put(&mut resources, "closed", "r", Access::default());
     let settings = Settings { platform_namespace: "platform".into(), ..Settings::default() };
-    put(&mut resources, Kind::Settings, "", "", Resource::Settings(settings));
+    put(&mut resources, "", "", settings);
     let key = ApiKey { id: "k".into(), team: Some("reds".into()), ..ApiKey::default() };
-    put(&mut resources, Kind::ApiKey, "b", "web", Resource::ApiKey(key));
+    put(&mut resources, "b", "web", key);
     let held = table(&resources);
     let answer = answered(&held, "serviceaccount:b/app").unwrap();
     let not_accepted =
@@ -148,13 +148,14 @@ fn the_price_shown_is_that_of_the_tier_of_service_that_the_request_names() {
     provider(&mut resources, "p", &[]);
     route(&mut resources, "a", "r", "m", vec![target("p", 0)]);
     let id = ResourceId::new(Kind::Provider, "shared", "p");
-    let Resource::Provider(mut held) = (*resources[&id]).clone() else { unreachable!() };
+    let Resource::Provider(held) = &resources[&id] else { unreachable!() };
+    let mut held = weir_snapshot::Provider::clone(held);
     held.models.get_mut("m").unwrap().pricing = serde_json::from_value(json!({
         "currency": "USD", "input": 2_000_000, "output": 8_000_000,
         "service_tiers": {"flex": {"input": 1_000_000, "output": 4_000_000}},
     }))
     .unwrap();
-    put(&mut resources, Kind::Provider, "shared", "p", Resource::Provider(held));
+    put(&mut resources, "shared", "p", held);
     let held = table(&resources);
     let price = |tier| answered_in(&held, "anonymous", tier).unwrap()["request"]["targets"][0]["price"].clone();
     let standard = json!({"source": "Provider", "currency": "USD", "input": "2", "output": "8"});

@@ -10,10 +10,10 @@
 
 mod objects;
 
-use objects::{Resources, provider, route, table, target};
+use objects::{provider, route, table, target};
 use std::sync::Arc;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table};
-use weir_snapshot::Health;
+use weir_snapshot::{Health, Resources};
 
 const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens", rated: true };
 const SECOND: u64 = 1_000;

@@ -101,8 +101,8 @@ pub struct ServiceAccount {
 pub struct ApiKey {
     /// The id within the token.
     pub id: String,
-    /// Hashes that the secret may have, as hex: the current one, then the previous while it lasts.
-    pub hashes: Vec<String>,
+    /// Hashes that the secret may have: the current one, then the previous while it lasts.
+    pub hashes: Box<[KeyHash]>,
     /// Annotation `weir.dev/owner`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -124,6 +124,19 @@ pub struct ApiKey {
     /// Models that the key may name (`weir.dev/models`); empty = all that its routes serve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+}
+
+/// What [`crate::api_key::hash`] gives for the secret of a key; hex where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyHash(#[serde(with = "hex::serde")] pub [u8; 32]);
+
+impl KeyHash {
+    /// Reads 64 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok().map(|()| Self(bytes))
+    }
 }
 
 /// Which namespaces' routes may use a Provider; empty = none.

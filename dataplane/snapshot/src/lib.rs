@@ -19,7 +19,7 @@ mod secret;
 mod token;
 
 pub use access::{
-    Access, AccountRef, AdmittedAccount, AdmittedCertificate, ApiKey, Consent, Issuer, Namespace, Priority,
+    Access, AccountRef, AdmittedAccount, AdmittedCertificate, ApiKey, Consent, Issuer, KeyHash, Namespace, Priority,
     ServiceAccount, Settings,
 };
 pub use budget::{
@@ -32,7 +32,7 @@ pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Quote, Rates, Tariff
 pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };
-pub use resource::{Digest, Kind, Resource, ResourceId, Sealed, Snapshot};
+pub use resource::{Digest, Kind, Resource, ResourceId, Resources, Sealed, Snapshot};
 pub use route::{
     Caps, ModelName, OnLoss, ParamName, Params, Retry, RetryOn, Route, RouteTimeouts, Rule, Target, TrustedHeaders,
 };

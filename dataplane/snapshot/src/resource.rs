@@ -4,14 +4,77 @@ use crate::{
     Access, ApiKey, Budget, Consent, Credential, Issuer, KeySet, Name, Namespace, Prices, Provider, Route,
     ServiceAccount, Settings,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
+macro_rules! resources {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// What a resource is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// Every kind, in the order in which they are written.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The name on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($kind),)*
+                }
+            }
+        }
+
+        /// One resource, shared: a clone is the same one. The JSON of the inner value is what goes over the wire.
+        #[derive(Clone, PartialEq)]
+        pub enum Resource {
+            $($(#[$doc])* $kind(Arc<$kind>),)*
+        }
+
+        impl Resource {
+            /// What it is.
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind,)*
+                }
+            }
+
+            /// Whether it is the same one, and not an equal one.
+            pub fn is(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$kind(one), Self::$kind(other)) => Arc::ptr_eq(one, other),)*
+                    _ => false,
+                }
+            }
+
+            /// The body that goes over the wire, secrets included. Equal resources give equal bytes.
+            pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+                match self {
+                    $(Self::$kind(data) => serde_json::to_vec(&**data),)*
+                }
+            }
+
+            /// Reads a body of that kind. The error never quotes the body, which may hold a secret.
+            pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, String> {
+                let read = match kind {
+                    $(Kind::$kind => serde_json::from_slice(body).map(|data: $kind| data.into()),)*
+                };
+                read.map_err(|e| format!("cannot be decoded: {:?} at column {}", e.classify(), e.column()))
+            }
+        }
+
+        $(impl From<$kind> for Resource {
+            fn from(data: $kind) -> Self {
+                Self::$kind(Arc::new(data))
+            }
+        })*
+    };
+}
+
+resources! {
     /// The operator's flags that pods must know. One, with empty namespace and name.
     Settings,
     /// Who signs ServiceAccount tokens. Named after the cluster, `kubernetes`.
@@ -41,45 +104,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are written.
-    pub const ALL: [Self; 13] = [
-        Self::Settings,
-        Self::Issuer,
-        Self::KeySet,
-        Self::Namespace,
-        Self::ServiceAccount,
-        Self::ApiKey,
-        Self::Prices,
-        Self::Provider,
-        Self::Consent,
-        Self::Credential,
-        Self::Route,
-        Self::Access,
-        Self::Budget,
-    ];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Settings => "Settings",
-            Self::Issuer => "Issuer",
-            Self::KeySet => "KeySet",
-            Self::Namespace => "Namespace",
-            Self::ServiceAccount => "ServiceAccount",
-            Self::ApiKey => "ApiKey",
-            Self::Prices => "Prices",
-            Self::Provider => "Provider",
-            Self::Consent => "Consent",
-            Self::Credential => "Credential",
-            Self::Route => "Route",
-            Self::Access => "Access",
-            Self::Budget => "Budget",
-        }
-    }
-
     /// The kind of that name; `None` for one that only a newer build knows.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -105,45 +132,7 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// One resource. The JSON of the inner value is what goes over the wire.
-#[derive(Clone, PartialEq)]
-#[expect(missing_docs, reason = "each variant is named after its type")]
-pub enum Resource {
-    Settings(Settings),
-    Issuer(Issuer),
-    KeySet(KeySet),
-    Namespace(Namespace),
-    ServiceAccount(ServiceAccount),
-    ApiKey(ApiKey),
-    Prices(Prices),
-    Provider(Provider),
-    Consent(Consent),
-    Credential(Credential),
-    Route(Route),
-    Access(Access),
-    Budget(Budget),
-}
-
 impl Resource {
-    /// What it is.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Settings(_) => Kind::Settings,
-            Self::Issuer(_) => Kind::Issuer,
-            Self::KeySet(_) => Kind::KeySet,
-            Self::Namespace(_) => Kind::Namespace,
-            Self::ServiceAccount(_) => Kind::ServiceAccount,
-            Self::ApiKey(_) => Kind::ApiKey,
-            Self::Prices(_) => Kind::Prices,
-            Self::Provider(_) => Kind::Provider,
-            Self::Consent(_) => Kind::Consent,
-            Self::Credential(_) => Kind::Credential,
-            Self::Route(_) => Kind::Route,
-            Self::Access(_) => Kind::Access,
-            Self::Budget(_) => Kind::Budget,
-        }
-    }
-
     /// The features without which a pod must not apply this resource.
     pub fn needs(&self) -> Vec<&'static str> {
         match self {
@@ -162,72 +151,51 @@ impl Resource {
             | Self::Credential(_) => Vec::new(),
         }
     }
-
-    /// The body that goes over the wire, secrets included. Equal resources give equal bytes.
-    pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
-        match self {
-            Self::Settings(body) => serde_json::to_vec(body),
-            Self::Issuer(body) => serde_json::to_vec(body),
-            Self::KeySet(body) => serde_json::to_vec(body),
-            Self::Namespace(body) => serde_json::to_vec(body),
-            Self::ServiceAccount(body) => serde_json::to_vec(body),
-            Self::ApiKey(body) => serde_json::to_vec(body),
-            Self::Prices(body) => serde_json::to_vec(body),
-            Self::Provider(body) => serde_json::to_vec(body),
-            Self::Consent(body) => serde_json::to_vec(body),
-            Self::Credential(body) => serde_json::to_vec(body),
-            Self::Route(body) => serde_json::to_vec(body),
-            Self::Access(body) => serde_json::to_vec(body),
-            Self::Budget(body) => serde_json::to_vec(body),
-        }
-    }
-
-    /// Reads a body of that kind. The error never quotes the body, which may hold a secret.
-    pub fn parse(kind: Kind, body: &[u8]) -> Result<Self, String> {
-        let read = match kind {
-            Kind::Settings => serde_json::from_slice(body).map(Self::Settings),
-            Kind::Issuer => serde_json::from_slice(body).map(Self::Issuer),
-            Kind::KeySet => serde_json::from_slice(body).map(Self::KeySet),
-            Kind::Namespace => serde_json::from_slice(body).map(Self::Namespace),
-            Kind::ServiceAccount => serde_json::from_slice(body).map(Self::ServiceAccount),
-            Kind::ApiKey => serde_json::from_slice(body).map(Self::ApiKey),
-            Kind::Prices => serde_json::from_slice(body).map(Self::Prices),
-            Kind::Provider => serde_json::from_slice(body).map(Self::Provider),
-            Kind::Consent => serde_json::from_slice(body).map(Self::Consent),
-            Kind::Credential => serde_json::from_slice(body).map(Self::Credential),
-            Kind::Route => serde_json::from_slice(body).map(Self::Route),
-            Kind::Access => serde_json::from_slice(body).map(Self::Access),
-            Kind::Budget => serde_json::from_slice(body).map(Self::Budget),
-        };
-        read.map_err(|e| format!("cannot be decoded: {:?} at column {}", e.classify(), e.column()))
-    }
 }
 
-/// BLAKE3 of a resource's body, in hex.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(pub String);
+/// BLAKE3 of a resource's body; hex where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// Of what was not pushed; written as nothing.
+    pub const NONE: Self = Self([0; 32]);
+
     /// The digest of a body.
     pub fn of(body: &[u8]) -> Self {
-        Self(blake3::hash(body).to_hex().to_string())
+        Self(blake3::hash(body).into())
+    }
+
+    /// Reads what was written; anything else is the digest of nothing that was pushed.
+    pub fn read(text: &str) -> Self {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_or(Self::NONE, |()| Self(bytes))
     }
 }
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::NONE { Ok(()) } else { f.write_str(&hex::encode(self.0)) }
+    }
+}
+
+/// What a pod serves from.
+pub type Resources = BTreeMap<Arc<ResourceId>, Resource>;
 
 /// A resource with the digest of its body.
 pub struct Sealed {
     /// The resource.
-    pub resource: Arc<Resource>,
+    pub resource: Resource,
     /// Digest of its body.
     pub digest: Digest,
 }
 
 impl Sealed {
     /// Seals a resource. One that cannot be written gets an empty body, which every pod refuses by name.
-    pub fn new(resource: Resource) -> Self {
+    pub fn new(resource: impl Into<Resource>) -> Self {
+        let resource = resource.into();
         let digest = Digest::of(&resource.body().unwrap_or_default());
-        Self { resource: Arc::new(resource), digest }
+        Self { resource, digest }
     }
 }
 
@@ -244,6 +212,13 @@ impl Eq for Sealed {}
 pub struct Snapshot {
     /// The resources by id.
     pub resources: BTreeMap<ResourceId, Arc<Sealed>>,
+}
+
+impl Snapshot {
+    /// What a pod makes of it.
+    pub fn into_resources(self) -> Resources {
+        self.resources.into_iter().map(|(id, sealed)| (Arc::new(id), sealed.resource.clone())).collect()
+    }
 }
 
 impl FromIterator<(ResourceId, Resource)> for Snapshot {

@@ -2,6 +2,7 @@
 
 use crate::{Name, RateLimit};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// An LLMRoute, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ pub struct ModelName {
 pub struct Rule {
     /// Where its requests go. Bad targets are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// Why it has no target at all; such a rule answers 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,

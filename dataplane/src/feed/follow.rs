@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::holding::Holding;
 use super::session::{self, End};
-use super::store;
+use super::store::Store;
 use crate::gateway::Gateway;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,11 @@ const REDIAL_JITTER_MS: u64 = 1_000;
 /// Follows the operator for ever. A config kept from before the restart is applied first.
 pub async fn follow(gateway: Arc<Gateway>, config: Config) {
     let mut holding = Holding::default();
-    if let Some(folder) = &config.state_dir {
-        match store::load(folder) {
-            Ok(Some(kept)) => {
+    let mut store = config.state_dir.as_deref().map(Store::of);
+    if let Some(store) = &store {
+        match store.load() {
+            Ok(kept) if kept.len() == 0 => {}
+            Ok(kept) => {
                 holding = kept;
                 let rejected = gateway.apply_resources(holding.resources());
                 tracing::info!(
@@ -27,7 +29,6 @@ pub async fn follow(gateway: Arc<Gateway>, config: Config) {
                     "serving the config kept from before"
                 );
             }
-            Ok(None) => {}
             Err(why) => tracing::warn!(%why, "the config kept from before cannot be used"),
         }
     }
@@ -42,7 +43,7 @@ pub async fn follow(gateway: Arc<Gateway>, config: Config) {
             },
         };
         turn += 1;
-        match session::run(&gateway, &config, &address, &incarnation, &mut holding).await {
+        match session::run(&gateway, &config, &address, &incarnation, &mut holding, &mut store).await {
             End::Leader(address) => {
                 hint = Some(address);
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..REDIAL_JITTER_MS))).await;

@@ -1,9 +1,10 @@
 //! One stream with one operator.
 
 use super::config::Config;
-use super::holding::Holding;
+use super::holding::{Committed, Holding};
+use super::observed;
 use super::service::config_client::ConfigClient;
-use super::{observed, store};
+use super::store::Store;
 use crate::gateway::Gateway;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(super) async fn run(
     address: &str,
     incarnation: &str,
     holding: &mut Holding,
+    store: &mut Option<Store>,
 ) -> End {
     let closed = |why: String| End::Closed { served: false, why };
     let token = match read(&config.token_file) {
@@ -74,7 +76,7 @@ pub(super) async fn run(
                 }
             }
             Some(to_pod::Kind::Remove(remove)) => holding.remove(remove),
-            Some(to_pod::Kind::Commit(commit)) => match apply(gateway, config, holding, &commit).await {
+            Some(to_pod::Kind::Commit(commit)) => match apply(gateway, holding, store, &commit).await {
                 Ok(ack) => {
                     served = true;
                     if say(&sender, from_pod::Kind::Ack(ack)).await.is_err() {
@@ -112,7 +114,7 @@ fn hello(config: &Config, token: String, incarnation: &str, holding: &Holding) -
         kind: id.kind.as_str().to_owned(),
         namespace: id.name.namespace.clone(),
         name: id.name.name.clone(),
-        digest: held.digest.0.clone(),
+        digest: held.digest.to_string(),
     });
     Hello {
         token,
@@ -125,24 +127,29 @@ fn hello(config: &Config, token: String, incarnation: &str, holding: &Holding) -
 }
 
 /// Applies a commit and keeps a copy. The table is built off the request threads.
-async fn apply(gateway: &Arc<Gateway>, config: &Config, holding: &mut Holding, commit: &Commit) -> Result<Ack, String> {
-    let refused =
+async fn apply(
+    gateway: &Arc<Gateway>,
+    holding: &mut Holding,
+    store: &mut Option<Store>,
+    commit: &Commit,
+) -> Result<Ack, String> {
+    let Committed { mut changed, mut rejected } =
         holding.commit(commit).map_err(|e| format!("its epoch is {}, older than {}", commit.epoch, e.seen))?;
     let (resources, applying) = (holding.resources(), Arc::clone(gateway));
     let unusable = tokio::task::spawn_blocking(move || applying.apply_resources(resources)).await;
     let unusable = unusable.map_err(|e| format!("the config could not be applied: {e}"))?;
     let live = gateway.live.load_full();
-    let mut rejected = refused;
     rejected.extend(unusable.into_iter().filter_map(|rejected| {
-        let served = live.resources.get(&rejected.id).cloned();
+        let served = live.resources.get(&*rejected.id).cloned();
+        changed.push(Arc::clone(&rejected.id));
         holding.reject(rejected, served)
     }));
     for rejected in &rejected {
         let id = format!("{} {}/{}", rejected.kind, rejected.namespace, rejected.name);
         tracing::warn!(resource = %id, reason = %rejected.reason, "a resource was rejected");
     }
-    if let Some(folder) = &config.state_dir
-        && let Err(why) = store::save(folder, holding)
+    if let Some(store) = store
+        && let Err(why) = store.save(holding, &changed)
     {
         tracing::error!(%why, "the config cannot be kept for a restart");
     }

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_snapshot::api_key::{self, Presented};
-use weir_snapshot::{ApiKey, Name, Resource, Sealed};
+use weir_snapshot::{ApiKey, KeyHash, Name, Sealed};
 
 /// Type of such a Secret, and the label that holds the key's id.
 const MARK: &str = "weir.dev/api-key";
@@ -38,7 +38,7 @@ pub(crate) fn read(secrets: &BTreeMap<Name, Arc<Secret>>) -> (BTreeMap<Name, Key
                 let id = data.id.clone();
                 taken.insert(id.clone(), name.clone());
                 let labels = secret.metadata.labels.clone().unwrap_or_default();
-                let sealed = Arc::new(Sealed::new(Resource::ApiKey(data)));
+                let sealed = Arc::new(Sealed::new(data));
                 keys.insert(name.clone(), Key { id, sealed, labels });
             }
             Err(why) => {
@@ -82,7 +82,7 @@ fn read_one(secret: &Secret) -> Result<ApiKey, String> {
     })
 }
 
-fn hashes(secret: &Secret, id: &str) -> Result<Vec<String>, String> {
+fn hashes(secret: &Secret, id: &str) -> Result<Box<[KeyHash]>, String> {
     let mut hashes = Vec::new();
     for entry in ["current", "plaintext", "previous"] {
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(entry)) else { continue };
@@ -90,10 +90,10 @@ fn hashes(secret: &Secret, id: &str) -> Result<Vec<String>, String> {
         let hash = if entry == "plaintext" {
             let presented = Presented::parse(text).filter(|presented| presented.id == id);
             let hash = presented.ok_or("data.plaintext is not a whole key with the id of the label")?.hash();
-            hash.iter().map(|byte| format!("{byte:02x}")).collect()
+            KeyHash(hash)
         } else {
-            let hash = text.strip_prefix(STORED_PREFIX).filter(|hash| is_hash(hash));
-            hash.ok_or_else(|| format!("data.{entry} is not `{STORED_PREFIX}` and 64 hex digits"))?.to_lowercase()
+            let hash = text.strip_prefix(STORED_PREFIX).and_then(KeyHash::parse);
+            hash.ok_or_else(|| format!("data.{entry} is not `{STORED_PREFIX}` and 64 hex digits"))?
         };
         if !hashes.contains(&hash) {
             hashes.push(hash);
@@ -102,10 +102,5 @@ fn hashes(secret: &Secret, id: &str) -> Result<Vec<String>, String> {
     if hashes.is_empty() {
         return Err("data holds none of current, previous and plaintext; `weir-operator key new` writes one".into());
     }
-    Ok(hashes)
-}
-
-/// 32 bytes in hex.
-fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+    Ok(hashes.into())
 }

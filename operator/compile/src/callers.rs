@@ -5,9 +5,7 @@
 use crate::index::Index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_snapshot::{
-    Access, AdmittedAccount, Kind, Name, Namespace, Priority, Resource, ResourceId, Sealed, ServiceAccount,
-};
+use weir_snapshot::{Access, AdmittedAccount, Kind, Name, Namespace, Priority, ResourceId, Sealed, ServiceAccount};
 
 /// Whom routes admit, and what pods are told of them.
 #[derive(Default)]
@@ -90,7 +88,7 @@ impl Admitted {
         };
         for (name, account) in index.accounts.iter().filter(|(name, _)| has_account(name)) {
             if let Some(uid) = account.metadata.uid.clone() {
-                let sealed = Arc::new(Sealed::new(Resource::ServiceAccount(ServiceAccount { uid })));
+                let sealed = Arc::new(Sealed::new(ServiceAccount { uid }));
                 resources.push((ResourceId { kind: Kind::ServiceAccount, name: name.clone() }, sealed));
                 namespaces.insert(name.namespace.as_str());
             }
@@ -112,7 +110,7 @@ impl Admitted {
                 cost_center: label("cost-center"),
                 priority: label("priority").and_then(|name| Priority::named(&name)).unwrap_or_default(),
             };
-            let sealed = Arc::new(Sealed::new(Resource::Namespace(data)));
+            let sealed = Arc::new(Sealed::new(data));
             resources.push((ResourceId::new(Kind::Namespace, "", namespace), sealed));
         }
         resources

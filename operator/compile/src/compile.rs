@@ -195,13 +195,10 @@ impl Compiler {
         let covers =
             |held: &KeptBudget| held.selector().is_some_and(|selector| may_cover(selector, name, &data, &access));
         let budgets = self.budgets.iter().filter(|(_, held)| covers(held)).map(|(name, _)| name.clone()).collect();
-        let sealed = |kind, resource| (ResourceId { kind, name: name.clone() }, Arc::new(Sealed::new(resource)));
-        let mut resources =
-            vec![sealed(Kind::Route, Resource::Route(data)), sealed(Kind::Access, Resource::Access(access.clone()))];
-        resources.extend(keys.sets.iter().map(|(set, jwks)| {
-            let id = ResourceId::new(Kind::KeySet, &name.namespace, set);
-            (id, Arc::new(Sealed::new(Resource::KeySet(KeySet { jwks: jwks.clone() }))))
-        }));
+        let mut resources = vec![sealed(name.clone(), data), sealed(name.clone(), access.clone())];
+        let sets = keys.sets.iter();
+        resources
+            .extend(sets.map(|(set, jwks)| sealed(Name::new(&name.namespace, set), KeySet { jwks: jwks.clone() })));
         verdict.resources = resources.iter().map(|(id, _)| id.clone()).collect();
         verdict.budgets = budgets;
         KeptRoute {
@@ -225,29 +222,26 @@ fn unreadable(name: &Name) -> Built {
 /// All that pods may get of a Provider.
 fn provider_resources(name: &Name, built: &Built) -> Resources {
     let Built { data, consent, secrets, verdict: _ } = built;
-    let sealed = |kind, part: &str, resource| {
-        let id = ResourceId::new(kind, &name.namespace, format!("{}{part}", name.name));
-        (id, Arc::new(Sealed::new(resource)))
-    };
-    let mut resources = vec![sealed(Kind::Consent, "", Resource::Consent(consent.clone()))];
+    let mut resources = vec![sealed(name.clone(), consent.clone())];
     let Some(data) = data else { return resources };
-    resources.push(sealed(Kind::Provider, "", Resource::Provider(data.clone())));
+    resources.push(sealed(name.clone(), data.clone()));
     resources.extend(secrets.iter().map(|(credential, secret)| {
-        let secret = Resource::Credential(weir_snapshot::Credential { secret: secret.clone() });
-        sealed(Kind::Credential, &format!("/{credential}"), secret)
+        let credential = Name::new(&name.namespace, format!("{}/{credential}", name.name));
+        sealed(credential, weir_snapshot::Credential { secret: secret.clone() })
     }));
     resources
+}
+
+fn sealed(name: Name, resource: impl Into<Resource>) -> (ResourceId, Arc<Sealed>) {
+    let sealed = Sealed::new(resource);
+    (ResourceId { kind: sealed.resource.kind(), name }, Arc::new(sealed))
 }
 
 fn cluster(objects: &Objects) -> Resources {
     let exchange_rates = objects.overlay.as_ref().map(|overlay| overlay.exchange_rates.clone()).unwrap_or_default();
     let settings = Settings { exchange_rates, ..objects.settings.clone() };
-    let settings = Sealed::new(Resource::Settings(settings));
-    let mut resources = vec![(ResourceId::new(Kind::Settings, "", ""), Arc::new(settings))];
-    resources.extend(objects.issuer.as_ref().map(|issuer| {
-        let issuer = Sealed::new(Resource::Issuer(issuer.clone()));
-        (ResourceId::new(Kind::Issuer, "", "kubernetes"), Arc::new(issuer))
-    }));
+    let mut resources = vec![sealed(Name::new("", ""), settings)];
+    resources.extend(objects.issuer.as_ref().map(|issuer| sealed(Name::new("", "kubernetes"), issuer.clone())));
     resources
 }
 

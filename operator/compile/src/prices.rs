@@ -25,7 +25,7 @@ impl PriceLists {
         for (provider_type, models) in all {
             lists.entry(*provider_type).or_default().extend_from_slice(models);
         }
-        let seal = |(of, models)| (of, Arc::new(Sealed::new(Resource::Prices(Prices::from(models)))));
+        let seal = |(of, models)| (of, Arc::new(Sealed::new(Prices::from(models))));
         Self { overlay, lists: lists.into_iter().map(seal).collect() }
     }
 
@@ -36,7 +36,7 @@ impl PriceLists {
 
     /// What is known of a model, by the provider's name for it.
     pub(crate) fn find(&self, of: ProviderType, name: &str) -> Option<&ModelPrice> {
-        let Resource::Prices(prices) = &*self.lists.get(&of)?.resource else { return None };
+        let Resource::Prices(prices) = &self.lists.get(&of)?.resource else { return None };
         prices.find(name)
     }
 

@@ -9,7 +9,7 @@ use weir_snapshot::{Resource, Snapshot};
 pub fn render(snapshot: &Snapshot) -> String {
     let mut kinds = Map::new();
     for (id, sealed) in &snapshot.resources {
-        let body = match &*sealed.resource {
+        let body = match &sealed.resource {
             Resource::Credential(credential) => json!({"fingerprint": credential.secret.fingerprint()}),
             Resource::Settings(body) => json!(body),
             Resource::Issuer(body) => json!(body),

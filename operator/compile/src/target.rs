@@ -8,6 +8,7 @@ use crate::params::{self, ParamSets};
 use crate::reference::{self, Unresolved};
 use crate::spec::number;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use weir_crds::RouteRule;
 use weir_snapshot::{ModelName, Name, Provider, Rule, Target};
 
@@ -29,7 +30,7 @@ pub(crate) fn build(
     let (mut targets, mut bad) = (Vec::new(), Vec::new());
     for (place, target) in spec.targets.iter().enumerate() {
         match resolve(target, namespace, models, providers) {
-            Ok(target) => targets.push(target),
+            Ok(target) => targets.push(Arc::new(target)),
             Err((member, unresolved)) => {
                 let rule = spec.name.clone().unwrap_or_else(|| at.to_string());
                 bad.push((place, member, format!("{rule}/{}: {}", target.name, unresolved.message), unresolved));

@@ -18,7 +18,7 @@ use weir_snapshot::{Resource, Snapshot};
 
 /// The limits that a snapshot sets, by their names in the ledger.
 pub fn limits(snapshot: &Snapshot) -> Vec<(Arc<str>, Limit)> {
-    let of = |(id, sealed): (&weir_snapshot::ResourceId, &Arc<weir_snapshot::Sealed>)| match &*sealed.resource {
+    let of = |(id, sealed): (&weir_snapshot::ResourceId, &Arc<weir_snapshot::Sealed>)| match &sealed.resource {
         Resource::Budget(budget) => limits_of_budget(&id.name, budget),
         Resource::Route(route) => limits_of_route(&id.name, route),
         Resource::Provider(provider) => {

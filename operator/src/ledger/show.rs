@@ -13,7 +13,7 @@ const TOP: usize = 10;
 pub(crate) fn spending(view: &View, snapshot: &Snapshot) -> Spending {
     let of_kind = snapshot.resources.iter().filter(|(id, _)| id.kind == Kind::Budget);
     let budgets = of_kind.filter_map(|(id, sealed)| {
-        let Resource::Budget(budget) = &*sealed.resource else { return None };
+        let Resource::Budget(budget) = &sealed.resource else { return None };
         Some((&id.name, budget))
     });
     budgets.filter_map(|(name, budget)| Some((name.clone(), Arc::new(spent(view, name, budget)?)))).collect()

@@ -35,7 +35,7 @@ impl Desired {
     /// The operator's own flags, as pods get them.
     pub(crate) fn settings(&self) -> Option<&Settings> {
         let sealed = self.snapshot.resources.get(&ResourceId::new(Kind::Settings, "", ""))?;
-        if let Resource::Settings(settings) = &*sealed.resource { Some(settings) } else { None }
+        if let Resource::Settings(settings) = &sealed.resource { Some(settings) } else { None }
     }
 }
 
@@ -73,7 +73,7 @@ impl Kept {
 /// What one pod has and can have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holdings {
-    /// Digests by resource; empty where the pod refused it and may have an older version.
+    /// Digests by resource; of nothing where the pod refused it and may have an older version.
     pub(crate) held: BTreeMap<ResourceId, Digest>,
     /// Digests that it refused, with its reasons.
     pub(crate) rejected: BTreeMap<ResourceId, (Digest, String)>,
@@ -144,7 +144,7 @@ impl Holdings {
             self.held.insert(id, digest);
         }
         for (id, refusal) in refused {
-            self.held.insert(id.clone(), Digest(String::new()));
+            self.held.insert(id.clone(), Digest::NONE);
             self.rejected.insert(id, refusal);
         }
     }
@@ -167,7 +167,7 @@ impl Delta {
 
     /// What the pod will have once it acknowledges.
     pub(crate) fn sent(&self, desired: &Desired) -> Sent {
-        let digest = |id: &ResourceId| Some((id.clone(), desired.snapshot.resources.get(id)?.digest.clone()));
+        let digest = |id: &ResourceId| Some((id.clone(), desired.snapshot.resources.get(id)?.digest));
         Sent {
             revision: desired.revision,
             puts: self.puts.iter().filter_map(digest).collect(),
@@ -198,7 +198,7 @@ fn put(id: &ResourceId, desired: &Desired) -> Vec<to_pod::Kind> {
             kind: id.kind.as_str().to_owned(),
             namespace: id.name.namespace.clone(),
             name: id.name.name.clone(),
-            digest: digest.0.clone(),
+            digest: digest.to_string(),
             needs: resource.needs().into_iter().map(str::to_owned).collect(),
             body: part.to_vec(),
             more: index < last,

@@ -105,7 +105,7 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
     };
     shared.floor.raise(highest_epoch);
     let known = |held: weir_snapshot::envelope::Held| {
-        Some((ResourceId::new(Kind::parse(&held.kind)?, held.namespace, held.name), Digest(held.digest)))
+        Some((ResourceId::new(Kind::parse(&held.kind)?, held.namespace, held.name), Digest::read(&held.digest)))
     };
     let held: BTreeMap<_, _> = held.into_iter().filter_map(known).collect();
     tracing::info!(pod = pod.name, gateway, incarnation, held = held.len(), "a pod follows");
@@ -252,7 +252,7 @@ impl Session {
             let id = ResourceId::new(kind, rejected.namespace, rejected.name);
             tracing::warn!(pod = self.pod.name, resource = %id, reason = rejected.reason, "a pod refused a resource");
             self.shared.metrics.rejections.inc();
-            refused.insert(id, (Digest(rejected.digest), rejected.reason));
+            refused.insert(id, (Digest::read(&rejected.digest), rejected.reason));
         }
         self.member.change(|pod| pod.holdings.applied(sent, refused));
         Ok(())

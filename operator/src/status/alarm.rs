@@ -79,7 +79,7 @@ impl Crossing {
                 "periodEnd": time(ends),
             },
         });
-        let id = format!("msg_{}", Digest::of(id.as_bytes()).0);
+        let id = format!("msg_{}", Digest::of(id.as_bytes()));
         Message { about, id, body: body.to_string(), to, rules }
     }
 }

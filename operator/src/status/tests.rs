@@ -33,7 +33,7 @@ fn desired() -> Desired {
     let body = json!({"provider_type": "Mock", "upstream": {"Mock": {"text": "hi", "error_status": 500}},
         "health": weir_snapshot::Health::default()});
     let mock = Resource::parse(Kind::Provider, body.to_string().as_bytes()).unwrap();
-    let sealed = Sealed { resource: Arc::new(mock), digest: Digest("new".to_owned()) };
+    let sealed = Sealed { resource: mock, digest: Digest::of(b"new") };
     let snapshot = Snapshot { resources: BTreeMap::from([(resource(), Arc::new(sealed))]) };
     Desired { snapshot, ..Desired::default() }
 }
@@ -49,7 +49,7 @@ fn verdict() -> Verdict {
 }
 
 fn holding(digest: &str) -> PodState {
-    let held = BTreeMap::from([(resource(), Digest(digest.to_owned()))]);
+    let held = BTreeMap::from([(resource(), Digest::of(digest.as_bytes()))]);
     let features = ["provider.mock".to_owned()].into();
     PodState::of(Holdings { held, features, ..Holdings::default() })
 }
@@ -98,7 +98,7 @@ fn programmed_counts_ready_pods_and_names_the_one_that_lags_and_why() {
     unable.holdings.features.clear();
     assert_eq!(of(Some(unable)), lag("lacks the feature provider.mock that Provider ns/p needs"));
     let mut refusing = holding("");
-    refusing.holdings.rejected.insert(resource(), (Digest("new".to_owned()), "no".to_owned()));
+    refusing.holdings.rejected.insert(resource(), (Digest::of(b"new"), "no".to_owned()));
     assert_eq!(of(Some(refusing)), lag("refused Provider ns/p: no"));
     let none = programmed(&[pod("c", false)], &streams(vec![("c", holding("new"))]));
     assert_eq!(none, three(("False", "NoReadyPods", "no pod of the data plane is Ready")));

@@ -1,40 +1,35 @@
 //! From resources to the table. What was made of resources that are still the same is taken over.
 //!
-//! A resource that cannot be used is named with its reason and the rest is built. The outcome is that of
-//! building the whole; health and load are always kept, by identity.
+//! The outcome is that of building the whole; health and load are always kept, by identity.
 
-use super::{Credential, Key, Keys, Provider, Rejected, Route, Table, Target, TargetId};
+use super::{Credential, Key, Keys, Provider, Route, Table, Target, TargetId};
 use crate::budgets::Budgets;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::sync::Arc;
 use weir_lease::{Nature, Terms, limits_of_provider, limits_of_route};
-use weir_snapshot::{Access, AdmittedCertificate, ApiKey, Kind, Name, Resource, ResourceId, TokenIssuer, Unit};
-
-type Resources = BTreeMap<ResourceId, Arc<Resource>>;
+use weir_snapshot::{Access, AdmittedCertificate, Kind, Name, Resource, ResourceId, Resources, TokenIssuer, Unit};
 
 impl Table {
     /// Builds the table that follows on `previous`.
-    pub fn build(resources: &Resources, previous: &Self) -> (Self, Vec<Rejected>) {
-        let mut table = Self::default();
-        let (keys, rejected) = keys(resources, &previous.keys);
-        table.keys = keys;
+    pub fn build(resources: &Resources, previous: &Self) -> Self {
+        let mut table = Self { keys: keys(resources, &previous.keys), ..Self::default() };
         for (id, resource) in resources {
-            match &**resource {
-                Resource::Settings(settings) => table.settings = settings.clone(),
-                Resource::Issuer(issuer) => table.issuer = Some(issuer.clone()),
+            match resource {
+                Resource::Settings(settings) => table.settings = Arc::clone(settings),
+                Resource::Issuer(issuer) => table.issuer = Some(Arc::clone(issuer)),
                 Resource::Namespace(namespace) => {
-                    table.namespaces.insert(id.name.name.clone(), namespace.clone());
+                    table.namespaces.insert(id.name.name.clone(), Arc::clone(namespace));
                 }
                 Resource::ServiceAccount(account) => {
-                    table.accounts.insert(id.name.clone(), account.clone());
+                    table.accounts.insert(id.name.clone(), Arc::clone(account));
                 }
                 Resource::Provider(data) => {
-                    let provider = provider((&id.name, resource, data), resources, previous);
+                    let provider = provider(&id.name, data, resources, previous);
                     table.providers.insert(id.name.clone(), provider);
                 }
-                Resource::Consent(_) => {
-                    table.consents.insert(id.name.clone(), Arc::clone(resource));
+                Resource::Consent(consent) => {
+                    table.consents.insert(id.name.clone(), Arc::clone(consent));
                 }
                 Resource::ApiKey(_)
                 | Resource::Prices(_)
@@ -48,7 +43,7 @@ impl Table {
         table.add_routes(resources, previous);
         table.budgets = budgets(&table, resources, previous);
         table.index();
-        (table, rejected)
+        table
     }
 
     fn add_routes(&mut self, resources: &Resources, previous: &Self) {
@@ -57,46 +52,47 @@ impl Table {
         let mut accesses = of_kind(resources, Kind::Access).peekable();
         let mut held = previous.routes.iter().map(|route| (&route.id, route)).peekable();
         for (id, resource) in of_kind(resources, Kind::Route) {
-            let (access, held) = (of_name(&mut accesses, id), of_name(&mut held, id));
+            let Resource::Route(data) = resource else { continue };
+            let held = of_name(&mut held, id);
+            let access = match of_name(&mut accesses, id) {
+                Some(Resource::Access(access)) => Some(access),
+                _ => None,
+            };
             let unchanged = |held: &&Arc<Route>| {
-                let (route, before) = &held.made_of;
-                let same_access = before.as_ref().map(Arc::as_ptr) == access.map(Arc::as_ptr);
-                same_providers && same_access && Arc::ptr_eq(route, resource)
+                let nobody = || *held.access == Access::default();
+                let same_access = access.map_or_else(nobody, |access| Arc::ptr_eq(&held.access, access));
+                same_providers && same_access && Arc::ptr_eq(&held.data, data)
             };
             if let Some(held) = held.filter(unchanged) {
                 let kept = held.targets.iter().map(|target| (Arc::clone(&target.id), Arc::clone(&target.health)));
                 self.health.extend(kept);
                 self.routes.push(Arc::clone(held));
-            } else if let Resource::Route(data) = &**resource {
+            } else {
                 let targets = data.rules.iter().flat_map(|rule| &rule.targets);
                 let targets = targets.filter_map(|target| self.target(id, target, previous)).collect();
                 self.routes.push(Arc::new(Route {
                     id: id.clone(),
                     rates: limits_of_route(id, data).into_iter().map(|(limit, _)| limit).collect(),
-                    data: data.clone(),
-                    access: match access.map(|access| &**access) {
-                        Some(Resource::Access(access)) => access.clone(),
-                        _ => Access::default(),
-                    },
+                    data: Arc::clone(data),
+                    access: access.cloned().unwrap_or_default(),
                     targets,
                     load: held.map_or_else(Arc::default, |held| Arc::clone(&held.load)),
-                    made_of: (Arc::clone(resource), access.cloned()),
                 }));
             }
         }
     }
 
     /// A target of that route; nothing without its Provider or the consent of its owner.
-    fn target(&mut self, route: &Name, data: &weir_snapshot::Target, previous: &Self) -> Option<Target> {
+    fn target(&mut self, route: &Name, data: &Arc<weir_snapshot::Target>, previous: &Self) -> Option<Target> {
         let provider = self.providers.get(&data.provider)?;
-        let Resource::Consent(consent) = &**self.consents.get(&data.provider)? else { return None };
+        let consent = self.consents.get(&data.provider)?;
         if !consent.all && !consent.namespaces.contains(&route.namespace) {
             return None;
         }
         let id = Arc::new(TargetId { provider: data.provider.clone(), model: data.model.clone().unwrap_or_default() });
         let kept = || previous.health.get(&id).cloned().unwrap_or_default();
         let health = Arc::clone(self.health.entry(Arc::clone(&id)).or_insert_with(kept));
-        Some(Target { data: data.clone(), provider: Arc::clone(provider), health, id })
+        Some(Target { data: Arc::clone(data), provider: Arc::clone(provider), health, id })
     }
 
     fn index(&mut self) {
@@ -135,42 +131,33 @@ fn budgets(table: &Table, resources: &Resources, previous: &Table) -> Budgets {
     Budgets::build(of_kind(resources, Kind::Budget), prices, &previous.budgets)
 }
 
-fn keys(resources: &Resources, held: &Arc<Keys>) -> (Arc<Keys>, Vec<Rejected>) {
-    let mut of_now = of_kind(resources, Kind::ApiKey).map(|(_, resource)| Arc::as_ptr(resource));
-    if held.made_of.iter().all(|resource| of_now.next() == Some(Arc::as_ptr(resource))) && of_now.next().is_none() {
-        return (Arc::clone(held), Vec::new());
+fn keys(resources: &Resources, held: &Arc<Keys>) -> Arc<Keys> {
+    let of_now = || {
+        let pushed = resources.range(first_of(Kind::ApiKey)..);
+        pushed.map_while(|(id, resource)| if let Resource::ApiKey(data) = resource { Some((id, data)) } else { None })
+    };
+    if of_now().map(|(_, data)| Arc::as_ptr(data)).eq(held.pushed.iter().map(Arc::as_ptr)) {
+        return Arc::clone(held);
     }
-    let (mut keys, mut rejected) = (Keys::default(), Vec::new());
-    for (name, resource) in of_kind(resources, Kind::ApiKey) {
-        let Resource::ApiKey(data) = &**resource else { continue };
-        if let Some(hashes) = hashes(data) {
-            let key = Key { secret: name.clone(), hashes, made_of: Arc::clone(resource) };
-            keys.by_id.insert(data.id.clone(), key);
-            keys.made_of.push(Arc::clone(resource));
-        } else {
-            let id = ResourceId { kind: Kind::ApiKey, name: name.clone() };
-            rejected.push(Rejected { id, reason: "a hash is not 32 bytes of hex".into() });
-        }
-    }
-    (Arc::new(keys), rejected)
-}
-
-fn hashes(key: &ApiKey) -> Option<Vec<[u8; 32]>> {
-    key.hashes.iter().map(|text| hex::decode(text).ok()?.try_into().ok()).collect()
+    let key = |(id, data)| Key { pushed: Arc::clone(id), data: Arc::clone(data) };
+    Arc::new(Keys { by_id: of_now().map(key).collect(), pushed: of_now().map(|(_, data)| Arc::clone(data)).collect() })
 }
 
 fn provider(
-    (name, resource, data): (&Name, &Arc<Resource>, &weir_snapshot::Provider),
+    name: &Name,
+    data: &Arc<weir_snapshot::Provider>,
     resources: &Resources,
     previous: &Table,
 ) -> Arc<Provider> {
     let held = previous.providers.get(name);
     let credentials = credentials(name, data, resources, held);
-    let prices = || resources.get(&ResourceId::new(Kind::Prices, "", data.provider_type.as_str())).cloned();
-    let prices = data.any_model.then(prices).flatten();
+    let prices = match resources.get(&ResourceId::new(Kind::Prices, "", data.provider_type.as_str())) {
+        Some(Resource::Prices(prices)) if data.any_model => Some(Arc::clone(prices)),
+        _ => None,
+    };
     let unchanged = |held: &&Arc<Provider>| {
         let pairs = || held.credentials.iter().zip(&credentials);
-        Arc::ptr_eq(&held.made_of, resource)
+        Arc::ptr_eq(&held.data, data)
             && held.prices.as_ref().map(Arc::as_ptr) == prices.as_ref().map(Arc::as_ptr)
             && held.credentials.len() == credentials.len()
             && pairs().all(|(before, now)| Arc::ptr_eq(&before.health, &now.health))
@@ -181,12 +168,11 @@ fn provider(
     let pots = pots(name, data);
     Arc::new(Provider {
         id: name.clone(),
-        data: data.clone(),
+        data: Arc::clone(data),
         credentials,
         prices,
         pots,
         line: held.map_or_else(Arc::default, |held| Arc::clone(&held.line)),
-        made_of: Arc::clone(resource),
     })
 }
 
@@ -199,7 +185,7 @@ fn credentials(
 ) -> Vec<Credential> {
     let of = |wanted: &weir_snapshot::CredentialRef| {
         let id = ResourceId::new(Kind::Credential, &provider.namespace, format!("{}/{}", provider.name, wanted.name));
-        let Some(Resource::Credential(body)) = resources.get(&id).map(|resource| &**resource) else { return None };
+        let Some(Resource::Credential(body)) = resources.get(&id) else { return None };
         let same =
             held.and_then(|held| held.credentials.iter().find(|c| c.name == wanted.name && c.secret == body.secret));
         Some(Credential {
@@ -223,9 +209,14 @@ fn pots(name: &Name, data: &weir_snapshot::Provider) -> Vec<(Option<Unit>, Arc<s
 }
 
 /// The resources of a kind, in the order of their names.
-fn of_kind(resources: &Resources, kind: Kind) -> impl Iterator<Item = (&Name, &Arc<Resource>)> {
-    let first = ResourceId::new(kind, "", "");
-    resources.range(first..).take_while(move |(id, _)| id.kind == kind).map(|(id, resource)| (&id.name, resource))
+fn of_kind(resources: &Resources, kind: Kind) -> impl Iterator<Item = (&Name, &Resource)> {
+    let list = resources.range(first_of(kind)..).take_while(move |(id, _)| id.kind == kind);
+    list.map(|(id, resource)| (&id.name, resource))
+}
+
+/// What comes before every resource of a kind.
+fn first_of(kind: Kind) -> ResourceId {
+    ResourceId::new(kind, "", "")
 }
 
 /// The entry of that name of a list in the order of names, which is asked in that order too.

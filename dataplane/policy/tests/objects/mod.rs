@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_policy::Table;
 use weir_snapshot::{
-    Access, Caps, Consent, Credential, CredentialRef, Headers, Health, Kind, Model, ModelName, Name, OnLoss, Params,
-    Provider, ProviderType, Resource, ResourceId, Retry, Route, RouteTimeouts, Rule, Secret, Target, Timeouts,
-    TrustedHeaders, Upstream,
+    Access, Caps, Consent, Credential, CredentialRef, Headers, Health, Model, ModelName, Name, OnLoss, Params,
+    Provider, ProviderType, Resource, ResourceId, Resources, Retry, Route, RouteTimeouts, Rule, Secret, Target,
+    Timeouts, TrustedHeaders, Upstream,
 };
 
-/// What a table is built of.
-pub(super) type Resources = BTreeMap<ResourceId, Arc<Resource>>;
-
 /// Adds one object.
-pub(super) fn put(resources: &mut Resources, kind: Kind, namespace: &str, name: &str, resource: Resource) {
-    resources.insert(ResourceId::new(kind, namespace, name), Arc::new(resource));
+pub(super) fn put(resources: &mut Resources, namespace: &str, name: &str, resource: impl Into<Resource>) {
+    let resource = resource.into();
+    resources.insert(Arc::new(ResourceId::new(resource.kind(), namespace, name)), resource);
 }
 
 /// Adds a Provider with these credentials, for everybody.
@@ -34,11 +32,11 @@ pub(super) fn provider(resources: &mut Resources, name: &str, credentials: &[&st
         health: Health::default(),
         limits: weir_snapshot::ProviderLimits::default(),
     };
-    put(resources, Kind::Provider, "shared", name, Resource::Provider(provider));
-    put(resources, Kind::Consent, "shared", name, Resource::Consent(Consent { all: true, namespaces: vec![] }));
+    put(resources, "shared", name, provider);
+    put(resources, "shared", name, Consent { all: true, namespaces: vec![] });
     for credential in credentials {
-        let secret = Resource::Credential(Credential { secret: Secret::new(format!("sk-{credential}")) });
-        put(resources, Kind::Credential, "shared", &format!("{name}/{credential}"), secret);
+        let secret = Credential { secret: Secret::new(format!("sk-{credential}")) };
+        put(resources, "shared", &format!("{name}/{credential}"), secret);
     }
 }
 
@@ -63,7 +61,7 @@ pub(super) fn route(resources: &mut Resources, namespace: &str, name: &str, patt
         created_at: 0,
         hostnames: vec![],
         models: vec![ModelName { pattern: pattern.into(), alias_of: None, listed: true }],
-        rules: vec![Rule { targets, unavailable: None }],
+        rules: vec![Rule { targets: targets.into_iter().map(Arc::new).collect(), unavailable: None }],
         refusal: None,
         retry: Retry::default(),
         timeouts: RouteTimeouts::default(),
@@ -72,13 +70,11 @@ pub(super) fn route(resources: &mut Resources, namespace: &str, name: &str, patt
         trusted_headers: TrustedHeaders::default(),
         explain: false,
     };
-    put(resources, Kind::Route, namespace, name, Resource::Route(route));
-    put(resources, Kind::Access, namespace, name, Resource::Access(Access { anonymous: true, ..Access::default() }));
+    put(resources, namespace, name, route);
+    put(resources, namespace, name, Access { anonymous: true, ..Access::default() });
 }
 
-/// The table of these objects, all of which it must take.
+/// The table of these objects.
 pub(super) fn table(resources: &Resources) -> Table {
-    let (table, rejected) = Table::build(resources, &Table::default());
-    assert_eq!(rejected, []);
-    table
+    Table::build(resources, &Table::default())
 }

@@ -13,7 +13,7 @@ use crate::objects::Objects;
 use crate::verdict::{ObjectKind, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_snapshot::{BudgetMode, BudgetSelector, Kind, Name, Resource, ResourceId, Sealed};
+use weir_snapshot::{BudgetMode, BudgetSelector, Kind, Name, ResourceId, Sealed};
 
 /// The Budgets, compiled again and again.
 #[derive(Default)]
@@ -131,7 +131,7 @@ fn one(name: &Name, built: &Arc<BuiltBudget>, place: Result<Vec<Name>, Misplaced
     }
     let resource = (accepted || built.restricts()).then(|| {
         let id = ResourceId { kind: Kind::Budget, name: name.clone() };
-        (id, Arc::new(Sealed::new(Resource::Budget(data))))
+        (id, Arc::new(Sealed::new(data)))
     });
     let verdict = Verdict {
         generation: built.generation,

@@ -12,12 +12,12 @@ fn desired(resources: impl IntoIterator<Item = (ResourceId, Resource)>) -> Desir
 }
 
 fn access(models: usize) -> Resource {
-    Resource::Access(Access { api_key_namespaces: vec!["x".repeat(models)], ..Access::default() })
+    Resource::from(Access { api_key_namespaces: vec!["x".repeat(models)], ..Access::default() })
 }
 
 fn holds(desired: &Desired) -> Holdings {
     let resources = desired.snapshot.resources.iter();
-    let held = resources.map(|(id, sealed)| (id.clone(), sealed.digest.clone())).collect();
+    let held = resources.map(|(id, sealed)| (id.clone(), sealed.digest)).collect();
     Holdings { held, ..Holdings::default() }
 }
 
@@ -39,7 +39,7 @@ fn after_the_acknowledgement_nothing_is_left_but_what_was_refused_and_that_is_no
     let new = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::Access, "b"), access(2))]);
     let mut pod = Holdings::default();
     let sent = pod.delta(&new).sent(&new);
-    let refused = (new.snapshot.resources[&id(Kind::Access, "b")].digest.clone(), "no".to_owned());
+    let refused = (new.snapshot.resources[&id(Kind::Access, "b")].digest, "no".to_owned());
     pod.applied(sent, BTreeMap::from([(id(Kind::Access, "b"), refused)]));
     assert_eq!(pod.delta(&new), Delta::default());
     let changed = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::Access, "b"), access(3))]);
@@ -61,8 +61,7 @@ fn a_resource_whose_feature_the_pod_lacks_is_left_out() {
 
 #[test]
 fn what_is_kept_is_neither_changed_nor_removed_but_sent_where_there_is_none() {
-    let old =
-        desired([(id(Kind::Access, "a"), access(1)), (id(Kind::ApiKey, "k"), Resource::ApiKey(ApiKey::default()))]);
+    let old = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::ApiKey, "k"), Resource::from(ApiKey::default()))]);
     let mut new = desired([(id(Kind::Access, "a"), access(2))]);
     new.kept.namespaces.insert("ns".to_owned());
     assert_eq!(holds(&old).delta(&new), Delta::default());
@@ -71,8 +70,7 @@ fn what_is_kept_is_neither_changed_nor_removed_but_sent_where_there_is_none() {
 
 #[test]
 fn the_brake_lets_keys_go() {
-    let old =
-        desired([(id(Kind::Access, "a"), access(1)), (id(Kind::ApiKey, "k"), Resource::ApiKey(ApiKey::default()))]);
+    let old = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::ApiKey, "k"), Resource::from(ApiKey::default()))]);
     let delta = holds(&old).delta(&desired([])).without_removes();
     assert_eq!(delta.removes, vec![id(Kind::ApiKey, "k")]);
 }

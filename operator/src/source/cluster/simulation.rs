@@ -48,7 +48,7 @@ fn cluster(server: &Server) -> Arc<Cluster> {
 fn published(cluster: &Cluster) -> Option<(BTreeMap<ResourceId, Digest>, bool)> {
     let View { objects, unknown } = cluster.view(Instant::now().into_std())?;
     let snapshot = weir_compile::compile(&objects).snapshot;
-    let digests = snapshot.resources.iter().map(|(id, sealed)| (id.clone(), sealed.digest.clone()));
+    let digests = snapshot.resources.iter().map(|(id, sealed)| (id.clone(), sealed.digest));
     Some((digests.collect(), unknown.is_empty()))
 }
 
