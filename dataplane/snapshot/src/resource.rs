@@ -42,14 +42,6 @@ macro_rules! resources {
                 }
             }
 
-            /// Whether it is the same one, and not an equal one.
-            pub fn is(&self, other: &Self) -> bool {
-                match (self, other) {
-                    $((Self::$kind(one), Self::$kind(other)) => Arc::ptr_eq(one, other),)*
-                    _ => false,
-                }
-            }
-
             /// The body that goes over the wire, secrets included. Equal resources give equal bytes.
             pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
                 match self {
