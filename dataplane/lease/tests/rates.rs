@@ -174,3 +174,19 @@ fn a_refusal_says_nothing_of_a_smaller_need() {
     assert!(last.is_some(), "one is there, whatever the leader said of two");
     held.into_iter().chain(last).for_each(|held| pair.wallet.settle(held, &[Some(0)], at(1_003).mono));
 }
+
+#[test]
+fn nobody_waits_for_what_it_held_idle_itself_and_has_used_since() {
+    let mut pair = Pair::of(ProviderLimits { max_concurrent: Some(4), ..ProviderLimits::default() });
+    let terms = Terms::Gauge { most: 4 };
+    let mut held: Vec<_> = (0..4).filter_map(|_| pair.reserve("", 0, terms, 1_000)).collect();
+    for idle in held.drain(..2) {
+        pair.wallet.settle(idle, &[Some(0)], at(1_001).mono);
+    }
+    pair.round(1_002);
+    held.extend((0..2).filter_map(|_| pair.reserve("", 0, terms, 1_003)));
+    assert_eq!(held.len(), 4);
+    assert!(pair.reserve("", 0, terms, 1_004).is_none());
+    assert_eq!(pair.leader.next_due(), None, "it was refused at once");
+    held.into_iter().for_each(|held| pair.wallet.settle(held, &[Some(0)], at(1_005).mono));
+}

@@ -124,12 +124,12 @@ impl Leader {
         if want.need > left {
             let missing = want.need - left;
             let comes_back = pot.comes_back_in(missing, nature, now);
-            let idle: u64 = pot.shares.iter().filter(|share| share.member != member).map(|share| share.idle).sum();
+            let idle = pot.idle(member);
             let why = refused(Why::Exhausted, most, spent, comes_back);
             if !recalled && idle >= missing {
                 return Err(Box::new((Obstacle::Idle(id), why)));
             }
-            if pot.uncertain() < missing {
+            if idle.saturating_add(pot.unknown()) < missing {
                 return Err(Box::new((Obstacle::Final, why)));
             }
             let obstacle = if recalled && idle > 0 { Obstacle::Silent } else { Obstacle::Unsure };

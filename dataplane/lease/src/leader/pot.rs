@@ -91,10 +91,15 @@ impl Pot {
         self.taken().max(self.floor)
     }
 
-    /// The part of `committed` that is only leased, or unknown: it may turn out to be free.
-    pub(super) fn uncertain(&self) -> u64 {
-        let idle = self.shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.idle));
-        idle.saturating_add(self.floor.saturating_sub(self.taken()))
+    /// What all but one hold idle, as far as they told it. That one counts its own before it asks.
+    pub(super) fn idle(&self, except: usize) -> u64 {
+        let others = self.shares.iter().filter(|share| share.member != except);
+        others.fold(0, |sum: u64, share| sum.saturating_add(share.idle))
+    }
+
+    /// The part of `committed` of which nobody knows whether it was granted.
+    pub(super) fn unknown(&self) -> u64 {
+        self.floor.saturating_sub(self.taken())
     }
 
     /// All that was ever granted.
