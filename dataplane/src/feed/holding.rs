@@ -3,7 +3,7 @@
 //! It decides what is acceptable by itself; applying it is the gateway's.
 
 use crate::rejection::Rejection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_snapshot::envelope::{Commit, Put, Rejected, Remove};
 use weir_snapshot::{Digest, FEATURES, Kind, Name, Resource, ResourceId, Resources};
@@ -30,6 +30,8 @@ pub struct Holding {
     pub(super) epoch: u64,
     staged: Vec<Change>,
     part: Vec<u8>,
+    /// What was put or is gone since it was last written down.
+    changed: BTreeSet<Arc<ResourceId>>,
 }
 
 /// Read as it comes, so that no body waits for its commit.
@@ -37,14 +39,6 @@ enum Change {
     Put(Arc<ResourceId>, Held),
     Remove(ResourceId),
     Refuse(Rejected),
-}
-
-/// What a commit did.
-pub(super) struct Committed {
-    /// What was put or is gone.
-    pub(super) changed: Vec<Arc<ResourceId>>,
-    /// What could not be used.
-    pub(super) rejected: Vec<Rejected>,
 }
 
 /// Why a commit is not taken at all.
@@ -88,19 +82,19 @@ impl Holding {
         self.staged.extend(Kind::parse(&kind).map(|kind| Change::Remove(ResourceId::new(kind, namespace, name))));
     }
 
-    /// Takes what was staged. What cannot be used keeps its last good version; what decides who may do what
-    /// fails closed.
-    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed, Outdated> {
+    /// Takes what was staged, and says what cannot be used: it keeps its last good version; what decides who may do
+    /// what fails closed.
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Vec<Rejected>, Outdated> {
         let staged = std::mem::take(&mut self.staged);
         if commit.epoch < self.epoch {
             return Err(Outdated { seen: self.epoch });
         }
         self.epoch = commit.epoch;
-        let mut committed = Committed { changed: Vec::with_capacity(staged.len()), rejected: Vec::new() };
+        let mut unusable = Vec::new();
         for change in staged {
             let gone = match change {
                 Change::Put(id, held) => {
-                    committed.changed.push(Arc::clone(&id));
+                    self.changed.insert(Arc::clone(&id));
                     self.held.insert(id, held);
                     continue;
                 }
@@ -108,15 +102,20 @@ impl Holding {
                 Change::Refuse(rejected) => {
                     let kind = Kind::parse(&rejected.kind).filter(|kind| fails_closed(*kind));
                     let id = kind.map(|kind| ResourceId::new(kind, &rejected.namespace, &rejected.name));
-                    committed.rejected.push(rejected);
+                    unusable.push(rejected);
                     id
                 }
             };
             if let Some((id, _)) = gone.and_then(|id| self.held.remove_entry(&id)) {
-                committed.changed.push(id);
+                self.changed.insert(id);
             }
         }
-        Ok(committed)
+        Ok(unusable)
+    }
+
+    /// What was put or is gone since the last call.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<Arc<ResourceId>> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The resources, to be applied.
@@ -131,6 +130,7 @@ impl Holding {
         let (id, Held { digest, resource: _ }) = self.held.remove_entry(&id)?;
         let Name { namespace, name } = id.name.clone();
         let put = Put { kind: id.kind.as_str().into(), namespace, name, digest: digest.to_string(), ..Put::default() };
+        self.changed.insert(Arc::clone(&id));
         if let Some(resource) = served {
             self.held.insert(id, Held { digest: Digest::NONE, resource });
         }
@@ -200,7 +200,7 @@ mod tests {
         let mut holding = Holding::default();
         assert!(holding.put(put(&Resource::from(Access::default()), "r")));
         assert_eq!(holding.len(), 0);
-        assert_eq!(holding.commit(&Commit { epoch: 3, revision: 1 }).unwrap().rejected, []);
+        assert_eq!(holding.commit(&Commit { epoch: 3, revision: 1 }).unwrap(), []);
         assert_eq!(holding.len(), 1);
         holding.remove(Remove { kind: "Access".into(), namespace: "a".into(), name: "r".into() });
         assert_eq!(holding.commit(&Commit { epoch: 2, revision: 9 }).err(), Some(Outdated { seen: 3 }));
@@ -221,7 +221,8 @@ mod tests {
             ..put(&Resource::from(Consent { all: true, ..Consent::default() }), "q")
         });
         holding.put(Put { kind: "Toaster".into(), ..Put::default() });
-        let Committed { changed, rejected } = holding.commit(&Commit { epoch: 1, revision: 2 }).unwrap();
+        holding.take_changed();
+        let rejected = holding.commit(&Commit { epoch: 1, revision: 2 }).unwrap();
         let reasons: Vec<_> = rejected.iter().map(|r| r.reason.as_str()).collect();
         assert_eq!(
             reasons,
@@ -232,7 +233,7 @@ mod tests {
             ]
         );
         assert_eq!(holding.len(), 1, "the access of r is gone, the consent of p stays");
-        assert_eq!(changed, [Arc::new(ResourceId::new(Kind::Access, "a", "r"))]);
+        assert_eq!(holding.take_changed(), [Arc::new(ResourceId::new(Kind::Access, "a", "r"))].into());
     }
 
     #[test]
@@ -259,7 +260,7 @@ mod tests {
             let more = (n + 1) * 40 < whole.body.len();
             assert!(holding.put(Put { body: part.to_vec(), more, ..whole.clone() }));
         }
-        assert_eq!(holding.commit(&Commit { epoch: 1, revision: 1 }).unwrap().rejected, []);
+        assert_eq!(holding.commit(&Commit { epoch: 1, revision: 1 }).unwrap(), []);
         assert_eq!(holding.len(), 1);
     }
 

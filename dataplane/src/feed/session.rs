@@ -1,7 +1,7 @@
 //! One stream with one operator.
 
 use super::config::Config;
-use super::holding::{Committed, Holding};
+use super::holding::{Holding, Outdated};
 use super::observed;
 use super::service::config_client::ConfigClient;
 use super::store::Store;
@@ -133,21 +133,21 @@ async fn apply(
     store: &mut Option<Store>,
     commit: &Commit,
 ) -> Result<Ack, String> {
-    let Committed { mut changed, mut rejected } =
-        holding.commit(commit).map_err(|e| format!("its epoch is {}, older than {}", commit.epoch, e.seen))?;
+    let outdated = |e: Outdated| format!("its epoch is {}, older than {}", commit.epoch, e.seen);
+    let mut rejected = holding.commit(commit).map_err(outdated)?;
     let (resources, applying) = (holding.resources(), Arc::clone(gateway));
     let unusable = tokio::task::spawn_blocking(move || applying.apply_resources(resources)).await;
     let unusable = unusable.map_err(|e| format!("the config could not be applied: {e}"))?;
     let live = gateway.live.load_full();
     rejected.extend(unusable.into_iter().filter_map(|rejected| {
         let served = live.resources.get(&*rejected.id).cloned();
-        changed.push(Arc::clone(&rejected.id));
         holding.reject(rejected, served)
     }));
     for rejected in &rejected {
         let id = format!("{} {}/{}", rejected.kind, rejected.namespace, rejected.name);
         tracing::warn!(resource = %id, reason = %rejected.reason, "a resource was rejected");
     }
+    let changed = holding.take_changed();
     if let Some(store) = store
         && let Err(why) = store.save(holding, &changed)
     {

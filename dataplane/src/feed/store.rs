@@ -6,6 +6,7 @@
 use super::holding::{Held, Holding};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -45,8 +46,8 @@ impl Store {
         Self { path: folder.join(FILE), journal: None }
     }
 
-    /// Writes down what a commit changed.
-    pub(super) fn save(&mut self, holding: &Holding, changed: &[Arc<ResourceId>]) -> Result<(), String> {
+    /// Writes down what changed.
+    pub(super) fn save(&mut self, holding: &Holding, changed: &BTreeSet<Arc<ResourceId>>) -> Result<(), String> {
         let journal = self.journal.take().filter(|journal| journal.grown <= journal.whole / 2 + SLACK);
         let written = match journal {
             Some(journal) => journal.append(holding, changed),
@@ -104,12 +105,13 @@ impl Store {
             text.clear();
         }
         holding.unstage();
+        holding.take_changed();
         Ok(holding)
     }
 }
 
 impl Journal {
-    fn append(mut self, holding: &Holding, changed: &[Arc<ResourceId>]) -> io::Result<Self> {
+    fn append(mut self, holding: &Holding, changed: &BTreeSet<Arc<ResourceId>>) -> io::Result<Self> {
         let mut lines = Vec::new();
         for id in changed {
             match holding.get(id) {
@@ -159,17 +161,20 @@ mod tests {
             Self { holding: Holding::default(), store: Store::of(folder.path()), folder }
         }
 
-        fn take(&mut self, change: impl FnOnce(&mut Holding)) {
+        fn commit(&mut self, change: impl FnOnce(&mut Holding)) {
             change(&mut self.holding);
-            let committed = self.holding.commit(&Commit { epoch: 7, revision: 0 }).unwrap();
-            self.store.save(&self.holding, &committed.changed).unwrap();
+            self.holding.commit(&Commit { epoch: 7, revision: 0 }).unwrap();
+        }
+
+        fn take(&mut self, change: impl FnOnce(&mut Holding)) {
+            self.commit(change);
+            let changed = self.holding.take_changed();
+            self.store.save(&self.holding, &changed).unwrap();
         }
 
         fn put(&mut self, name: &str, resource: impl Into<Resource>) {
-            let resource = resource.into();
-            let id = ResourceId::new(resource.kind(), "a", name);
-            let digest = Digest::of(&resource.body().unwrap());
-            self.take(|holding| holding.stage(id, Held { digest, resource }));
+            let put = put(name, resource.into());
+            self.take(put);
         }
 
         fn file(&self) -> PathBuf {
@@ -187,6 +192,12 @@ mod tests {
         }
     }
 
+    fn put(name: &str, resource: Resource) -> impl FnOnce(&mut Holding) {
+        let id = ResourceId::new(resource.kind(), "a", name);
+        let digest = Digest::of(&resource.body().unwrap());
+        move |holding| holding.stage(id, Held { digest, resource })
+    }
+
     #[test]
     fn a_restart_reads_what_the_commits_left() {
         let mut pod = Pod::new();
@@ -198,6 +209,17 @@ mod tests {
             holding.remove(Remove { kind: "Access".into(), namespace: "a".into(), name: "r".into() });
         });
         assert_eq!(pod.read_again(), (7, vec![r#"Consent a/p true {"namespaces":["b"]}"#.to_owned()]));
+    }
+
+    #[test]
+    fn what_one_commit_could_not_write_down_the_next_one_does() {
+        let mut pod = Pod::new();
+        pod.put("p", Consent::default());
+        pod.commit(put("q", Consent { all: true, ..Consent::default() }.into()));
+        assert_eq!(pod.read_again().1.len(), 1, "it was not applied");
+        pod.put("r", Access::default());
+        let held = ["Consent a/p true {}", "Consent a/q true {\"all\":true}", "Access a/r true {}"];
+        assert_eq!(pod.read_again().1, held);
     }
 
     #[test]
