@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal, ServiceTier};
 use weir_policy::{Asked, Caller, Facts, Route};
+use weir_snapshot::Priority;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
@@ -64,10 +65,17 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
 }
 
 async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: Incoming) -> Response<Body> {
+    let lot = fastrand::u32(..);
+    if let Err(refusal) = overload::admit(&gateway, Priority::High, lot) {
+        // Whoever sends it. Reading its body costs less than the new connection that the client would need otherwise.
+        let _ = receive(body, &head.headers, gateway.config.max_body_bytes).await;
+        gateway.telemetry.metrics.unread.inc();
+        return refusal::respond(&refusal, surface.dialect(), &new_request_id());
+    }
     let account = Account::open(&gateway.telemetry, surface.path());
     let listener = Listener { dialect: surface.dialect(), request_id: account.record.request_id.clone() };
     let streams = Arc::new(AtomicBool::new(false));
-    let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, account, Arc::clone(&streams)));
+    let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, lot, account, Arc::clone(&streams)));
     let (account, outcome) = match tokio::time::timeout(Limits::HEAD_HOLD, &mut job).await {
         Ok(done) => done,
         Err(_) if streams.load(Ordering::Relaxed) => {
@@ -84,6 +92,7 @@ async fn work(
     surface: Surface,
     head: Parts,
     body: Incoming,
+    lot: u32,
     mut account: Box<Account>,
     streams: Arc<AtomicBool>,
 ) -> (Box<Account>, Result<Answered, Refusal>) {
@@ -93,7 +102,7 @@ async fn work(
         let mut caller = Arc::new(authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?);
         account.called_by(&caller);
         let body = receive(body, headers, gateway.config.max_body_bytes).await?;
-        overload::admit(&gateway, caller.priority)?;
+        overload::admit(&gateway, caller.priority, lot)?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);
         streams.store(call.stream, Ordering::Relaxed);

@@ -75,7 +75,7 @@ fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode
     } else {
         log.with_target(false).init();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match weir_dataplane::runtime() {
         Ok(runtime) => runtime,
         Err(e) => return print(Err(format!("no runtime: {e}\n"))),
     };

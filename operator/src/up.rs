@@ -44,21 +44,24 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
     let file = ledger.map_or_else(|| ledger::default_file(&folder), Ok)?;
     let ledger = Arc::new(Ledger::start(&file, &gateway).await?);
     let (_watcher, mut changes) = watch(&folder, &file)?;
-    let mut shown = String::new();
-    apply(&gateway, &ledger, &folder, &key_sets, &mut shown);
+    let (serves, leases) = (Arc::clone(&gateway), Arc::clone(&ledger));
+    let mut served = Served { gateway: serves, ledger: leases, folder, key_sets, shown: String::new() };
+    served.apply();
     let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
     tracing::info!("send requests to http://{listen}/v1/chat/completions");
-    let following = tokio::spawn({
-        let (gateway, leases) = (Arc::clone(&gateway), Arc::clone(&ledger));
-        async move {
-            loop {
-                tokio::select! {
-                    change = changes.recv() => if change.is_none() { return },
-                    change = keys.changed() => if change.is_err() { return },
-                }
-                while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
-                apply(&gateway, &leases, &folder, &key_sets, &mut shown);
+    let following = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                change = changes.recv() => if change.is_none() { return },
+                change = keys.changed() => if change.is_err() { return },
             }
+            while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+            let applied = tokio::task::spawn_blocking(move || {
+                served.apply();
+                served
+            });
+            let Ok(applied) = applied.await else { return };
+            served = applied;
         }
     });
     signals::told_to_end().await;
@@ -97,35 +100,53 @@ fn is_of_ledger(ledger: &Path, paths: &[PathBuf]) -> bool {
     !paths.is_empty() && paths.iter().map(|path| whole(path)).all(|path| path == file || path.starts_with(&days))
 }
 
-/// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
-fn apply(gateway: &Arc<Gateway>, ledger: &Ledger, folder: &Path, key_sets: &KeySets, shown: &mut String) {
-    let mut found = match files::read(folder, |name| std::env::var(name).ok()) {
-        Ok(found) => found,
-        Err(e) => return tracing::error!("{}: {e}", folder.display()),
-    };
-    // An issuer that does not answer is in the log and no mistake of the folder.
-    found.objects.key_sets = key_sets.known().into_iter().filter(|(_, read)| read.jwks.is_some()).collect();
-    found.objects.key_sets.values_mut().for_each(|read| read.trouble = None);
-    let compiled = weir_compile::compile(&found.objects);
-    key_sets.follow(&compiled.key_sources, &found.objects.settings);
-    let complaints: String = found.complaints_of(&compiled).iter().map(|complaint| format!("\n{complaint}")).collect();
-    if *shown != complaints {
-        shown.clone_from(&complaints);
-        if !complaints.is_empty() {
-            tracing::error!("the folder has mistakes; the last good config stays:{complaints}");
+/// A folder, and who serves what it says.
+struct Served {
+    gateway: Arc<Gateway>,
+    ledger: Arc<Ledger>,
+    folder: PathBuf,
+    key_sets: KeySets,
+    /// The complaints that were shown last.
+    shown: String,
+}
+
+impl Served {
+    /// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
+    fn apply(&mut self) {
+        let Self { gateway, ledger, folder, key_sets, shown } = self;
+        let mut found = match files::read(folder, |name| std::env::var(name).ok()) {
+            Ok(found) => found,
+            Err(e) => return tracing::error!("{}: {e}", folder.display()),
+        };
+        // An issuer that does not answer is in the log and no mistake of the folder.
+        found.objects.key_sets = key_sets.known().into_iter().filter(|(_, read)| read.jwks.is_some()).collect();
+        found.objects.key_sets.values_mut().for_each(|read| read.trouble = None);
+        let compiled = weir_compile::compile(&found.objects);
+        key_sets.follow(&compiled.key_sources, &found.objects.settings);
+        let complaints: String =
+            found.complaints_of(&compiled).iter().map(|complaint| format!("\n{complaint}")).collect();
+        if *shown != complaints {
+            shown.clone_from(&complaints);
+            if !complaints.is_empty() {
+                tracing::error!("the folder has mistakes; the last good config stays:{complaints}");
+            }
         }
+        if !complaints.is_empty() {
+            return;
+        }
+        if !compiled.alarms.is_empty() {
+            tracing::warn!("thresholds tell nobody here: Events and webhooks are sent in a cluster alone");
+        }
+        ledger.limit(&compiled.snapshot);
+        for rejected in gateway.apply(compiled.snapshot) {
+            tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
+        }
+        tracing::info!(
+            routes = found.objects.routes.len(),
+            providers = found.objects.providers.len(),
+            "config applied"
+        );
     }
-    if !complaints.is_empty() {
-        return;
-    }
-    if !compiled.alarms.is_empty() {
-        tracing::warn!("thresholds tell nobody here: Events and webhooks are sent in a cluster alone");
-    }
-    ledger.limit(&compiled.snapshot);
-    for rejected in gateway.apply(compiled.snapshot) {
-        tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
-    }
-    tracing::info!(routes = found.objects.routes.len(), providers = found.objects.providers.len(), "config applied");
 }
 
 #[cfg(test)]

@@ -41,10 +41,21 @@ impl Gateway {
 
     /// The same, with so few files that it may open.
     pub async fn up_within(manifests: &str, open_files: usize) -> Self {
+        Self::up_by(manifests, &format!("ulimit -n {open_files} && exec \"$@\"")).await
+    }
+
+    /// The same, on the first of the cores that there are.
+    pub async fn up_on_one_core(manifests: &str) -> Self {
+        let first = "$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')";
+        Self::up_by(manifests, &format!("exec taskset -c \"{first}\" \"$@\"")).await
+    }
+
+    /// The same, by a script that starts it.
+    async fn up_by(manifests: &str, script: &str) -> Self {
         let binary = binary("weir-operator");
-        let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$@\""), "limited"]).arg(binary.get_program());
-        let (folders, mut command) = prepared(manifests, limited);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(binary.get_program());
+        let (folders, mut command) = prepared(manifests, shell);
         Self::serving(folders, Process::spawn("weir-operator up", &mut command)).await
     }
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{file, open_route, provider};
-use weir_tests::provider::{Provider, Script, Step, Usage, chunk};
+use weir_tests::provider::{Provider, Script, Signal, Step, Usage, chunk};
+use weir_tests::wait;
 
 const MODEL: &str = "gpt-test";
 
@@ -158,4 +159,32 @@ async fn f35_every_stream_is_told_before_a_kill_that_comes_long_before_the_end_o
     }
     assert!(ended.is_ok_and(|status| status.success()), "nothing was left to kill");
     assert_eq!(gateway.access_log(STREAMS).await.len(), STREAMS, "the log is flushed");
+}
+
+#[tokio::test]
+async fn a_process_of_one_core_passes_streams_while_it_reads_its_folder_anew_and_ends_in_order() {
+    const STREAMS: usize = 20;
+    let upstream = Provider::start().await;
+    let mut object = provider("default", "upstream", &upstream.url(), MODEL);
+    object["spec"]["models"] = json!([{"name": MODEL}, {"name": "gpt-more"}]);
+    let route = open_route("default", "chat", MODEL, &["upstream"]);
+    let gateway = Gateway::up_on_one_core(&file(&[object, route])).await;
+    let go_on = Signal::default();
+    let held = Script::stream([text_event("Hello ")]).wait(&go_on);
+    upstream.always(held.body(text_event("world")).body(finish_event()).body("data: [DONE]\n\n"));
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let mut stream = gateway.client().chat_stream(MODEL).await;
+        assert!(stream.event().await.expect("not cut").expect("not ended").contains("Hello"));
+        streams.push(stream);
+    }
+    gateway.write("more.yaml", &file(&[open_route("default", "more", "gpt-more", &["upstream"])]));
+    wait::until_true("the new route is served", || async { gateway.admin().metric("weir_config_routes").await == 2.0 })
+        .await;
+    gateway.process().signal("TERM");
+    go_on.fire();
+    for (events, cut) in futures_util::future::join_all(streams.into_iter().map(|stream| stream.events())).await {
+        assert!(cut.is_none() && events.iter().any(|event| event.contains("world")), "{events:?}");
+    }
+    assert!(gateway.process().exit().await.success());
 }

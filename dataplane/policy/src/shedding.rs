@@ -10,16 +10,18 @@ use weir_snapshot::Priority;
 /// Between two looks at the queue.
 pub const LOOK_MS: Millis = 10;
 /// A wait for a turn that is none, in microseconds. A request takes about five turns.
-const TARGET_US: u64 = 5_000;
+const TARGET_US: u64 = 2_000;
 /// The shortest wait in so much time tells whether the queue was ever empty.
-const WINDOW_MS: Millis = 100;
+const WINDOW_MS: Millis = 50;
 /// So many windows in a row are no burst.
-const LATE: u32 = 3;
-/// How fast the share grows and shrinks with each window.
-const MORE: u32 = 50;
-const LESS: u32 = 25;
+const LATE: u32 = 6;
+/// What the share grows by with each window that passed: so much for each target waited, up to the most.
+const MORE: u32 = 4;
+const MOST_MORE: u32 = 40;
+/// What it shrinks by.
+const LESS: u32 = 10;
 /// Some are always taken: without them nobody would learn that the overload is over.
-const MOST: u32 = 950;
+const MOST: u32 = 980;
 
 /// The share of requests that is turned away.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub struct Shedding {
 struct Window {
     ends: Millis,
     shortest_us: Option<u64>,
+    /// The shortest of the window before.
+    before_us: u64,
     late: u32,
 }
 
@@ -45,25 +49,34 @@ impl Shedding {
             return;
         }
         let late = if shortest > TARGET_US { window.late + 1 } else { 0 };
-        *window = Window { ends: now + WINDOW_MS, shortest_us: None, late };
+        let passed = u32::try_from((now - window.ends) / WINDOW_MS).unwrap_or(u32::MAX).saturating_add(1);
+        // A queue that gets shorter needs no more.
+        let shrinks = shortest < window.before_us / 8 * 7;
+        *window = Window { ends: now + WINDOW_MS, shortest_us: None, before_us: shortest, late };
         let share = self.per_mille();
         let next = match late {
-            0 => share.saturating_sub(LESS),
-            1..LATE => share,
-            _ => (share + MORE).min(MOST),
+            0 => share.saturating_sub(LESS.saturating_mul(passed)),
+            1..LATE if share == 0 => share,
+            _ if shrinks => share,
+            _ => {
+                let targets = u32::try_from(shortest / TARGET_US).unwrap_or(u32::MAX);
+                let more = MORE.saturating_mul(targets).min(MOST_MORE);
+                more.saturating_mul(passed).saturating_add(share).min(MOST)
+            }
         };
         self.per_mille.store(next, Ordering::Relaxed);
     }
 
-    /// Whether a request of that class is turned away; `draw` is any random number. Of lower classes more are.
-    pub fn sheds(&self, class: Priority, draw: u32) -> bool {
+    /// Whether a request of that class is turned away; its lot is any random number. One that is turned away would be
+    /// of every lower class too, of which more are.
+    pub fn sheds(&self, class: Priority, lot: u32) -> bool {
         let share = self.per_mille();
         let of_class = match class {
             Priority::Low => (share * 4).min(MOST),
             Priority::Normal => share,
-            Priority::High => share / 2,
+            Priority::High => share * share / 1_000,
         };
-        draw % 1_000 < of_class
+        lot % 1_000 < of_class
     }
 
     /// Of a thousand requests of the class normal.
@@ -77,14 +90,14 @@ mod tests {
     use super::*;
 
     fn share(shedding: &Shedding, class: Priority) -> usize {
-        (0..1_000).filter(|draw| shedding.sheds(class, *draw)).count()
+        (0..1_000).filter(|lot| shedding.sheds(class, *lot)).count()
     }
 
     /// Looks for so many windows, in each of which one wait is `shortest` and the others are long.
     fn look(shedding: &Shedding, now: &mut Millis, windows: u64, shortest: u64) {
         for at in 0..windows * WINDOW_MS / LOOK_MS {
             *now += LOOK_MS;
-            shedding.waited(if at % 10 == 5 { shortest } else { 500_000 }, *now);
+            shedding.waited(if at % 5 == 2 { shortest } else { 500_000 }, *now);
         }
     }
 
@@ -92,33 +105,40 @@ mod tests {
     fn a_burst_turns_nobody_away_and_overload_does_until_it_is_over() {
         let (shedding, mut now) = (Shedding::default(), 0);
         for _ in 0..100 {
-            look(&shedding, &mut now, 2, 30_000);
+            look(&shedding, &mut now, 4, 30_000);
             look(&shedding, &mut now, 1, 100);
         }
         assert_eq!(share(&shedding, Priority::Normal), 0, "the queue empties before long");
-        look(&shedding, &mut now, 6, 30_000);
-        assert_eq!(share(&shedding, Priority::Normal), 150);
+        look(&shedding, &mut now, 8, 30_000);
+        assert_eq!(share(&shedding, Priority::Normal), 80);
+        look(&shedding, &mut now, 5, 5_000);
+        assert_eq!(
+            share(&shedding, Priority::Normal),
+            144,
+            "a short queue needs little, and one that gets shorter none"
+        );
         look(&shedding, &mut now, 100, 30_000);
-        assert_eq!(share(&shedding, Priority::Normal), 950, "some are always taken");
-        look(&shedding, &mut now, 40, 100);
+        assert_eq!(share(&shedding, Priority::Normal), 980, "some are always taken");
+        look(&shedding, &mut now, 100, 100);
         assert_eq!(share(&shedding, Priority::Normal), 0);
     }
 
     #[test]
-    fn a_wait_that_is_longer_than_a_window_counts_as_one() {
+    fn waits_that_are_longer_than_a_window_count_once_and_then_turn_more_away() {
         let (shedding, mut now) = (Shedding::default(), 0);
-        for _ in 0..4 {
-            now += 700;
-            shedding.waited(700_000, now);
-        }
-        assert_eq!(share(&shedding, Priority::Normal), 100);
+        let shares = [400, 400, 400, 400, 400, 400, 400, 10].map(|waited| {
+            now += waited;
+            shedding.waited(waited * 1_000, now);
+            share(&shedding, Priority::Normal)
+        });
+        assert_eq!(shares, [0, 0, 0, 0, 0, 320, 640, 640]);
     }
 
     #[test]
     fn of_lower_classes_more_are_turned_away() {
         let (shedding, mut now) = (Shedding::default(), 0);
-        look(&shedding, &mut now, 4, 30_000);
+        look(&shedding, &mut now, 8, 30_000);
         let shares = [Priority::High, Priority::Normal, Priority::Low].map(|class| share(&shedding, class));
-        assert_eq!(shares, [50, 100, 400]);
+        assert_eq!(shares, [14, 120, 480]);
     }
 }

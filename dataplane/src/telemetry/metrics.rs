@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
     pub(crate) shed_ratio: Gauge,
+    pub(crate) unread: IntCounter,
     pub(crate) merged_costs: IntCounter,
     pub(crate) ledger: ledger::Meters,
     vectors: Vectors,
@@ -57,6 +58,7 @@ impl Metrics {
             in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
             panics: counter("weir_panics_total", "Requests that were lost to a panic"),
             shed_ratio: keep(&registry, Gauge::new("weir_shed_ratio", "Share of requests turned away for overload")),
+            unread: counter("weir_unread_requests_total", "Requests turned away unread for overload"),
             merged_costs: counter(
                 "weir_merged_costs_total",
                 "Requests whose cost is summed under fewer names than they have, of which there are too many",

@@ -12,6 +12,7 @@ pub use days::Days;
 use part::{Part, Written};
 use prost::Message as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use weir_costs::Book;
 use weir_lease::{Outcome, Settings};
@@ -27,7 +28,7 @@ pub enum Store {
     /// ConfigMaps in the operator's namespace.
     Cluster(Box<cluster::Cluster>),
     /// One file and a folder beside it, of one process.
-    File(file::File),
+    File(Arc<file::File>),
     /// Redis, or what speaks its protocol.
     Redis(Box<redis::Redis>),
 }
@@ -53,7 +54,7 @@ impl Store {
 
     /// A file, made where there is none.
     pub fn file(path: &Path) -> Result<Self, String> {
-        file::File::open(path).map(Self::File)
+        file::File::open(path).map(Arc::new).map(Self::File)
     }
 
     /// A Redis of that URL: `redis://` and `rediss://` for one server, `redis+sentinel://HOST:PORT,.../MASTER` and
@@ -147,7 +148,11 @@ impl Store {
     async fn replace(&self, part: Part, body: Vec<u8>) -> Result<Written, String> {
         match self {
             Self::Cluster(store) => store.write(part, body).await,
-            Self::File(store) => store.write(part, &body),
+            Self::File(store) => {
+                let store = Arc::clone(store);
+                let written = tokio::task::spawn_blocking(move || store.write(part, &body)).await;
+                written.unwrap_or_else(|e| Err(e.to_string()))
+            }
             Self::Redis(store) => store.write(part, body).await,
         }
     }
