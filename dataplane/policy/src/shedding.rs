@@ -9,11 +9,14 @@ use weir_snapshot::Priority;
 
 /// Between two looks at the queue.
 pub const LOOK_MS: Millis = 10;
-/// A wait for a turn that is none, in microseconds. A request takes about five turns.
+/// A wait for a turn that begins to be too long, in microseconds: some hundred milliseconds for a request, which takes about
+/// five turns. A thousand that come at once and come again at once wait less.
+const BEGIN_US: u64 = 100_000;
+/// A wait that is none, which those have that are taken while others are turned away.
 const TARGET_US: u64 = 2_000;
 /// The shortest wait in so much time tells whether the queue was ever empty.
 const WINDOW_MS: Millis = 50;
-/// So many windows in a row are no burst.
+/// So many windows in a row are no burst. Where some are turned away already, one is none.
 const LATE: u32 = 6;
 /// What the share grows by with each window that passed: so much for each target waited, up to the most.
 const MORE: u32 = 4;
@@ -48,12 +51,13 @@ impl Shedding {
         if now < window.ends {
             return;
         }
-        let late = if shortest > TARGET_US { window.late + 1 } else { 0 };
+        let share = self.per_mille();
+        let bound = if share == 0 { BEGIN_US } else { TARGET_US };
+        let late = if shortest > bound { window.late + 1 } else { 0 };
         let passed = u32::try_from((now - window.ends) / WINDOW_MS).unwrap_or(u32::MAX).saturating_add(1);
         // A queue that gets shorter needs no more.
         let shrinks = shortest < window.before_us / 8 * 7;
         *window = Window { ends: now + WINDOW_MS, shortest_us: None, before_us: shortest, late };
-        let share = self.per_mille();
         let next = match late {
             0 => share.saturating_sub(LESS.saturating_mul(passed)),
             1..LATE if share == 0 => share,
@@ -105,11 +109,12 @@ mod tests {
     fn a_burst_turns_nobody_away_and_overload_does_until_it_is_over() {
         let (shedding, mut now) = (Shedding::default(), 0);
         for _ in 0..100 {
-            look(&shedding, &mut now, 4, 30_000);
+            look(&shedding, &mut now, 4, 300_000);
             look(&shedding, &mut now, 1, 100);
         }
-        assert_eq!(share(&shedding, Priority::Normal), 0, "the queue empties before long");
-        look(&shedding, &mut now, 8, 30_000);
+        look(&shedding, &mut now, 100, 90_000);
+        assert_eq!(share(&shedding, Priority::Normal), 0, "the queue empties before long, or is short enough");
+        look(&shedding, &mut now, 8, 300_000);
         assert_eq!(share(&shedding, Priority::Normal), 80);
         look(&shedding, &mut now, 5, 5_000);
         assert_eq!(
@@ -117,7 +122,7 @@ mod tests {
             144,
             "a short queue needs little, and one that gets shorter none"
         );
-        look(&shedding, &mut now, 100, 30_000);
+        look(&shedding, &mut now, 100, 300_000);
         assert_eq!(share(&shedding, Priority::Normal), 980, "some are always taken");
         look(&shedding, &mut now, 100, 100);
         assert_eq!(share(&shedding, Priority::Normal), 0);
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn of_lower_classes_more_are_turned_away() {
         let (shedding, mut now) = (Shedding::default(), 0);
-        look(&shedding, &mut now, 8, 30_000);
+        look(&shedding, &mut now, 8, 300_000);
         let shares = [Priority::High, Priority::Normal, Priority::Low].map(|class| share(&shedding, class));
         assert_eq!(shares, [14, 120, 480]);
     }
