@@ -9,6 +9,9 @@ use weir_dialect::{ErrorType, Refusal};
 use weir_policy::LOOK_MS;
 use weir_snapshot::Priority;
 
+/// So much of a body is read of those who are turned away, to drop it. What is longer costs more than the new connection that
+/// the client needs where it is not read.
+pub(crate) const READ_BYTES: u64 = 256 * 1024;
 /// Between two log lines on those of whom nothing was read.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
@@ -80,6 +83,7 @@ mod tests {
             let body = Body::whole(Bytes::from(vec![b'x'; 20_000]));
             client.ready().await.unwrap();
             let mut answer = client.send_request(Request::post("/v1/messages").body(body).unwrap()).await.unwrap();
+            assert!(answer.headers().contains_key("x-weir-request-id"));
             let told = answer.headers().contains_key("retry-after");
             let frame = std::future::poll_fn(|cx| Pin::new(answer.body_mut()).poll_frame(cx)).await;
             let text = frame.unwrap().unwrap().into_data().unwrap();

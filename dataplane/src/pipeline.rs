@@ -16,7 +16,7 @@ use crate::overload;
 use crate::receive::receive;
 use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
-use crate::surface::{Surface, dialect_of};
+use crate::surface::{Surface, dialect_of, tell_request_id};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -24,11 +24,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use weir_dialect::{Call, Dialect, ErrorType, Page, Refusal, ServiceTier};
+use weir_dialect::{Call, ErrorType, Page, Refusal, ServiceTier};
 use weir_policy::{Asked, Caller, Facts, Route};
 use weir_snapshot::Priority;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
 const ROUTE: HeaderName = HeaderName::from_static("x-weir-route");
 const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
@@ -67,8 +66,8 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
 async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: Incoming) -> Response<Body> {
     let lot = fastrand::u32(..);
     if let Err(refusal) = overload::admit(&gateway, Priority::High, lot) {
-        // Whoever sends it. Reading its body costs less than the new connection that the client would need otherwise.
-        let _ = receive(body, &head.headers, gateway.config.max_body_bytes).await;
+        // Whoever sends it.
+        let _ = receive(body, &head.headers, overload::READ_BYTES).await;
         gateway.telemetry.metrics.unread.inc();
         return refusal::respond(&refusal, surface.dialect(), &new_request_id());
     }
@@ -168,8 +167,7 @@ fn finish(
 ) -> Response<Body> {
     let mut told = std::mem::take(&mut account.told.headers);
     told.reserve(12);
-    tell(&mut told, REQUEST_ID, &listener.request_id);
-    tell(&mut told, request_id_header(listener.dialect), &listener.request_id);
+    tell_request_id(&mut told, listener.dialect, &listener.request_id);
     if account.record.attempts > 0 {
         told.insert(ATTEMPTS, HeaderValue::from(account.record.attempts));
     }
@@ -201,13 +199,6 @@ fn finish(
             tell(&mut told, USAGE_SOURCE, "estimated");
             json(told, bytes)
         }
-    }
-}
-
-const fn request_id_header(dialect: Dialect) -> HeaderName {
-    match dialect {
-        Dialect::OpenAI => HeaderName::from_static("x-request-id"),
-        Dialect::Anthropic => HeaderName::from_static("request-id"),
     }
 }
 
@@ -264,7 +255,7 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
             refusal::respond(&refusal, dialect, &account.record.request_id)
         }
     };
-    tell(response.headers_mut(), request_id_header(dialect), &account.record.request_id);
+    tell_request_id(response.headers_mut(), dialect, &account.record.request_id);
     response
 }
 

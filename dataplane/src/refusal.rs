@@ -1,6 +1,7 @@
 //! The one place where a refusal becomes the client's error answer.
 
 use crate::body::Body;
+use crate::surface::tell_request_id;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use weir_dialect::{Dialect, Refusal};
@@ -15,6 +16,7 @@ pub(crate) fn respond(refusal: &Refusal, dialect: Dialect, request_id: &str) -> 
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    tell_request_id(headers, dialect, request_id);
     if let Some(ms) = refusal.retry_after_ms {
         headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(ms));

@@ -1,7 +1,10 @@
 //! What a client may ask for: the paths that generate, each in its dialect.
 
 use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 use weir_dialect::Dialect;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
 
 /// A path that is answered by a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,4 +52,15 @@ pub(crate) fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
     } else {
         Dialect::OpenAI
     }
+}
+
+/// Gives the client the request's id: in Weir's header, and in the one that SDKs of its dialect show.
+pub(crate) fn tell_request_id(headers: &mut HeaderMap, dialect: Dialect, id: &str) {
+    let Ok(value) = HeaderValue::from_str(id) else { return };
+    let shown = match dialect {
+        Dialect::OpenAI => HeaderName::from_static("x-request-id"),
+        Dialect::Anthropic => HeaderName::from_static("request-id"),
+    };
+    headers.insert(shown, value.clone());
+    headers.insert(REQUEST_ID, value);
 }
