@@ -4,6 +4,7 @@
 
 use crate::clock::unix;
 use crate::funds::{Funds, Told};
+use crate::memory::Held;
 use crate::record::{FailedAttempt, Record, usage_record};
 use crate::surface::Surface;
 use crate::telemetry::Telemetry;
@@ -36,6 +37,8 @@ pub(crate) struct Account {
     pub(crate) room: Option<Funds>,
     /// What the client is told of them.
     pub(crate) told: Told,
+    /// The memory that was taken for the request.
+    pub(crate) held: Held,
     /// Whether an answer uses tokens; counting them does not.
     generates: bool,
     /// Whether the route names to the client what was lost.
@@ -53,7 +56,7 @@ pub(crate) struct Tally {
 }
 
 impl Account {
-    pub(crate) fn open(telemetry: &Arc<Telemetry>, path: &'static str) -> Box<Self> {
+    pub(crate) fn open(telemetry: &Arc<Telemetry>, held: Held, path: &'static str) -> Box<Self> {
         telemetry.metrics.in_flight.inc();
         let record = Record {
             time_ms: u64::try_from(unix().as_millis()).unwrap_or(u64::MAX),
@@ -92,6 +95,7 @@ impl Account {
             funds: None,
             room: None,
             told: Told::default(),
+            held,
             generates: path != Surface::CountTokens.path(),
             reports_loss: true,
         })

@@ -1,79 +1,124 @@
-//! The admin listener: probes, metrics, and the config without its secrets. It has a runtime of its own,
-//! so that load on requests never fails a probe.
+//! The admin port of both programs: probes and metrics over plain HTTP/1.1, and of a data plane the config without its secrets.
+//!
+//! A data plane serves it on a runtime of its own, so that load on requests never fails a probe.
 
 use crate::config::StartError;
 use crate::gateway::Gateway;
 use crate::serve::{ACCEPT_PAUSE, Patient, listen};
+use crate::shares::Shares;
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use weir_snapshot::{ApiKey, Resource};
 
+/// Connections at once: kubelet, a scraper or two, a person. No peer has more of them than are free, so that a flood of one
+/// peer fails no probe.
+const CONNECTIONS: u64 = 64;
+/// A head takes no longer.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection lives no longer; whoever asks again connects again.
+const LIFE: Duration = Duration::from_secs(60);
 
-/// Starts it on a thread of its own.
+/// What an admin port answers: its status, content type and text.
+pub type AdminAnswer = (StatusCode, &'static str, String);
+
+/// Serves an admin port for ever. `answer` gets the path and who asks.
+pub async fn serve_admin(
+    listener: TcpListener,
+    answer: impl Fn(&str, IpAddr) -> AdminAnswer + Clone + Send + Sync + 'static,
+) {
+    let connections = Arc::new(Shares::of(CONNECTIONS));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer.ip()),
+            Err(error) => {
+                tracing::warn!(%error, "an admin connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = Shares::place(&connections, &peer) else { continue };
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = match *request.method() {
+                    Method::GET | Method::HEAD => answer(request.uri().path(), peer),
+                    _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned()),
+                };
+                async move { Ok::<_, Infallible>(response(answer)) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
+            let _ = tokio::time::timeout(LIFE, connection).await;
+            drop(place);
+        });
+    }
+}
+
+/// The content type of a plain answer.
+const TEXT: &str = "text/plain";
+
+/// Starts the data plane's on a thread of its own.
 pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<SocketAddr, StartError> {
     let address = gateway.config.admin;
     let failed = |e| StartError::Listen(address, e);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let listener = {
-        let _inside = runtime.enter();
-        listen(address).map_err(failed)?
-    };
-    let bound = listener.local_addr().map_err(failed)?;
+    // Before the runtime is there: a runtime that is dropped within another one panics.
+    let socket = listen(address).map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
     let gateway = Arc::clone(gateway);
-    std::thread::Builder::new()
-        .name("admin".into())
-        .spawn(move || {
+    let serve = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| {
             runtime.block_on(async move {
-                loop {
-                    let Ok((stream, _)) = listener.accept().await else {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    };
-                    let gateway = Arc::clone(&gateway);
-                    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                        let answer = answer(&gateway, request.uri().path());
-                        async move { Ok::<_, Infallible>(answer) }
-                    });
-                    let mut builder = hyper::server::conn::http1::Builder::new();
-                    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-                    tokio::spawn(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
-                }
-            });
-        })
-        .map_err(failed)?;
+                serve_admin(TcpListener::from_std(socket)?, move |path, peer| answer(&gateway, path, peer)).await;
+                Ok(())
+            })
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin port cannot be served");
+        }
+    };
+    std::thread::Builder::new().name("admin".into()).spawn(serve).map_err(failed)?;
     Ok(bound)
 }
 
-fn answer(gateway: &Gateway, path: &str) -> Response<Full<Bytes>> {
-    let (status, kind, text) = match path {
-        "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
-        "/readyz" if gateway.is_ready() => (StatusCode::OK, "text/plain", "ready\n".to_owned()),
-        "/readyz" if gateway.drain().has_begun() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
-        }
-        "/readyz" if gateway.live.load().loaded => {
-            (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "the ledger's leader has not spoken yet\n".to_owned())
-        }
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "no config yet\n".to_owned()),
+fn answer(gateway: &Gateway, path: &str, peer: IpAddr) -> AdminAnswer {
+    let unavailable = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, TEXT, text.to_owned());
+    match path {
+        "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+        "/readyz" if gateway.is_ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+        "/readyz" if gateway.drain().has_begun() => unavailable("draining\n"),
+        "/readyz" if gateway.live.load().loaded => unavailable("the ledger's leader has not spoken yet\n"),
+        "/readyz" => unavailable("no config yet\n"),
         "/metrics" => {
             let live = gateway.live.load();
-            let now = gateway.clock.now();
-            let age_ms = now.saturating_sub(live.since);
-            (StatusCode::OK, "text/plain; version=0.0.4", gateway.telemetry.metrics.text(&live.table, age_ms, now))
+            let (metrics, now) = (&gateway.telemetry.metrics, gateway.clock.now());
+            metrics.load.held_bytes.set(i64::try_from(gateway.memory.held()).unwrap_or(i64::MAX));
+            let text = metrics.text(&live.table, now.saturating_sub(live.since), now);
+            (StatusCode::OK, "text/plain; version=0.0.4", text)
         }
-        "/config" => (StatusCode::OK, "application/json", dump(gateway)),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "/healthz, /readyz, /metrics or /config\n".to_owned()),
-    };
+        "/config" if peer.to_canonical().is_loopback() => (StatusCode::OK, "application/json", dump(gateway)),
+        "/config" => {
+            let text = "the config names every tenant's routes and callers; read it through kubectl port-forward\n";
+            (StatusCode::FORBIDDEN, TEXT, text.to_owned())
+        }
+        _ => (StatusCode::NOT_FOUND, TEXT, "/healthz, /readyz, /metrics or /config\n".to_owned()),
+    }
+}
+
+fn response((status, kind, text): AdminAnswer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -100,4 +145,35 @@ fn dump(gateway: &Gateway) -> String {
         })
         .collect();
     serde_json::to_string_pretty(&shown).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
+
+    async fn status(from: &str, to: SocketAddr) -> Option<String> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text).await;
+        text.lines().next().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_holds_connections_fails_no_probe_of_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve_admin(listener, |_, _| (StatusCode::OK, TEXT, "ok".to_owned())));
+        let mut held = Vec::new();
+        for _ in 0..CONNECTIONS * 2 {
+            held.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        }
+        assert_eq!(status("127.0.0.2", address).await.as_deref(), Some("HTTP/1.1 200 OK"));
+        assert_eq!(status("127.0.0.1", address).await, None, "the flood's own peer gets no more");
+        server.abort();
+    }
 }

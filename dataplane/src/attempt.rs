@@ -9,6 +9,7 @@ use crate::config::Limits;
 use crate::funds::Funds;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::memory::{self, Held, TRANSLATED};
 use crate::relay::{Answered, Reader, Relay, StreamLimits, Watch};
 use crate::room::Room;
 use crate::surface::Surface;
@@ -31,7 +32,7 @@ const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count
 
 /// What one attempt got.
 enum Got {
-    Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
+    Whole { bytes: Bytes, held: Held, upstream_id: Option<HeaderValue> },
     Stream(Box<Relay>),
     Estimate(Bytes),
 }
@@ -108,9 +109,9 @@ impl<'a> Attempts<'a> {
                     let tried = Tried { target, credential, taken };
                     match self.attempt(tried, deadline, account).await {
                         Ok(Got::Stream(relay)) => return Ok(Answered::Stream { relay, watch }),
-                        Ok(Got::Whole { bytes, upstream_id }) => {
+                        Ok(Got::Whole { bytes, held, upstream_id }) => {
                             watch.succeeded(&clock);
-                            return Ok(Answered::Whole { bytes, upstream_id });
+                            return Ok(Answered::Whole { bytes, held, upstream_id });
                         }
                         Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
                         Err(failure) => {
@@ -210,7 +211,7 @@ impl<'a> Attempts<'a> {
                 semantic: Duration::from_millis(Limits::SEMANTIC_IDLE_MS),
                 deadline: self.gateway.clock.at(limits.attempt),
             };
-            let reader = Reader::new(answer.source, translation, stream);
+            let reader = Reader::new(answer.source, translation, stream, account.held.beside());
             return reader.begin(account).await.map(|relay| Got::Stream(Box::new(relay)));
         }
         whole(answer, translation, account).await
@@ -297,14 +298,15 @@ async fn check(answer: Answer) -> Result<Answer, Failure> {
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }
-    let body = answer.source.collect(Limits::ERROR_BYTES).await.unwrap_or_default();
+    let body = answer.source.collect(Limits::ERROR_BYTES, None).await.unwrap_or_default();
     Err(classify_status(answer.status, ErrorBody::read(&body), answer.retry_after_ms))
 }
 
 /// A whole answer in the caller's dialect.
 async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Account) -> Result<Got, Failure> {
     let upstream_id = answer.request_id;
-    let bytes = answer.source.collect(Limits::ANSWER_BYTES).await?;
+    let mut held = account.held.beside();
+    let bytes = answer.source.collect(Limits::ANSWER_BYTES, Some(&mut held)).await?;
     let none = |why: String| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
     let read = translation.from.read_whole(&bytes).map_err(|e| none(e.to_string()))?;
     let (usage, service_tier) = match read {
@@ -314,12 +316,14 @@ async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Acco
     let (bytes, usage) = if translation.from == translation.to {
         (bytes, usage)
     } else {
+        held.grow(bytes.len() * (1 + TRANSLATED)).map_err(memory::failure)?;
         let mut loss = Loss::default();
         let translated = translation.whole(&bytes, &mut loss).map_err(none)?;
         account.lost(loss);
+        held.shrink(translated.0.len());
         translated
     };
     let tally = account.tally();
     (tally.usage, tally.service_tier) = (usage, service_tier);
-    Ok(Got::Whole { bytes, upstream_id })
+    Ok(Got::Whole { bytes, held, upstream_id })
 }

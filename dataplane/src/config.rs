@@ -35,6 +35,10 @@ pub struct Config {
     /// Largest request body in bytes
     #[arg(long, env = "WEIR_MAX_BODY_BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1024..=64 * 1024 * 1024))]
     pub max_body_bytes: u64,
+    /// Bytes of requests and answers that may be held at once, over all callers; half of the memory that the process may
+    /// use when absent
+    #[arg(long, env = "WEIR_MAX_HELD_BYTES", value_parser = clap::value_parser!(u64).range(1024 * 1024..))]
+    pub max_held_bytes: Option<u64>,
 }
 
 /// Bounds that are no flags, each with its reason.

@@ -6,6 +6,7 @@ use crate::costs::Costs;
 use crate::drain::Drain;
 use crate::ledger::{Ledger, converse};
 use crate::live::Live;
+use crate::memory::{self, Memory};
 use crate::rejection::Rejection;
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
@@ -29,6 +30,7 @@ pub struct Gateway {
     pub(crate) drain: Drain,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) shedding: Shedding,
+    pub(crate) memory: Arc<Memory>,
     /// Held over an apply, so that two never interleave.
     applying: Mutex<()>,
 }
@@ -40,6 +42,7 @@ impl Gateway {
         Arc::new(Self {
             ledger: Arc::new(Ledger::new(clock, Arc::clone(&telemetry))),
             shedding: Shedding::default(),
+            memory: Memory::of(config.max_held_bytes.unwrap_or_else(|| memory::limit() / 2)),
             drain: Drain::new(config.drain_delay, config.drain_timeout, config.grace_period),
             config,
             live: ArcSwap::default(),

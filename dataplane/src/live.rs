@@ -39,7 +39,7 @@ impl Live {
         let mut origins = HashMap::new();
         for (id, resource) in &resources {
             let Resource::Provider(provider) = resource else { continue };
-            match Origin::of(provider, last.origins.get(&id.name), &last.trust) {
+            match Origin::of(&id.name.namespace, provider, last.origins.get(&id.name), &last.trust) {
                 Ok(origin) => {
                     origins.insert(id.name.clone(), origin);
                 }

@@ -26,8 +26,8 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
         let waited = u64::try_from(queued.elapsed().as_micros()).unwrap_or(u64::MAX);
         gateway.shedding.waited(waited, gateway.clock.now());
         let metrics = &gateway.telemetry.metrics;
-        metrics.shed_ratio.set(f64::from(gateway.shedding.per_mille()) / 1_000.0);
-        let unread = metrics.unread.get();
+        metrics.load.shed_ratio.set(f64::from(gateway.shedding.per_mille()) / 1_000.0);
+        let unread = metrics.load.unread.get();
         if unread > said && said_at.elapsed() >= SAY_EVERY {
             tracing::warn!(
                 requests = unread - said,
@@ -91,7 +91,7 @@ mod tests {
             assert_eq!(told, is, "{text:?}");
             overloaded += u64::from(is);
         }
-        let unread = gateway.telemetry.metrics.unread.get();
+        let unread = gateway.telemetry.metrics.load.unread.get();
         assert!(REQUESTS / 2 < unread && unread <= overloaded, "{unread} of {overloaded}: some were read first");
     }
 }

@@ -11,13 +11,13 @@ use crate::config::Limits;
 use crate::explain;
 use crate::funds::Funds;
 use crate::gateway::Gateway;
-use crate::live::Live;
+use crate::hops;
+use crate::memory::TRANSLATED;
 use crate::overload;
-use crate::receive::receive;
+use crate::receive::{discard, receive};
 use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
 use crate::surface::{Surface, dialect_of, tell_request_id};
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -25,7 +25,7 @@ use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_dialect::{Call, ErrorType, Page, Refusal, ServiceTier};
-use weir_policy::{Asked, Caller, Facts, Route};
+use weir_policy::{Asked, CallerKind, Facts};
 use weir_snapshot::Priority;
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
@@ -67,11 +67,11 @@ async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: In
     let lot = fastrand::u32(..);
     if let Err(refusal) = overload::admit(&gateway, Priority::High, lot) {
         // Whoever sends it.
-        let _ = receive(body, &head.headers, overload::READ_BYTES).await;
-        gateway.telemetry.metrics.unread.inc();
+        discard(body, overload::READ_BYTES).await;
+        gateway.telemetry.metrics.load.unread.inc();
         return refusal::respond(&refusal, surface.dialect(), &new_request_id());
     }
-    let account = Account::open(&gateway.telemetry, surface.path());
+    let account = Account::open(&gateway.telemetry, gateway.memory.hold(""), surface.path());
     let listener = Listener { dialect: surface.dialect(), request_id: account.record.request_id.clone() };
     let streams = Arc::new(AtomicBool::new(false));
     let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, lot, account, Arc::clone(&streams)));
@@ -97,21 +97,29 @@ async fn work(
 ) -> (Box<Account>, Result<Answered, Refusal>) {
     let outcome = async {
         let headers = &head.headers;
+        hops::check(headers)?;
         let live = gateway.live.load_full();
         let mut caller = Arc::new(authenticate(&head, &live, &gateway.config.trust_domain, unix_s())?);
         account.called_by(&caller);
-        let body = receive(body, headers, gateway.config.max_body_bytes).await?;
+        let hostname = hostname(&head);
+        if caller.kind == CallerKind::Anonymous && !live.table.admits_anonymous(hostname.as_deref()) {
+            return Err(no_credential(headers));
+        }
+        account.held = gateway.memory.hold(&caller.namespace);
+        let body = receive(body, headers, gateway.config.max_body_bytes, &mut account.held).await?;
         overload::admit(&gateway, caller.priority, lot)?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);
         streams.store(call.stream, Ordering::Relaxed);
-        let hostname = head.uri.host().map(str::to_owned).or_else(|| hostname(headers));
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
-        let route = matching(&live, &facts, headers)?;
+        let route = live.table.matching(&facts)?;
         if route.tell(&mut caller, |name| header(headers, name)) {
             account.called_for(&caller);
         }
         account.routed(route, &call.model);
+        if route.targets.iter().any(|target| !call.passes_to(target.provider.dialect())) {
+            account.held.grow_in_time(body.len() * (1 + TRANSLATED)).await?;
+        }
         let said = |name: &str| header(headers, name);
         let asked = Asked {
             caller: &caller,
@@ -143,19 +151,13 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     values.next().is_none().then(|| value.to_owned())
 }
 
-/// A caller without a credential is told to bring one, unless there are models for such callers too.
-fn matching<'l>(live: &'l Live, facts: &Facts<'_>, headers: &HeaderMap) -> Result<&'l Arc<Route>, Refusal> {
-    live.table.matching(facts).map_err(|unknown| {
-        let nobody = *facts.caller == Caller::anonymous();
-        if !nobody || !live.table.models(facts.caller, facts.hostname).is_empty() {
-            return unknown;
-        }
-        let mut refusal = weir_policy::unauthenticated();
-        if !has_credential(headers) {
-            refusal.message = format!("no credential was sent: {}", weir_policy::SEND_CREDENTIAL);
-        }
-        refusal
-    })
+/// What a caller hears who needs a credential and brought none.
+fn no_credential(headers: &HeaderMap) -> Refusal {
+    let mut refusal = weir_policy::unauthenticated();
+    if !has_credential(headers) {
+        refusal.message = format!("no credential was sent: {}", weir_policy::SEND_CREDENTIAL);
+    }
+    refusal
 }
 
 /// The client's answer, with the headers that say how it came about.
@@ -189,15 +191,15 @@ fn finish(
         Ok(Answered::Stream { relay, watch }) => {
             event_stream(told, Stream::relaying(relay, account, watch, listener, gateway))
         }
-        Ok(Answered::Whole { bytes, upstream_id }) => {
+        Ok(Answered::Whole { bytes, held, upstream_id }) => {
             if let Some(id) = upstream_id {
                 told.insert(UPSTREAM_REQUEST_ID, id);
             }
-            json(told, bytes)
+            json(told, Body::whole_held(bytes, held))
         }
         Ok(Answered::Estimate(bytes)) => {
             tell(&mut told, USAGE_SOURCE, "estimated");
-            json(told, bytes)
+            json(told, Body::whole(bytes))
         }
     }
 }
@@ -212,8 +214,8 @@ fn event_stream(headers: HeaderMap, stream: Stream) -> Response<Body> {
     answered(headers, "text/event-stream; charset=utf-8", Body::Stream(Box::new(stream)))
 }
 
-fn json(headers: HeaderMap, bytes: Bytes) -> Response<Body> {
-    answered(headers, "application/json", Body::whole(bytes))
+fn json(headers: HeaderMap, body: Body) -> Response<Body> {
+    answered(headers, "application/json", body)
 }
 
 fn answered(mut headers: HeaderMap, content_type: &'static str, body: Body) -> Response<Body> {
@@ -226,12 +228,12 @@ fn answered(mut headers: HeaderMap, content_type: &'static str, body: Body) -> R
 
 /// `GET /v1/models` and, with an id, `GET /v1/models/{id}`.
 fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
-    let (headers, dialect) = (&head.headers, dialect_of(head.uri.path(), &head.headers));
-    let mut account = Account::open(&gateway.telemetry, "/v1/models");
+    let dialect = dialect_of(head.uri.path(), &head.headers);
+    let mut account = Account::open(&gateway.telemetry, gateway.memory.hold(""), "/v1/models");
     let live = gateway.live.load();
     let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).map(Arc::new).and_then(|caller| {
         account.called_by(&caller);
-        let hostname = hostname(headers);
+        let hostname = hostname(head);
         let Some(id) = id else {
             let page = page(head.uri.query().unwrap_or_default())?;
             return Ok(dialect.encode_models(&live.table.models(&caller, hostname.as_deref()), &page));
@@ -248,7 +250,7 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
     let mut response = match answer {
         Ok(bytes) => {
             account.answered(200);
-            json(HeaderMap::new(), bytes)
+            json(HeaderMap::new(), Body::whole(bytes))
         }
         Err(refusal) => {
             account.refused(&refusal);
@@ -269,13 +271,19 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The host that the client meant, lower case, without port.
-fn hostname(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(HOST)?.to_str().ok()?;
-    let name = if host.starts_with('[') {
-        host.split_once(']').map_or(host, |(name, _)| name)
-    } else {
-        host.split(':').next()?
+/// The host that the client meant, of the request target or else the `host` header: lower case, without port and without
+/// the dot of a fully qualified name.
+fn hostname(head: &Parts) -> Option<String> {
+    let host = match head.uri.host() {
+        Some(host) => host,
+        None => {
+            let host = head.headers.get(HOST)?.to_str().ok()?;
+            match host.rsplit_once(':') {
+                Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+                _ => host,
+            }
+        }
     };
-    Some(name.to_ascii_lowercase())
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
 }

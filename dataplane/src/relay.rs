@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::joined::Joined;
+use crate::memory::{self, Held};
 use crate::telemetry::Telemetry;
 use crate::upstream::Source;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ use weir_snapshot::Health;
 
 /// Most bytes of events that are passed on as one, give or take the last event.
 const GATHER: usize = 8 * 1024;
+/// Most bytes of events that wait for the first content: a start with its usage, an empty delta for each choice.
+const MOST_HELD: usize = 256 * 1024;
 
 /// Whom an answer is for.
 pub(crate) struct Listener {
@@ -36,8 +39,8 @@ pub(crate) struct Listener {
 
 /// What a request came to.
 pub(crate) enum Answered {
-    /// A whole answer and the provider's id of it.
-    Whole { bytes: Bytes, upstream_id: Option<HeaderValue> },
+    /// A whole answer, the memory that was taken for it, and the provider's id of it.
+    Whole { bytes: Bytes, held: Held, upstream_id: Option<HeaderValue> },
     /// A stream that has begun.
     Stream { relay: Box<Relay>, watch: Watch },
     /// A count that no provider gave.
@@ -95,6 +98,8 @@ pub(crate) struct Reader {
     source: Source,
     parser: Parser,
     events: Events,
+    /// The memory of an event that waits for its rest, and of what a translation holds back.
+    memory: Held,
     limits: StreamLimits,
     begun: bool,
     finished: bool,
@@ -118,13 +123,14 @@ struct Passed {
 }
 
 impl Reader {
-    pub(crate) fn new(source: Source, translation: &Translation<'_>, limits: StreamLimits) -> Self {
+    pub(crate) fn new(source: Source, translation: &Translation<'_>, limits: StreamLimits, memory: Held) -> Self {
         let now = Instant::now();
         let parser = Parser::new(MAX_EVENT_BYTES);
         Self {
             source,
             parser,
             events: Events::new(translation),
+            memory,
             limits,
             begun: false,
             finished: false,
@@ -145,6 +151,10 @@ impl Reader {
             };
             tally(account, passed.part);
             passed.bytes.into_iter().for_each(|bytes| held.push(bytes, None));
+            if !self.begun && held.len() > MOST_HELD {
+                let why = format!("over {MOST_HELD} bytes of events came before any content");
+                return Err(Failure::local(FailureKind::Malformed, why));
+            }
         }
         let timer = Box::pin(tokio::time::sleep_until(self.due()));
         Ok(Relay { reader: self, held: held.into_bytes(), failed: None, timer })
@@ -169,7 +179,10 @@ impl Reader {
             match ready!(self.source.poll_chunk(cx)) {
                 Some(chunk) => {
                     self.last_read = Instant::now();
-                    self.parser.feed(chunk?);
+                    let chunk = chunk?;
+                    let waiting = self.parser.held() + self.events.held() + chunk.len();
+                    self.memory.follow(waiting).map_err(memory::failure)?;
+                    self.parser.feed(chunk);
                 }
                 None => return Poll::Ready(self.end()),
             }

@@ -6,9 +6,10 @@ use crate::account::new_request_id;
 use crate::body::Body;
 use crate::config::{Limits, StartError};
 use crate::gateway::Gateway;
+use crate::shares::Shares;
 use crate::surface::dialect_of;
 use crate::telemetry::{Lines, Telemetry};
-use crate::{open_files, pipeline, refusal};
+use crate::{memory, open_files, pipeline, refusal};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +31,12 @@ use tokio_rustls::TlsAcceptor;
 use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_policy::Certificate;
 
+mod activity;
 mod patience;
 mod screen;
 mod tls;
 
+use activity::Activity;
 pub(crate) use patience::Patient;
 use patience::{Streams, Told};
 use screen::{Screened, Version};
@@ -43,31 +46,38 @@ const BACKLOG: i32 = 4_096;
 /// Pause after an accept failed for want of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// What a connection may take besides the bytes that are counted: a head, and buffers of both directions.
+const CONNECTION_BYTES: u64 = 64 * 1024;
+/// Connections that are served however little memory there is.
+const FEWEST: usize = 64;
+/// An HTTP/2 connection without a stream is closed after so long, also if its client answers pings.
+const IDLE: Duration = Duration::from_secs(180);
 /// Bytes of one stream, HTTP/2 or the connection's own, that wait here for a client to read.
 const UNSENT: usize = 32 * 1024;
 
 /// Listens for requests; the task ends when the drain is over.
 pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
     let address = gateway.config.listen;
-    let listener = listen(address).map_err(|e| StartError::Listen(address, e))?;
+    let listener = listen(address).and_then(TcpListener::from_std).map_err(|e| StartError::Listen(address, e))?;
     let bound = listener.local_addr().map_err(|e| StartError::Listen(address, e))?;
     let tls = gateway.config.tls_dir.as_deref().map(tls::acceptor).transpose().map_err(StartError::Tls)?;
     Ok((bound, tokio::spawn(accept(Arc::clone(gateway), listener, tls))))
 }
 
-/// A listener with a long backlog.
-pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// A socket that listens, with a long backlog.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tls::Reloading>>) {
-    let room = Arc::new(Semaphore::new(open_files::connections()));
+    let most = connections();
+    let (room, peers) = (Arc::new(Semaphore::new(most)), Arc::new(Shares::of(most as u64)));
     loop {
         let next = async {
             let place = Arc::clone(&room).acquire_owned().await;
@@ -78,7 +88,11 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
             () = gateway.drain.listeners_close() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
+                let Some(of_peer) = Shares::place(&peers, &network(address.ip())) else {
+                    gateway.telemetry.metrics.load.refused_connections.inc();
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT as u32);
                 let acceptor = tls.as_ref().map(|tls| tls.acceptor());
@@ -86,7 +100,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
                 let served = Box::pin(connection(Arc::clone(&gateway), stream, acceptor));
                 tokio::spawn(gateway.drain.track(async move {
                     served.await;
-                    drop(place);
+                    drop((place, of_peer));
                 }));
             }
             Err(e) => {
@@ -99,6 +113,20 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
     drop(listener);
     gateway.drain.finished().await;
     let _ = tokio::task::spawn_blocking(|| Lines::of_process().flush()).await;
+}
+
+/// Connections to serve at once: as many as there are files for, and as fit into half of the memory.
+fn connections() -> usize {
+    let fit = usize::try_from(memory::limit() / 2 / CONNECTION_BYTES).unwrap_or(usize::MAX);
+    open_files::connections().min(fit.max(FEWEST))
+}
+
+/// Who a peer is: its address, of IPv6 the network that one host has as a rule.
+fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
+    }
 }
 
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {
@@ -152,17 +180,21 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_send_buf_size(UNSENT)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
+    let activity = Arc::new(Activity::default());
     let service = {
         let gateway = Arc::clone(&gateway);
         let unsent = matches!(version, Version::H1).then(|| stream.unsent());
+        let activity = Arc::clone(&activity);
         service_fn(move |mut request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(Arc::clone(peer));
             }
-            let unsent = unsent.clone();
-            let answer =
-                async move { Ok::<_, Infallible>(answer(gateway, request).await.map(|body| Told::new(body, unsent))) };
+            let (unsent, busy) = (unsent.clone(), activity.busy());
+            let answer = async move {
+                let answer = answer(gateway, request).await;
+                Ok::<_, Infallible>(answer.map(|body| Told::new(body, unsent).while_busy(busy)))
+            };
             Told::new(Box::pin(answer), None)
         })
     };
@@ -173,8 +205,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // Now and not before: hyper closes idle HTTP/1.1 connections at once.
         () = gateway.drain.listeners_close() => {
-            // Now and not before: hyper closes idle HTTP/1.1 connections at once.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = activity.rested(IDLE), if matches!(version, Version::H2) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

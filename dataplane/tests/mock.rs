@@ -29,6 +29,7 @@ fn gateway() -> Arc<Gateway> {
         grace_period: None,
         hide_targets: false,
         max_body_bytes: 1024 * 1024,
+        max_held_bytes: None,
     })
 }
 

@@ -84,6 +84,11 @@ impl<'a> Call<'a> {
         if newer { "max_completion_tokens" } else { "max_tokens" }
     }
 
+    /// Whether it can go to a provider of that dialect without being translated.
+    pub fn passes_to(&self, dialect: Dialect) -> bool {
+        self.dialect == dialect && !self.sealed
+    }
+
     /// How the caller wants it sampled.
     pub fn sampling(&self) -> Result<Sampling, Refusal> {
         let fields = Fields::of(&self.members, Path::Root);
@@ -110,7 +115,7 @@ impl<'a> Call<'a> {
         to: &UpstreamModel<'_>,
         tuned: Option<(&Sampling, &Sampling)>,
     ) -> Option<Vec<Bytes>> {
-        if self.dialect != to.dialect || self.sealed {
+        if !self.passes_to(to.dialect) {
             return None;
         }
         let mut patch =

@@ -35,6 +35,11 @@ impl Parser {
         Self { held: BytesMut::new(), chunk: Bytes::new(), boundary: Boundary::START, max }
     }
 
+    /// Bytes of an event that waits for its rest.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes the next chunk. All events of the previous one must have been taken.
     pub fn feed(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty(), "events are taken before more is fed");

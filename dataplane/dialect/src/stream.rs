@@ -56,10 +56,10 @@ impl Stream {
     /// Passes an event on. `begun` says that content came before; then most events are not parsed.
     pub fn pass(&mut self, event: Event, begun: bool) -> Result<Passed, NoEvent> {
         let Event { raw, data } = event;
-        // Some servers keep a stream alive with empty data, which SDKs would take for JSON. Comments are
-        // for this connection, and no bytes where the events are others.
+        // Some servers keep a stream alive with empty data, which SDKs would take for JSON. Comments go on only if events
+        // do so as they are, and only after the first content: what comes before it is held back.
         let Some(data) = data else {
-            let pass = !matches!(self.0, Kind::Rewritten(_));
+            let pass = begun && !matches!(self.0, Kind::Rewritten(_));
             return Ok((pass.then_some(raw), Chunk::Part(Part::default())));
         };
         if data.is_empty() {
@@ -94,6 +94,14 @@ impl Stream {
                 out.into()
             }
             Kind::Rewritten(rewriter) => rewriter.end(),
+        }
+    }
+
+    /// Bytes that are held back in rewriting.
+    pub fn held(&self) -> usize {
+        match &self.0 {
+            Kind::Rewritten(rewriter) => rewriter.held(),
+            Kind::OpenAI { .. } | Kind::Anthropic(_) => 0,
         }
     }
 
@@ -151,11 +159,7 @@ impl Rewriter {
             Reader::OpenAI(reader) => reader.read(data, &mut tell)?,
             Reader::Anthropic(reader) => reader.read(data, &mut tell)?,
         };
-        let held = match writer {
-            Writer::OpenAI(writer) => writer.held(),
-            Writer::Anthropic(writer) => writer.held(),
-        };
-        if held > MAX_HELD {
+        if self.held() > MAX_HELD {
             return Err(NoEvent(format!("over {MAX_HELD} bytes would have to be held back")));
         }
         Ok(match read {
@@ -166,6 +170,13 @@ impl Rewriter {
                 ((!self.out.is_empty()).then(|| std::mem::take(&mut self.out).into()), Chunk::Part(part))
             }
         })
+    }
+
+    fn held(&self) -> usize {
+        match &self.writer {
+            Writer::OpenAI(writer) => writer.held(),
+            Writer::Anthropic(writer) => writer.held(),
+        }
     }
 
     fn end(&mut self) -> Bytes {

@@ -131,7 +131,7 @@ impl Table {
         Explanation {
             caller: ExplainedCaller::of(asked.caller),
             route: route.id.to_string(),
-            because: self.tier(asked.caller, route).map_or("", because),
+            because: because(self.distance(asked.caller, route)),
             model: asked.model.to_owned(),
             targets: route.targets.iter().map(|target| explained_target(target, asked, moment.now)).collect(),
             limits: limits.into_iter().map(|(_, limit)| limit).collect(),
@@ -147,11 +147,15 @@ impl Table {
             if !route.admits(facts.caller) {
                 return "does not admit this caller";
             }
-            if self.tier(facts.caller, route).is_none() {
-                return "is of a namespace that the caller's does not accept; weir.dev/accept-routes-from says which it does";
-            }
             if !route.answers_for(facts.hostname) {
                 return "answers for other hosts";
+            }
+            if self.tier(facts, route).is_none() {
+                return if facts.caller.namespace.is_empty() {
+                    "is of another namespace than the oldest route, which has the model for callers without a namespace"
+                } else {
+                    "is of a namespace that the caller's does not accept; weir.dev/accept-routes-from says which it does"
+                };
             }
             match &chosen {
                 Ok(chosen) if chosen.id == route.id => "serves it",
@@ -216,8 +220,8 @@ fn ascii(json: &str) -> String {
     text
 }
 
-const fn because(tier: u8) -> &'static str {
-    match tier {
+const fn because(distance: u8) -> &'static str {
+    match distance {
         0 => "it is of the caller's own namespace",
         1 => "it is of the platform's namespace, and no route of the caller's own serves it",
         _ => "no route of the caller's own namespace or the platform's serves it",

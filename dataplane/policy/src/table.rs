@@ -39,6 +39,8 @@ pub struct Table {
     exact: HashMap<String, Vec<Arc<Route>>>,
     /// By prefix, the longest first.
     wildcards: Vec<(String, Vec<Arc<Route>>)>,
+    /// Those that admit callers without a credential.
+    anonymous: Vec<Arc<Route>>,
 }
 
 /// What a route is chosen by.
@@ -214,6 +216,11 @@ impl Route {
         caller.is_admitted_by(&self.id.namespace, &self.access)
     }
 
+    /// The older a route, the less.
+    pub(crate) fn age(&self) -> (i64, &Name) {
+        (self.data.created_at, &self.id)
+    }
+
     /// Whether it answers for that host.
     pub(crate) fn answers_for(&self, hostname: Option<&str>) -> bool {
         let hosts = &self.data.hostnames;
@@ -284,14 +291,12 @@ impl Target {
 impl Table {
     /// The route that serves a request. Trust before precision: the caller's own namespace, the platform's,
     /// then those that its namespace accepts; within each, exact host over none, exact model over the longest
-    /// prefix, the oldest.
+    /// prefix, the oldest. A caller without a namespace accepts the platform's, else the one whose route is the oldest, so
+    /// that no newer route of another namespace takes its prompts.
     pub fn matching(&self, facts: &Facts<'_>) -> Result<&Arc<Route>, Refusal> {
         let mut best: Option<((u8, bool), &Arc<Route>)> = None;
-        for route in self.naming(facts.model) {
-            let Some(tier) = self.tier(facts.caller, route) else { continue };
-            if !route.answers_for(facts.hostname) {
-                continue;
-            }
+        for route in self.naming(facts.model).filter(|route| route.answers_for(facts.hostname)) {
+            let Some(tier) = self.tier(facts, route) else { continue };
             // Candidates come in order of precision of the model and of age: only a better rank replaces.
             let rank = (tier, route.data.hostnames.is_empty());
             if best.is_none_or(|(held, _)| rank < held) {
@@ -310,23 +315,40 @@ impl Table {
         self.exact.get(model).into_iter().flatten().chain(prefixed.flat_map(|(_, routes)| routes))
     }
 
-    /// How much the caller trusts a route; `None` where the route does not admit it, or it does not accept the route.
-    pub(crate) fn tier(&self, caller: &Caller, route: &Route) -> Option<u8> {
-        if !route.admits(caller) {
-            return None;
-        }
+    /// How near a route is to the caller: 0 of its own namespace, 1 of the platform's, 2 of another.
+    pub(crate) fn distance(&self, caller: &Caller, route: &Route) -> u8 {
         if caller.namespace == route.id.namespace {
-            return Some(0);
+            0
+        } else if route.id.namespace == self.settings.platform_namespace {
+            1
+        } else {
+            2
         }
-        if route.id.namespace == self.settings.platform_namespace {
-            return Some(1);
-        }
-        let accepted = caller.namespace.is_empty()
-            || self
-                .namespaces
-                .get(&caller.namespace)
-                .is_some_and(|held| held.accept_routes_from.contains(&route.id.namespace));
-        accepted.then_some(2)
+    }
+
+    /// The same for a route that admits the caller and that the caller's namespace accepts; `None` for any other.
+    pub(crate) fn tier(&self, facts: &Facts<'_>, route: &Route) -> Option<u8> {
+        let caller = facts.caller;
+        let distance = self.distance(caller, route);
+        let accepted = || {
+            if caller.namespace.is_empty() {
+                return self.oldest(facts).is_some_and(|oldest| oldest.id.namespace == route.id.namespace);
+            }
+            let own = self.namespaces.get(&caller.namespace);
+            own.is_some_and(|held| held.accept_routes_from.contains(&route.id.namespace))
+        };
+        (route.admits(caller) && (distance < 2 || accepted())).then_some(distance)
+    }
+
+    /// The oldest route that has the model at that host and admits the caller.
+    fn oldest(&self, facts: &Facts<'_>) -> Option<&Arc<Route>> {
+        let routes = self.naming(facts.model).filter(|route| route.answers_for(facts.hostname));
+        routes.filter(|route| route.admits(facts.caller)).min_by_key(|route| route.age())
+    }
+
+    /// Whether a caller without a credential may use anything at that host.
+    pub fn admits_anonymous(&self, hostname: Option<&str>) -> bool {
+        self.anonymous.iter().any(|route| route.answers_for(hostname))
     }
 
     /// The flags of the operator.

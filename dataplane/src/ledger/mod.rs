@@ -204,7 +204,7 @@ mod tests {
         let costs = Arc::new(Costs::new());
         let telemetry = Telemetry::start(Arc::clone(&costs));
         let ledger = Arc::new(Ledger::new(Clock::new(), Arc::clone(&telemetry)));
-        let mut account = Account::open(&telemetry, "/test");
+        let mut account = Account::open(&telemetry, crate::memory::Memory::of(u64::MAX).hold(""), "/test");
         for key in 0..KEYS {
             account.record.upstream_model = Some(format!("model-{key}"));
             assert!(costs.add(&account.record, &Usage::default(), None));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::costs::Costs;
+use crate::memory::Memory;
 use crate::upstream::ScriptedAnswer;
 
 const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
@@ -12,7 +13,7 @@ const SAME: Translation<'static> =
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn account() -> Box<Account> {
-    Account::open(&Telemetry::start(Arc::new(Costs::new())), "/test")
+    Account::open(&Telemetry::start(Arc::new(Costs::new())), Memory::of(u64::MAX).hold(""), "/test")
 }
 
 async fn relay(pieces: Vec<(Duration, &'static str)>, account: &mut Account) -> Relay {
@@ -23,7 +24,7 @@ async fn relay(pieces: Vec<(Duration, &'static str)>, account: &mut Account) -> 
         semantic: Duration::from_millis(Limits::SEMANTIC_IDLE_MS),
         deadline: Instant::now() + HOUR,
     };
-    Reader::new(source, &SAME, limits).begin(account).await.expect("it begins")
+    Reader::new(source, &SAME, limits, account.held.beside()).begin(account).await.expect("it begins")
 }
 
 /// Reads to the end; the failure, and when it came.
@@ -110,8 +111,9 @@ async fn f13_of_forty_streams_cut_at_every_byte_none_looks_whole_before_its_fini
                 let piece = Bytes::copy_from_slice(&stream.as_bytes()[..cut]);
                 let source = Source::Mock(Box::new(ScriptedAnswer::scripted([(Duration::ZERO, piece)], reset)));
                 let limits = StreamLimits { idle: HOUR, semantic: HOUR, deadline: Instant::now() + HOUR };
-                let mut account = Account::open(&telemetry, "/test");
-                let Ok(mut relay) = Reader::new(source, &SAME, limits).begin(&mut account).await else {
+                let mut account = Account::open(&telemetry, Memory::of(u64::MAX).hold(""), "/test");
+                let Ok(mut relay) = Reader::new(source, &SAME, limits, account.held.beside()).begin(&mut account).await
+                else {
                     assert!(cut < stream.len(), "the whole stream begins");
                     continue;
                 };
@@ -162,7 +164,7 @@ async fn f19_wherever_a_translation_fails_the_stream_ends_with_the_failure() {
         let source = Source::Mock(Box::new(ScriptedAnswer::scripted(pieces.collect::<Vec<_>>(), false)));
         let limits = StreamLimits { idle: HOUR, semantic: HOUR, deadline: Instant::now() + HOUR };
         let mut account = account();
-        let failed = match Reader::new(source, &crossing, limits).begin(&mut account).await {
+        let failed = match Reader::new(source, &crossing, limits, account.held.beside()).begin(&mut account).await {
             Err(failure) => failure,
             Ok(relay) => failure(relay, &mut account).await.0,
         };

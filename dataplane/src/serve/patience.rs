@@ -3,6 +3,7 @@
 //!
 //! Waiting for an upstream is no stall: only what is ready and is not taken counts.
 
+use super::activity::Busy;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
@@ -147,11 +148,18 @@ pub(super) struct Told<T> {
     rest: Bytes,
     /// Of the connection over HTTP/1.1; HTTP/2 asks for what it has room for.
     unsent: Option<Arc<Unsent>>,
+    /// Says that the connection serves something.
+    _busy: Option<Busy>,
 }
 
 impl<T> Told<T> {
     pub(super) const fn new(part: T, unsent: Option<Arc<Unsent>>) -> Self {
-        Self { part, rest: Bytes::new(), unsent }
+        Self { part, rest: Bytes::new(), unsent, _busy: None }
+    }
+
+    /// The same, of a request that the connection serves until this value is dropped.
+    pub(super) fn while_busy(self, busy: Busy) -> Self {
+        Self { _busy: Some(busy), ..self }
     }
 }
 

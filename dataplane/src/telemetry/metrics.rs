@@ -5,11 +5,12 @@
 use super::gauges::Gauges;
 use super::ledger;
 use super::lines::Lines;
+use super::load;
 use super::registered::keep;
 use super::series::{Cache, Vectors};
 use crate::record::Record;
 use prometheus::{
-    CounterVec, Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    CounterVec, Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
 use weir_policy::{Millis, Table};
@@ -23,8 +24,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) in_flight: IntGauge,
     pub(crate) panics: IntCounter,
-    pub(crate) shed_ratio: Gauge,
-    pub(crate) unread: IntCounter,
+    pub(crate) load: load::Meters,
     pub(crate) merged_costs: IntCounter,
     pub(crate) ledger: ledger::Meters,
     vectors: Vectors,
@@ -57,8 +57,7 @@ impl Metrics {
         Self {
             in_flight: gauge("weir_requests_in_flight", "Requests that are being served"),
             panics: counter("weir_panics_total", "Requests that were lost to a panic"),
-            shed_ratio: keep(&registry, Gauge::new("weir_shed_ratio", "Share of requests turned away for overload")),
-            unread: counter("weir_unread_requests_total", "Requests turned away unread for overload"),
+            load: load::Meters::new(&registry),
             merged_costs: counter(
                 "weir_merged_costs_total",
                 "Requests whose cost is summed under fewer names than they have, of which there are too many",
@@ -220,6 +219,8 @@ fn known_error(code: &str) -> &str {
         "route_unavailable",
         "gateway_draining",
         "gateway_overloaded",
+        "gateway_memory_exhausted",
+        "request_loop",
         "request_body_timeout",
         "invalid_request",
         "rate_limit_exceeded",

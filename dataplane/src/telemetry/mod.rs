@@ -3,6 +3,7 @@
 mod gauges;
 mod ledger;
 mod lines;
+mod load;
 mod metrics;
 mod registered;
 mod series;

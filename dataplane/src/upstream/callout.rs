@@ -23,7 +23,7 @@ impl Callout {
     /// The caller bounds the wait. An error holds nothing of the URL but its host.
     pub async fn post(&self, url: &str, headers: Headers, body: Vec<u8>, rules: &Settings) -> Result<u16, String> {
         let definition = (ProviderType::OpenAICompatible, Upstream::Url(url.to_owned()), None);
-        let network = Network::of_url(url, definition, &self.trust)?;
+        let network = Network::of_url(url, definition, "", &self.trust)?;
         let outgoing = Outgoing {
             dialect: Dialect::OpenAI,
             path: "",

@@ -56,9 +56,8 @@ impl Network {
         let (mut found, pods) = match &self.place {
             Place::Addresses(addresses) => (addresses.clone(), true),
             Place::Host(host, port) => {
-                let resolved = tokio::net::lookup_host((host.as_str(), *port)).await;
                 let why = |e| Failure::local(FailureKind::Connect, format!("cannot resolve {host}: {e}"));
-                (resolved.map_err(why)?.collect(), false)
+                (self.resolver.resolve(host, *port).await.map_err(why)?, false)
             }
         };
         let mut forbidden = None;
@@ -114,7 +113,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/v1", listener.local_addr().unwrap().port());
         let network =
-            Network::of_url(&url, (ProviderType::OpenAI, Upstream::Url(url.clone()), None), &Trust::default()).unwrap();
+            Network::of_url(&url, (ProviderType::OpenAI, Upstream::Url(url.clone()), None), "", &Trust::default())
+                .unwrap();
         let refused = network.connect(&Settings::default(), 0).await.err().unwrap();
         assert_eq!(refused.kind, FailureKind::Forbidden);
         assert!(refused.message.contains("--allow-upstream-cidr"), "{}", refused.message);

@@ -40,7 +40,7 @@ impl Fetcher {
 
     async fn read(&self, url: &str, ca_pem: Option<&str>, rules: &Settings, most: usize) -> Result<Bytes, String> {
         let definition = (ProviderType::OpenAI, Upstream::Url(url.to_owned()), ca_pem.map(str::to_owned));
-        let origin = Arc::new(Origin::Network(Box::new(Network::of_url(url, definition, &self.trust)?)));
+        let origin = Arc::new(Origin::Network(Box::new(Network::of_url(url, definition, "", &self.trust)?)));
         let Origin::Network(network) = &*origin else { return Err("the URL is no address".to_owned()) };
         let told = |failure: Failure| failure.message;
         let mut lease = network.dial(rules).await.map_err(told)?;
@@ -51,7 +51,7 @@ impl Fetcher {
             return Err(format!("the answer is {}, where only 200 counts", head.status));
         }
         let origin = Arc::clone(&origin);
-        Source::Network { body, lease: Some(LeaseOf { lease, origin }) }.collect(most).await.map_err(told)
+        Source::Network { body, lease: Some(LeaseOf { lease, origin }) }.collect(most, None).await.map_err(told)
     }
 }
 

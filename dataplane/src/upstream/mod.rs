@@ -11,6 +11,7 @@ mod mock;
 mod origin;
 mod pieces;
 mod pool;
+mod resolve;
 mod send;
 mod source;
 

@@ -4,6 +4,7 @@
 
 use super::mock;
 use super::pool::Pool;
+use super::resolve::Resolver;
 use arc_swap::ArcSwapOption;
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -41,6 +42,7 @@ pub(crate) struct Network {
     pub(super) authority: String,
     pub(super) host: HeaderValue,
     pub(super) pool: Pool,
+    pub(super) resolver: Resolver,
     seal: String,
 }
 
@@ -53,8 +55,13 @@ pub(super) enum Place {
 }
 
 impl Origin {
-    /// The origin of a provider; `held` is kept if nothing of it changed.
-    pub(crate) fn of(provider: &Provider, held: Option<&Arc<Self>>, trust: &Trust) -> Result<Arc<Self>, String> {
+    /// The origin of a namespace's provider; `held` is kept if nothing of it changed.
+    pub(crate) fn of(
+        namespace: &str,
+        provider: &Provider,
+        held: Option<&Arc<Self>>,
+        trust: &Trust,
+    ) -> Result<Arc<Self>, String> {
         let definition = (provider.provider_type, provider.upstream.clone(), provider.ca_pem.clone());
         match (held.map(|held| &**held), &provider.upstream) {
             (Some(Self::Network(network)), Upstream::Url(_) | Upstream::Addresses { .. })
@@ -69,16 +76,15 @@ impl Origin {
         }
         match &provider.upstream {
             Upstream::Mock(data) => Ok(Arc::new(Self::Mock(mock::Mock::new(data.clone())))),
-            Upstream::Url(url) => {
-                Network::of_url(url, definition, trust).map(|network| Arc::new(Self::Network(Box::new(network))))
-            }
+            Upstream::Url(url) => Network::of_url(url, definition, namespace, trust)
+                .map(|network| Arc::new(Self::Network(Box::new(network)))),
             Upstream::Addresses { host, addresses } => {
                 let place = Place::Addresses(addresses.clone());
                 let path = match provider.provider_type {
                     ProviderType::OpenAI | ProviderType::OpenAICompatible | ProviderType::Mock => "/v1",
                     ProviderType::Anthropic => "",
                 };
-                Network::new(place, None, path, host.clone(), definition)
+                Network::new(place, None, path, host.clone(), definition, namespace)
                     .map(|network| Arc::new(Self::Network(Box::new(network))))
             }
         }
@@ -101,7 +107,8 @@ impl Origin {
 }
 
 impl Network {
-    pub(super) fn of_url(url: &str, definition: Definition, trust: &Trust) -> Result<Self, String> {
+    /// `namespace` is whose name lookups count for.
+    pub(super) fn of_url(url: &str, definition: Definition, namespace: &str, trust: &Trust) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the endpoint's URL cannot be read: {e}"))?;
         let authority = uri.authority().ok_or("the endpoint's URL has no host")?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -116,7 +123,7 @@ impl Network {
         };
         let port = authority.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let path = uri.path().trim_end_matches('/');
-        Self::new(Place::Host(host, port), tls, path, authority.to_string(), definition)
+        Self::new(Place::Host(host, port), tls, path, authority.to_string(), definition, namespace)
     }
 
     fn new(
@@ -125,6 +132,7 @@ impl Network {
         path: &str,
         authority: String,
         definition: Definition,
+        namespace: &str,
     ) -> Result<Self, String> {
         let host = HeaderValue::from_str(&authority).map_err(|_| "the endpoint's host is no header value")?;
         let seal = blake3::hash(authority.as_bytes()).to_hex().as_str().chars().take(SEAL).collect();
@@ -137,6 +145,7 @@ impl Network {
             host,
             uri: ArcSwapOption::empty(),
             pool: Pool::default(),
+            resolver: Resolver::new(namespace),
             seal,
         })
     }

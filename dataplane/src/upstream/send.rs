@@ -6,6 +6,7 @@ use super::origin::{Network, Origin};
 use super::pieces::Pieces;
 use super::source::{LeaseOf, Source};
 use crate::clock::unix;
+use crate::hops;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
@@ -125,6 +126,7 @@ fn request(network: &Network, outgoing: &Outgoing<'_>, h2: bool) -> Result<Reque
         }
     }
     change(headers, outgoing.headers);
+    hops::count(outgoing.caller, headers);
     if let Some(credential) = outgoing.credential {
         let (name, value) = secret(outgoing.dialect, credential)?;
         headers.insert(name, value);

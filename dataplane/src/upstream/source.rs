@@ -4,6 +4,7 @@ use super::mock;
 use super::origin::Origin;
 use super::pool::Lease;
 use crate::joined::Joined;
+use crate::memory::{self, Held};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::pin::Pin;
@@ -64,13 +65,16 @@ impl Source {
         }
     }
 
-    /// All of it, if it is not longer than that.
-    pub(crate) async fn collect(mut self, most: usize) -> Result<Bytes, Failure> {
+    /// All of it, if it is not longer than that. `held` takes what is kept, where more than a little may come.
+    pub(crate) async fn collect(mut self, most: usize, mut held: Option<&mut Held>) -> Result<Bytes, Failure> {
         let mut joined = Joined::default();
         while let Some(chunk) = std::future::poll_fn(|cx| self.poll_chunk(cx)).await {
             let chunk = chunk?;
             if joined.len() + chunk.len() > most {
                 return Err(Failure::local(FailureKind::Malformed, format!("the answer is over {most} bytes")));
+            }
+            if let Some(held) = &mut held {
+                held.grow(joined.len() + chunk.len()).map_err(memory::failure)?;
             }
             joined.push(chunk, None);
         }

@@ -3,6 +3,7 @@
 //! The outcome is that of building the whole; health and load are always kept, by identity.
 
 use super::{Credential, Key, Keys, Provider, Route, Table, Target, TargetId};
+use crate::Caller;
 use crate::budgets::Budgets;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -97,7 +98,11 @@ impl Table {
 
     fn index(&mut self) {
         let mut wildcards: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
+        let nobody = Caller::anonymous();
         for route in &self.routes {
+            if route.admits(&nobody) {
+                self.anonymous.push(Arc::clone(route));
+            }
             for AdmittedCertificate { subject, .. } in &route.access.certificates {
                 self.subjects.entry(subject.clone()).or_default().insert(route.id.namespace.clone());
             }
@@ -117,9 +122,7 @@ impl Table {
         }
         self.wildcards = wildcards.into_iter().collect();
         self.wildcards.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let oldest_first = |routes: &mut Vec<Arc<Route>>| {
-            routes.sort_by(|a, b| (a.data.created_at, &a.id).cmp(&(b.data.created_at, &b.id)));
-        };
+        let oldest_first = |routes: &mut Vec<Arc<Route>>| routes.sort_by(|a, b| a.age().cmp(&b.age()));
         self.exact.values_mut().for_each(oldest_first);
         self.wildcards.iter_mut().map(|(_, routes)| routes).for_each(oldest_first);
     }
