@@ -5,7 +5,7 @@
 use crate::config::StartError;
 use crate::gateway::Gateway;
 use crate::serve::{ACCEPT_PAUSE, Patient, listen};
-use crate::shares::Shares;
+use crate::shares::{Holder, Shares};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -48,7 +48,7 @@ pub async fn serve_admin(
                 continue;
             }
         };
-        let Some(place) = Shares::place(&connections, &peer) else { continue };
+        let Some(place) = Shares::place(&connections, Holder::of(&peer)) else { continue };
         let answer = answer.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
@@ -150,8 +150,16 @@ fn dump(gateway: &Gateway) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use clap::Parser as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpSocket;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
 
     async fn status(from: &str, to: SocketAddr) -> Option<String> {
         let socket = TcpSocket::new_v4().unwrap();
@@ -161,6 +169,19 @@ mod tests {
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text).await;
         text.lines().next().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn the_config_is_shown_on_the_loopback_address_alone() {
+        let gateway = Gateway::new(Flags::parse_from(["test"]).config);
+        let status = |path: &str, peer: &str| answer(&gateway, path, peer.parse().unwrap()).0;
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(status("/config", peer), StatusCode::OK, "{peer}");
+        }
+        for peer in ["10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
+            assert_eq!(status("/config", peer), StatusCode::FORBIDDEN, "{peer}");
+            assert_eq!(status("/metrics", peer), StatusCode::OK, "{peer}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The flags of a data plane; every one can be given by environment variable as well.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub struct Config {
     /// Leave the headers `x-weir-route` and `x-weir-target` out of answers, since they name internal objects
     #[arg(long, env = "WEIR_HIDE_TARGETS")]
     pub hide_targets: bool,
+    /// Threads that serve requests; as many as there are cores when absent. With one, overload is known at once
+    #[arg(long, env = "WEIR_WORKERS")]
+    pub workers: Option<NonZeroUsize>,
     /// Largest request body in bytes
     #[arg(long, env = "WEIR_MAX_BODY_BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1024..=64 * 1024 * 1024))]
     pub max_body_bytes: u64,

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a task panicked")));
     let args = Args::parse();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match runtime() {
+    let runtime = match runtime(args.config.workers) {
         Ok(runtime) => runtime,
         Err(e) => return failed(&format!("no runtime: {e}")),
     };

@@ -52,7 +52,7 @@ impl Memory {
 
     /// Nothing yet, for callers of that namespace.
     pub(crate) fn hold(self: &Arc<Self>, namespace: &str) -> Held {
-        Held { memory: Arc::clone(self), holder: self.shares.holder(namespace), bytes: 0 }
+        Held { memory: Arc::clone(self), holder: Holder::of(namespace), bytes: 0 }
     }
 
     /// How many bytes are held.

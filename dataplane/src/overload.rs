@@ -2,6 +2,7 @@
 //! how long it waits there.
 
 use crate::gateway::Gateway;
+use crate::shares::Holder;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,9 +39,10 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
     }
 }
 
-/// Turns a request of that class away where there are too many; clients that come again do so at different times.
-pub(crate) fn admit(gateway: &Gateway, class: Priority, lot: u32) -> Result<(), Refusal> {
-    if !gateway.shedding.sheds(class, lot) {
+/// Turns a request of that class away where there are too many, first of who sends most; clients that come again do so at
+/// different times.
+pub(crate) fn admit(gateway: &Gateway, class: Priority, lot: u32, sender: Holder) -> Result<(), Refusal> {
+    if !gateway.shedding.sheds(class, lot, sender.number(), gateway.clock.now()) {
         return Ok(());
     }
     let message = "the gateway has more requests than it can serve; try again later";

@@ -17,6 +17,7 @@ use crate::overload;
 use crate::receive::{discard, receive};
 use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
+use crate::shares::Holder;
 use crate::surface::{Surface, dialect_of, tell_request_id};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -36,8 +37,8 @@ const DEGRADED_BY: HeaderName = HeaderName::from_static("x-weir-degraded-by");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-upstream-request-id");
 const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 
-/// Answers any request.
-pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+/// Answers any request; `peer` is who sent it.
+pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Holder) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let refuse = |status, error_type, code, message: String| {
@@ -49,9 +50,9 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
         return refuse(414, ErrorType::InvalidRequest, "uri_too_long", message);
     }
     match (&head.method, Surface::at(path), path.strip_prefix("/v1/models")) {
-        (&Method::POST, Some(surface), _) => generate(gateway, surface, head, body).await,
-        (&Method::GET, None, Some("")) => models(&gateway, &head, None),
-        (&Method::GET, None, Some(id)) if id.starts_with('/') => models(&gateway, &head, id.strip_prefix('/')),
+        (&Method::POST, Some(surface), _) => generate(gateway, surface, head, body, peer).await,
+        (&Method::GET, None, Some("")) => models(&gateway, &head, None, peer),
+        (&Method::GET, None, Some(id)) if id.starts_with('/') => models(&gateway, &head, id.strip_prefix('/'), peer),
         (_, Some(_), _) | (_, _, Some("")) => {
             let message = format!("{path} does not answer {}; use POST to generate, GET for models", head.method);
             refuse(405, ErrorType::InvalidRequest, "method_not_allowed", message)
@@ -63,9 +64,15 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) ->
     }
 }
 
-async fn generate(gateway: Arc<Gateway>, surface: Surface, head: Parts, body: Incoming) -> Response<Body> {
+async fn generate(
+    gateway: Arc<Gateway>,
+    surface: Surface,
+    head: Parts,
+    body: Incoming,
+    peer: Holder,
+) -> Response<Body> {
     let lot = fastrand::u32(..);
-    if let Err(refusal) = overload::admit(&gateway, Priority::High, lot) {
+    if let Err(refusal) = overload::admit(&gateway, Priority::High, lot, peer) {
         // Whoever sends it.
         discard(body, overload::READ_BYTES).await;
         gateway.telemetry.metrics.load.unread.inc();
@@ -107,7 +114,7 @@ async fn work(
         }
         account.held = gateway.memory.hold(&caller.namespace);
         let body = receive(body, headers, gateway.config.max_body_bytes, &mut account.held).await?;
-        overload::admit(&gateway, caller.priority, lot)?;
+        overload::admit(&gateway, caller.priority, lot, Holder::of(&*caller.namespace))?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call.model, call.stream, call.prompt_bytes);
         streams.store(call.stream, Ordering::Relaxed);
@@ -227,12 +234,13 @@ fn answered(mut headers: HeaderMap, content_type: &'static str, body: Body) -> R
 }
 
 /// `GET /v1/models` and, with an id, `GET /v1/models/{id}`.
-fn models(gateway: &Gateway, head: &Parts, id: Option<&str>) -> Response<Body> {
+fn models(gateway: &Gateway, head: &Parts, id: Option<&str>, peer: Holder) -> Response<Body> {
     let dialect = dialect_of(head.uri.path(), &head.headers);
     let mut account = Account::open(&gateway.telemetry, gateway.memory.hold(""), "/v1/models");
     let live = gateway.live.load();
     let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).map(Arc::new).and_then(|caller| {
         account.called_by(&caller);
+        overload::admit(gateway, caller.priority, fastrand::u32(..), peer)?;
         let hostname = hostname(head);
         let Some(id) = id else {
             let page = page(head.uri.query().unwrap_or_default())?;

@@ -149,6 +149,10 @@ impl Reader {
                 let why = "the stream ended before any content";
                 return Err(Failure::local(FailureKind::Malformed, why));
             };
+            // A comment keeps a connection alive; here it would only wait.
+            if passed.part.is_none() && !self.begun {
+                continue;
+            }
             tally(account, passed.part);
             passed.bytes.into_iter().for_each(|bytes| held.push(bytes, None));
             if !self.begun && held.len() > MOST_HELD {
@@ -210,6 +214,7 @@ impl Reader {
             Failure::local(FailureKind::Malformed, format!("an event of the stream is no part of an answer: {why}"))
         })?;
         match chunk {
+            Chunk::Nothing => Ok(Passed { bytes, part: None }),
             Chunk::Error(body) => Err(classify_error(body)),
             Chunk::Done => {
                 (self.begun, self.done) = (true, true);

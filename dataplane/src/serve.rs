@@ -6,7 +6,7 @@ use crate::account::new_request_id;
 use crate::body::Body;
 use crate::config::{Limits, StartError};
 use crate::gateway::Gateway;
-use crate::shares::Shares;
+use crate::shares::{Holder, Shares};
 use crate::surface::dialect_of;
 use crate::telemetry::{Lines, Telemetry};
 use crate::{memory, open_files, pipeline, refusal};
@@ -89,7 +89,8 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
         };
         match accepted {
             Ok((stream, address)) => {
-                let Some(of_peer) = Shares::place(&peers, &network(address.ip())) else {
+                let peer = Holder::of(&network(address.ip()));
+                let Some(of_peer) = Shares::place(&peers, peer) else {
                     gateway.telemetry.metrics.load.refused_connections.inc();
                     continue;
                 };
@@ -97,7 +98,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, tls: Option<Arc<tl
                 let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT as u32);
                 let acceptor = tls.as_ref().map(|tls| tls.acceptor());
                 // Boxed, since a future is moved whole, each time that it is wrapped.
-                let served = Box::pin(connection(Arc::clone(&gateway), stream, acceptor));
+                let served = Box::pin(connection(Arc::clone(&gateway), stream, peer, acceptor));
                 tokio::spawn(gateway.drain.track(async move {
                     served.await;
                     drop((place, of_peer));
@@ -129,33 +130,34 @@ fn network(address: IpAddr) -> u64 {
     }
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+async fn connection(gateway: Arc<Gateway>, stream: TcpStream, peer: Holder, tls: Option<TlsAcceptor>) {
     let stream = Patient::new(stream);
     match tls {
-        None => serve(gateway, stream, None).await,
+        None => serve(gateway, stream, peer, None).await,
         // Boxed, since most connections have none.
-        Some(acceptor) => Box::pin(over_tls(gateway, stream, acceptor)).await,
+        Some(acceptor) => Box::pin(over_tls(gateway, stream, peer, acceptor)).await,
     }
 }
 
-async fn over_tls(gateway: Arc<Gateway>, stream: Patient<TcpStream>, acceptor: TlsAcceptor) {
+async fn over_tls(gateway: Arc<Gateway>, stream: Patient<TcpStream>, peer: Holder, acceptor: TlsAcceptor) {
     let accepted = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT)));
     match tokio::time::timeout(Limits::HEAD_TIMEOUT, accepted).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates();
-            let peer = chain.and_then(|chain| Certificate::read(chain.first()?)).map(Arc::new);
-            serve(gateway, stream, peer).await;
+            let certificate = chain.and_then(|chain| Certificate::read(chain.first()?)).map(Arc::new);
+            serve(gateway, stream, peer, certificate).await;
         }
         Ok(Err(e)) => tracing::debug!(error = %e, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake stood still"),
     }
 }
 
-/// Serves a connection; `peer` is the client's certificate, which TLS found good.
+/// Serves a peer's connection; of a certificate TLS found that it is good.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     gateway: Arc<Gateway>,
     stream: S,
-    peer: Option<Arc<Certificate>>,
+    peer: Holder,
+    certificate: Option<Arc<Certificate>>,
 ) {
     let mut stream = Screened::new(stream);
     let begun = tokio::select! {
@@ -187,12 +189,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let activity = Arc::clone(&activity);
         service_fn(move |mut request: Request<Incoming>| {
             let gateway = Arc::clone(&gateway);
-            if let Some(peer) = &peer {
-                request.extensions_mut().insert(Arc::clone(peer));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(Arc::clone(certificate));
             }
             let (unsent, busy) = (unsent.clone(), activity.busy());
             let answer = async move {
-                let answer = answer(gateway, request).await;
+                let answer = answer(gateway, request, peer).await;
                 Ok::<_, Infallible>(answer.map(|body| Told::new(body, unsent).while_busy(busy)))
             };
             Told::new(Box::pin(answer), None)
@@ -220,13 +222,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Holder) -> Response<Body> {
     let draining = gateway.drain.has_begun() && request.version() <= hyper::Version::HTTP_11;
     let telemetry = Arc::clone(&gateway.telemetry);
     let dialect = dialect_of(request.uri().path(), request.headers());
     let mut response = match amiss(&request) {
         Some(refusal) => refusal::respond(&refusal, dialect, &new_request_id()),
-        None => contain(&telemetry, dialect, pipeline::answer(gateway, request)).await,
+        None => contain(&telemetry, dialect, pipeline::answer(gateway, request, peer)).await,
     };
     if draining {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -268,6 +270,47 @@ async fn contain(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use bytes::Bytes;
+    use clap::Parser as _;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::time::Instant;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_http2_connection_without_a_stream_ends_though_its_client_answers_pings() {
+        let gateway = Gateway::new(Flags::parse_from(["test"]).config);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let served = tokio::spawn(serve(gateway, ours, Holder::of("test"), None));
+        let began = Instant::now();
+        let (mut client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(theirs)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        for _ in 0..2 {
+            let request = Request::get("http://weir/v1/models").body(Body::whole(Bytes::new())).unwrap();
+            drop(client.send_request(request).await.unwrap());
+            tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
+        }
+        served.await.unwrap();
+        let lived = began.elapsed();
+        assert!(lived > IDLE * 2 - Duration::from_secs(2) && lived < IDLE * 2 + Duration::from_secs(20), "{lived:?}");
+        connection.await.unwrap().unwrap();
+        assert!(client.is_closed(), "the client is told in order");
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_the_network_of_one_host() {
+        let network_of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network_of("10.0.0.1"), network_of("::ffff:10.0.0.1"));
+        assert_ne!(network_of("10.0.0.1"), network_of("10.0.0.2"));
+        assert_eq!(network_of("2001:db8:1:2::1"), network_of("2001:db8:1:2:ffff::9"));
+        assert_ne!(network_of("2001:db8:1:2::1"), network_of("2001:db8:1:3::1"));
+    }
 
     #[tokio::test]
     async fn f70_a_panic_costs_one_request_and_is_counted() {
@@ -275,10 +318,8 @@ mod tests {
         let response = contain(&telemetry, Dialect::OpenAI, async { panic!("a stage failed") }).await;
         assert_eq!(response.status(), 500);
         assert_eq!(telemetry.metrics.panics.get(), 1);
-        let next = contain(&telemetry, Dialect::OpenAI, async {
-            Response::new(Body::whole(bytes::Bytes::from_static(b"ok")))
-        })
-        .await;
+        let next =
+            contain(&telemetry, Dialect::OpenAI, async { Response::new(Body::whole(Bytes::from_static(b"ok"))) }).await;
         assert_eq!(next.status(), 200);
     }
 }

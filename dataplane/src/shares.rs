@@ -6,19 +6,31 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// What there is of the resource, and who holds how much.
 #[derive(Debug)]
 pub(crate) struct Shares {
     total: u64,
-    hasher: RandomState,
     state: Mutex<State>,
 }
 
 /// A holder's name, hashed with the process's own seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Holder(u64);
+
+impl Holder {
+    /// The holder of that name.
+    pub(crate) fn of(name: &(impl Hash + ?Sized)) -> Self {
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(SEED.hash_one(name))
+    }
+
+    /// A number that tells it apart.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// One of a resource.
 #[derive(Debug)]
@@ -41,12 +53,7 @@ struct State {
 
 impl Shares {
     pub(crate) fn of(total: u64) -> Self {
-        Self { total, hasher: RandomState::new(), state: Mutex::default() }
-    }
-
-    /// The holder of that name.
-    pub(crate) fn holder(&self, name: &(impl Hash + ?Sized)) -> Holder {
-        Holder(self.hasher.hash_one(name))
+        Self { total, state: Mutex::default() }
     }
 
     /// The most that one holder can ever have.
@@ -80,8 +87,7 @@ impl Shares {
     }
 
     /// One of the resource for a holder, until the place is dropped; `None` if the holder has as many as are free.
-    pub(crate) fn place(shares: &Arc<Self>, name: &(impl Hash + ?Sized)) -> Option<Place> {
-        let holder = shares.holder(name);
+    pub(crate) fn place(shares: &Arc<Self>, holder: Holder) -> Option<Place> {
         shares.take(holder, 1).then(|| Place { shares: Arc::clone(shares), holder })
     }
 
@@ -100,7 +106,7 @@ mod tests {
     use super::*;
 
     fn take_all(shares: &Shares, name: &str) -> u64 {
-        let holder = shares.holder(name);
+        let holder = Holder::of(name);
         (0..).take_while(|_| shares.take(holder, 1)).count() as u64
     }
 
@@ -109,14 +115,14 @@ mod tests {
         let shares = Shares::of(120);
         assert_eq!((take_all(&shares, "a"), take_all(&shares, "b"), take_all(&shares, "c")), (60, 30, 15));
         assert_eq!(shares.held(), 105);
-        assert!(shares.take(shares.holder("d"), 7), "a newcomer still finds room");
-        assert!(!shares.take(shares.holder("a"), 1), "who has more than is free gets no more");
+        assert!(shares.take(Holder::of("d"), 7), "a newcomer still finds room");
+        assert!(!shares.take(Holder::of("a"), 1), "who has more than is free gets no more");
     }
 
     #[test]
     fn what_is_given_back_is_there_again_and_leaves_no_trace() {
         let shares = Shares::of(100);
-        let holder = shares.holder("a");
+        let holder = Holder::of("a");
         assert!(shares.take(holder, 50) && !shares.take(holder, 1));
         shares.give(holder, 20);
         assert!(shares.take(holder, 20));
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn no_amount_overflows() {
         let shares = Shares::of(u64::MAX);
-        let holder = shares.holder("a");
+        let holder = Holder::of("a");
         assert!(!shares.take(holder, u64::MAX) && shares.take(holder, u64::MAX / 2));
         assert!(!shares.take(holder, u64::MAX));
     }

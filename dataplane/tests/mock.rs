@@ -30,6 +30,7 @@ fn gateway() -> Arc<Gateway> {
         hide_targets: false,
         max_body_bytes: 1024 * 1024,
         max_held_bytes: None,
+        workers: None,
     })
 }
 

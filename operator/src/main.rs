@@ -26,6 +26,7 @@ mod webhook;
 use args::{Args, Command, KeyCommand};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::io::{IsTerminal as _, Write as _};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
     };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match args.command {
-        Command::Run(args) => serve(true, async { run::run(args).await.map_err(|why| why.to_string()) }),
-        Command::Up(args) => serve(false, up::up(args)),
+        Command::Run(args) => serve(true, None, async { run::run(args).await.map_err(|why| why.to_string()) }),
+        Command::Up(args) => serve(false, args.config.workers, up::up(args)),
         Command::Validate(args) => print(validate::validate(&args.folder)),
         Command::Render(args) => print(validate::render(&args.folder).map(told)),
         Command::Explain(args) => print(explain::explain(args).map(told)),
@@ -66,7 +67,7 @@ fn command() -> clap::Command {
 const QUIET: &str = "info,kube_client=off";
 
 /// Runs to the end of the process.
-fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode {
+fn serve(json: bool, workers: Option<NonZeroUsize>, work: impl Future<Output = Result<(), String>>) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| QUIET.into());
     let ansi = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
@@ -75,7 +76,7 @@ fn serve(json: bool, work: impl Future<Output = Result<(), String>>) -> ExitCode
     } else {
         log.with_target(false).init();
     }
-    let runtime = match weir_dataplane::runtime() {
+    let runtime = match weir_dataplane::runtime(workers) {
         Ok(runtime) => runtime,
         Err(e) => return print(Err(format!("no runtime: {e}\n"))),
     };

@@ -32,7 +32,7 @@ pub(crate) struct UpArgs {
     #[arg(long, env = "WEIR_LEDGER")]
     ledger: Option<PathBuf>,
     #[command(flatten)]
-    config: Config,
+    pub(crate) config: Config,
 }
 
 /// Serves until SIGTERM or SIGINT.

@@ -10,6 +10,12 @@ use crate::wait::PATIENCE;
 /// One connection.
 pub struct Raw(TcpStream);
 
+impl From<TcpStream> for Raw {
+    fn from(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+}
+
 impl Raw {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {

@@ -54,6 +54,21 @@ fn a_grace_period_that_would_cut_streams_is_refused() {
 }
 
 #[test]
+fn a_pod_serves_on_one_worker_and_holds_half_of_its_memory_unless_told_otherwise() {
+    let args = |more: &Value| {
+        let objects = render(more);
+        named(&objects, "Deployment", "weir-dataplane")["spec"]["template"]["spec"]["containers"][0]["args"].clone()
+    };
+    let has = |args: &Value, arg: &str| args.as_array().expect("args").iter().any(|held| held == arg);
+    let plain = args(&json!({}));
+    assert!(has(&plain, "--workers=1"), "{plain}");
+    assert!(!plain.to_string().contains("--max-held-bytes"), "{plain}");
+    let told = args(&json!({"dataplane": {"workers": 4, "maxHeldBytes": 268_435_456}}));
+    assert!(has(&told, "--workers=4") && has(&told, "--max-held-bytes=268435456"), "{told}");
+    assert!(refusal(&values(&json!({"dataplane": {"workers": 0}}))).contains("workers"));
+}
+
+#[test]
 fn both_pods_meet_the_restricted_security_level() {
     let objects = render(&json!({}));
     for name in ["weir-operator", "weir-dataplane"] {

@@ -18,6 +18,8 @@ pub enum Whole {
 pub enum Chunk {
     /// Part of the answer.
     Part(Part),
+    /// A comment, or an event without data.
+    Nothing,
     /// The provider failed after its 200.
     Error(ErrorBody),
     /// The orderly end.

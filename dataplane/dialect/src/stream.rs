@@ -57,13 +57,13 @@ impl Stream {
     pub fn pass(&mut self, event: Event, begun: bool) -> Result<Passed, NoEvent> {
         let Event { raw, data } = event;
         // Some servers keep a stream alive with empty data, which SDKs would take for JSON. Comments go on only if events
-        // do so as they are, and only after the first content: what comes before it is held back.
+        // do so as they are.
         let Some(data) = data else {
-            let pass = begun && !matches!(self.0, Kind::Rewritten(_));
-            return Ok((pass.then_some(raw), Chunk::Part(Part::default())));
+            let pass = !matches!(self.0, Kind::Rewritten(_));
+            return Ok((pass.then_some(raw), Chunk::Nothing));
         };
         if data.is_empty() {
-            return Ok((None, Chunk::Part(Part::default())));
+            return Ok((None, Chunk::Nothing));
         }
         match &mut self.0 {
             Kind::Anthropic(peek) => Ok((Some(raw), peek.read(&data, begun)?)),
@@ -72,7 +72,7 @@ impl Stream {
                 let chunk = openai::read_chunk(&data, begun).map_err(|e| NoEvent(e.to_string()))?;
                 let bytes = match &chunk {
                     Chunk::Part(part) if *strip && part.usage.is_some() => openai::strip_usage(&raw, &data, part),
-                    Chunk::Part(_) | Chunk::Error(_) | Chunk::Done => Some(raw),
+                    Chunk::Part(_) | Chunk::Nothing | Chunk::Error(_) | Chunk::Done => Some(raw),
                 };
                 Ok((bytes, chunk))
             }

@@ -40,6 +40,7 @@ fn passed(pieces: &[&[u8]], from: Dialect, to: Dialect) -> (String, Result<bool,
             match chunk {
                 Chunk::Done => return (String::from_utf8(out).unwrap(), Ok(true)),
                 Chunk::Error(body) => return (String::from_utf8(out).unwrap(), Err(format!("{body:?}"))),
+                Chunk::Nothing => {}
                 Chunk::Part(part) => {
                     begun |= part.content || part.finish;
                     finished |= part.finish;

@@ -118,8 +118,10 @@ impl Caller {
     /// The caller of a token that key sets signed which its issuer and audience belong to, at this Unix time.
     pub fn of_issuer(table: &Table, token: Token, unix_s: i64) -> Result<Self, Refusal> {
         let claims = &token.claims;
-        let in_time = claims.time("exp").is_some_and(|end| end.saturating_add(LEEWAY_S) > unix_s)
-            && claims.time("nbf").is_none_or(|begin| begin.saturating_sub(LEEWAY_S) <= unix_s);
+        let times = ["exp", "nbf", "iat"].map(|name| claims.time(name));
+        let [Ok(Some(end)), Ok(begin), Ok(_)] = times else { return Err(unauthenticated()) };
+        let in_time =
+            end.saturating_add(LEEWAY_S) > unix_s && begin.is_none_or(|begin| begin.saturating_sub(LEEWAY_S) <= unix_s);
         let subject = claims.text("sub").filter(|subject| in_time && subject.len() <= MOST_SUBJECT_BYTES);
         let subject = subject.ok_or_else(unauthenticated)?;
         // An audience belongs to one namespace; of a token for several the platform's comes first.

@@ -3,8 +3,9 @@
 //! After `CoDel` (RFC 8289): a queue that empties now and then is only a burst; one that never does is overload.
 
 use crate::Millis;
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use weir_snapshot::Priority;
 
 /// Between two looks at the queue.
@@ -23,6 +24,10 @@ const MORE: u32 = 4;
 const MOST_MORE: u32 = 40;
 /// What it shrinks by.
 const LESS: u32 = 10;
+/// For so long arrivals are counted, to see who sends more than others.
+const COUNT_MS: Millis = 100;
+/// Senders that are told apart; those beyond are taken for one.
+const MOST_SENDERS: usize = 4_096;
 /// Some are always taken: without them nobody would learn that the overload is over.
 const MOST: u32 = 980;
 
@@ -31,6 +36,17 @@ const MOST: u32 = 980;
 pub struct Shedding {
     per_mille: AtomicU32,
     window: Mutex<Window>,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// Who sent how much in the last period, and so far in this one. Counted only while some are turned away.
+#[derive(Debug, Default)]
+struct Arrivals {
+    ends: Millis,
+    counts: HashMap<u64, u32>,
+    before: HashMap<u64, u32>,
+    /// A sender of no more than so many in the last period is not turned away.
+    fair: f64,
 }
 
 #[derive(Debug, Default)]
@@ -72,9 +88,15 @@ impl Shedding {
     }
 
     /// Whether a request of that class is turned away; its lot is any random number. One that is turned away would be
-    /// of every lower class too, of which more are.
-    pub fn sheds(&self, class: Priority, lot: u32) -> bool {
+    /// of every lower class too, of which more are. `sender` is any number that tells senders apart: those who send more
+    /// than others are turned away first, as many as in all must be.
+    pub fn sheds(&self, class: Priority, lot: u32, sender: u64, now: Millis) -> bool {
         let share = self.per_mille();
+        if share == 0 {
+            return false;
+        }
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = arrivals.share_of(sender, share, now);
         let of_class = match class {
             Priority::Low => (share * 4).min(MOST),
             Priority::Normal => share,
@@ -89,12 +111,55 @@ impl Shedding {
     }
 }
 
+impl Arrivals {
+    /// Counts one of a sender; gives the share of its requests that is turned away where `share` of all must be.
+    fn share_of(&mut self, sender: u64, share: u32, now: Millis) -> u32 {
+        if now >= self.ends {
+            // What is from longer ago says nothing of now.
+            let stale = now >= self.ends + COUNT_MS;
+            self.before = std::mem::take(&mut self.counts);
+            if stale {
+                self.before.clear();
+            }
+            self.fair = fair(self.before.values().copied().collect(), share);
+            self.ends = now + COUNT_MS;
+        }
+        let known = self.counts.len() < MOST_SENDERS || self.counts.contains_key(&sender);
+        *self.counts.entry(if known { sender } else { 0 }).or_insert(0) += 1;
+        if self.before.is_empty() {
+            return share;
+        }
+        let sent = self.before.get(&sender).copied().unwrap_or(0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1,000")]
+        let over = (1_000.0 * (1.0 - self.fair / f64::from(sent.max(1))).clamp(0.0, 1.0)) as u32;
+        over.min(MOST)
+    }
+}
+
+/// How many of each sender may stay so that `share` of a thousand go: those of less keep all of theirs.
+fn fair(mut counts: Vec<u32>, share: u32) -> f64 {
+    counts.sort_unstable();
+    let total: f64 = counts.iter().copied().map(f64::from).sum();
+    let mut left = total * f64::from(1_000 - share.min(1_000)) / 1_000.0;
+    let mut senders = counts.len();
+    for count in counts {
+        #[expect(clippy::cast_precision_loss, reason = "some thousand at the most")]
+        let each = left / senders as f64;
+        if f64::from(count) > each {
+            return each;
+        }
+        left -= f64::from(count);
+        senders -= 1;
+    }
+    f64::INFINITY
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn share(shedding: &Shedding, class: Priority) -> usize {
-        (0..1_000).filter(|lot| shedding.sheds(class, *lot)).count()
+        (0..1_000).filter(|lot| shedding.sheds(class, *lot, 0, 0)).count()
     }
 
     /// Looks for so many windows, in each of which one wait is `shortest` and the others are long.
@@ -137,6 +202,50 @@ mod tests {
             share(&shedding, Priority::Normal)
         });
         assert_eq!(shares, [0, 0, 0, 0, 0, 320, 640, 640]);
+    }
+
+    #[test]
+    fn who_sends_no_more_than_a_fair_part_is_served_while_a_flood_is_turned_away() {
+        let (shedding, mut now) = (Shedding::default(), 0);
+        look(&shedding, &mut now, 14, 300_000);
+        let share = f64::from(shedding.per_mille()) / 1_000.0;
+        assert!(share > 0.3, "{share}");
+        let mut turned_away = [0_u32; 3];
+        for period in 1..=20 {
+            let now = now + period * COUNT_MS;
+            for lot in 0..1_000 {
+                // A flood of nine in ten, and two who send little.
+                let sender = if lot % 20 == 0 {
+                    1
+                } else if lot % 20 == 1 {
+                    2
+                } else {
+                    0
+                };
+                let away = shedding.sheds(Priority::Normal, lot * 7_919, sender, now);
+                turned_away[usize::try_from(sender).unwrap()] += u32::from(away && period > 1);
+            }
+        }
+        assert_eq!(turned_away[1..], [0, 0]);
+        let of_all = f64::from(turned_away[0]) / 19_000.0;
+        assert!((of_all - share).abs() < 0.02, "as many in all as must be: {of_all} of {share}");
+    }
+
+    #[test]
+    fn a_fair_part_is_what_those_who_send_less_leave() {
+        assert!((fair(vec![10, 10, 80], 500) - 30.0).abs() < 1e-9);
+        assert!((fair(vec![50, 50], 500) - 25.0).abs() < 1e-9);
+        assert!((fair(vec![100], 980) - 2.0).abs() < 1e-9);
+        assert!(fair(vec![], 500).is_infinite() && fair(vec![1, 2], 0).is_infinite());
+    }
+
+    #[test]
+    fn senders_without_end_are_taken_for_one() {
+        let (shedding, mut now) = (Shedding::default(), 0);
+        look(&shedding, &mut now, 14, 300_000);
+        let shed = (0..100_000).filter(|sender| shedding.sheds(Priority::Normal, 0, *sender, now)).count();
+        assert!(shed > 0);
+        assert!(shedding.arrivals.lock().unwrap().counts.len() <= MOST_SENDERS + 1);
     }
 
     #[test]

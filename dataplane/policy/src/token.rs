@@ -37,13 +37,18 @@ impl Claims {
         one.into_iter().chain(held.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str))
     }
 
-    /// A time in Unix seconds; some issuers write fractions.
-    pub(crate) fn time(&self, name: &str) -> Option<i64> {
-        let held = self.0.get(name)?;
+    /// A time in Unix seconds, if the token has it; some issuers write fractions.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<i64>, NoTime> {
+        let Some(held) = self.0.get(name) else { return Ok(None) };
         #[expect(clippy::cast_possible_truncation, reason = "a float saturates, and such a time is far off either way")]
-        held.as_i64().or_else(|| held.as_f64().map(|seconds| seconds as i64))
+        let time = held.as_i64().or_else(|| held.as_f64().map(|seconds| seconds as i64));
+        time.map(Some).ok_or(NoTime)
     }
 }
+
+/// A claim that must be a time and is something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoTime;
 
 /// A token with what signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -190,6 +190,11 @@ fn a_token_is_good_in_its_time_for_its_audience_and_by_the_keys_of_the_route_tha
         json!({"exp": 40}),
         json!({"nbf": 161}),
         json!({"exp": null}),
+        json!({"exp": "9999999999"}),
+        json!({"nbf": "1"}),
+        json!({"nbf": null}),
+        json!({"nbf": {"at": 1}}),
+        json!({"iat": "yesterday"}),
         json!({"sub": ""}),
         json!({"sub": "s".repeat(256)}),
     ] {

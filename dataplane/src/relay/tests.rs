@@ -54,6 +54,32 @@ async fn f11_silence_ends_a_stream_after_sixty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn comments_before_the_first_content_are_dropped_and_later_ones_go_on() {
+    let mut account = account();
+    let pieces = [PING, PING, TEXT, PING].map(|text| (Duration::ZERO, text));
+    let mut relay = relay(pieces.into(), &mut account).await;
+    let mut next = async || std::future::poll_fn(|cx| relay.poll_events(cx, &mut account)).await;
+    assert_eq!(next().await.unwrap().unwrap(), TEXT);
+    assert_eq!(next().await.unwrap().unwrap(), PING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_without_content_are_held_up_to_a_bound() {
+    const EMPTY: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":null}]}\n\n";
+    let mut account = account();
+    let most = MOST_HELD / EMPTY.len();
+    for (events, begins) in [(most, true), (most + 1, false)] {
+        let pieces = std::iter::repeat_n(EMPTY, events).chain([TEXT]);
+        let pieces = pieces.map(|text| (Duration::ZERO, Bytes::from_static(text.as_bytes())));
+        let source = Source::Mock(Box::new(ScriptedAnswer::scripted(pieces, false)));
+        let (idle, deadline) = (Duration::from_secs(60), Instant::now() + HOUR);
+        let limits = StreamLimits { idle, semantic: idle, deadline };
+        let begun = Reader::new(source, &SAME, limits, account.held.beside()).begin(&mut account).await;
+        assert_eq!(begun.err().map(|failure| failure.kind), (!begins).then_some(FailureKind::Malformed));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn f10_pings_keep_a_stream_alive_for_three_minutes_and_no_longer() {
     let mut account = account();
     let pings = (0..60).map(|_| (Duration::from_secs(20), PING));

@@ -4,7 +4,7 @@
 //! wait for it share; all lookups together take half of the runtime's threads for such work, and no namespace takes more of
 //! them than are free.
 
-use crate::shares::Shares;
+use crate::shares::{Holder, Shares};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -20,7 +20,8 @@ type Found = Result<Vec<SocketAddr>, String>;
 /// Looks up one name.
 pub(super) struct Resolver {
     /// Of its provider.
-    namespace: String,
+    namespace: Holder,
+    running: Arc<Shares>,
     turn: Arc<Semaphore>,
     /// What was found last, and when.
     last: Arc<Mutex<Option<(Instant, Found)>>>,
@@ -28,7 +29,12 @@ pub(super) struct Resolver {
 
 impl Resolver {
     pub(super) fn new(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), turn: Arc::new(Semaphore::new(1)), last: Arc::default() }
+        Self::within(&RUNNING, namespace)
+    }
+
+    fn within(running: &Arc<Shares>, namespace: &str) -> Self {
+        let (turn, last) = (Arc::new(Semaphore::new(1)), Arc::default());
+        Self { namespace: Holder::of(namespace), running: Arc::clone(running), turn, last }
     }
 
     /// The addresses of a name now; the caller bounds the wait.
@@ -44,7 +50,7 @@ impl Resolver {
         if let Some((_, found)) = found_by_another {
             return found;
         }
-        let Some(place) = Shares::place(&RUNNING, &self.namespace) else {
+        let Some(place) = Shares::place(&self.running, self.namespace) else {
             return Err("too many names of its namespace are being looked up".to_owned());
         };
         let last = Arc::clone(&self.last);
@@ -100,17 +106,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_namespace_whose_name_server_is_silent_leaves_room_for_others() {
-        let origins: Vec<_> = (0..LOOKUPS * 2).map(|_| Resolver::new("slow")).collect();
-        let (answers, lookups): (Vec<_>, Vec<_>) = origins.iter().map(|_| silent()).unzip();
-        let slow = join_all(origins.iter().zip(lookups).map(|(origin, lookup)| origin.resolve_by(lookup)));
-        let others = async {
-            let found = Resolver::new("quick").resolve("127.0.0.1", 80).await;
-            drop(answers);
-            found
-        };
-        let (slow, other) = tokio::join!(slow, others);
-        assert_eq!(other, Ok(vec!["127.0.0.1:80".parse().unwrap()]));
-        let refused = slow.iter().filter(|found| found.is_err()).count() as u64;
-        assert_eq!(refused, LOOKUPS * 2 - LOOKUPS / 2, "half of all lookups is the most that one namespace has");
+        let running = Arc::new(Shares::of(16));
+        let (answers, slow): (Vec<_>, Vec<_>) = (0..32)
+            .map(|_| {
+                let ((answer, lookup), origin) = (silent(), Resolver::within(&running, "slow"));
+                (answer, tokio::spawn(async move { origin.resolve_by(lookup).await }))
+            })
+            .unzip();
+        while slow.iter().filter(|lookup| lookup.is_finished()).count() < 24 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(running.held(), 8, "half of all lookups is the most that one namespace has");
+        let found = Resolver::within(&running, "quick").resolve("127.0.0.1", 80).await;
+        assert_eq!(found, Ok(vec!["127.0.0.1:80".parse().unwrap()]));
+        drop(answers);
+        let refused = join_all(slow).await.into_iter().filter(|found| found.as_ref().unwrap().is_err()).count();
+        assert_eq!((refused, running.held()), (24, 0));
     }
 }
