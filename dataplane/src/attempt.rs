@@ -23,7 +23,7 @@ use weir_dialect::chat::Request;
 use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
 use weir_policy::{
     Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,
-    estimate_input,
+    estimate_input, mark_of,
 };
 use weir_snapshot::OnLoss;
 
@@ -38,18 +38,17 @@ enum Got {
 }
 
 /// Where an attempt goes.
-#[derive(Clone, Copy)]
 struct Tried<'t> {
     target: &'t Target,
     credential: Option<&'t Credential>,
-    taken: Taken,
+    /// Given back when the attempt ends and nothing was told.
+    taken: Taken<'t>,
 }
 
 impl Tried<'_> {
     /// Takes what the upstream says of its rates.
-    fn learn(&self, answer: &Answer, now: u64) {
-        let credential = self.credential.map_or("", |credential| &credential.name);
-        self.target.health.rates.learn(credential, &self.taken, &answer.rates, now);
+    fn learn(&mut self, answer: &Answer, now: u64) {
+        self.taken.learn(&answer.rates, is_success(answer.status), now);
     }
 }
 
@@ -97,6 +96,10 @@ impl<'a> Attempts<'a> {
         let only = account.funds.as_ref().and_then(|funds| funds.only.clone());
         let model = self.route.model(&self.call.model);
         let mut plan = Plan::new(self.route, model, needs, only.as_deref(), client_retries, now, deadline)?;
+        let caller = mark_of(self.asked.caller);
+        plan.called_by(caller);
+        // To count tokens tells nothing of how a target generates, nor of what its account can pay for.
+        let tells = self.surface != Surface::CountTokens;
         loop {
             match plan.next(clock.now(), fastrand::u64(..)) {
                 Step::Refuse(refusal) => return Err(refusal),
@@ -107,16 +110,26 @@ impl<'a> Attempts<'a> {
                     let name = credential.map(|held| held.name.clone()).unwrap_or_default();
                     let mut watch = Watch::new(Arc::clone(&target.health), target.provider.data.health, name);
                     let tried = Tried { target, credential, taken };
-                    match self.attempt(tried, deadline, account).await {
+                    let got = self.attempt(tried, deadline, account).await;
+                    if tells && got.is_ok() {
+                        credential.iter().for_each(|credential| credential.health.accepted());
+                    }
+                    match got {
                         Ok(Got::Stream(relay)) => return Ok(Answered::Stream { relay, watch }),
                         Ok(Got::Whole { bytes, held, upstream_id }) => {
-                            watch.succeeded(&clock);
+                            if tells {
+                                watch.succeeded(&clock);
+                            }
                             return Ok(Answered::Whole { bytes, held, upstream_id });
                         }
                         Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
                         Err(failure) => {
-                            if failure.kind != FailureKind::NotSent {
+                            if tells && failure.kind != FailureKind::NotSent {
                                 watch.failed(&failure, &clock);
+                                let now = clock.now();
+                                credential
+                                    .iter()
+                                    .for_each(|credential| credential.health.failed(&failure, caller, now));
                             }
                             self.failed(&mut plan, target, credential, failure, account);
                         }
@@ -127,7 +140,8 @@ impl<'a> Attempts<'a> {
     }
 
     async fn attempt(&self, tried: Tried<'_>, deadline: u64, account: &mut Account) -> Result<Got, Failure> {
-        let Tried { target, credential, .. } = tried;
+        let Tried { target, credential, .. } = &tried;
+        let (target, credential) = (*target, *credential);
         let clock = self.gateway.clock;
         let origin = self.live.origins.get(&target.provider.id);
         let origin =
@@ -189,7 +203,7 @@ impl<'a> Attempts<'a> {
     /// Sends the request and reads its answer, whole or to its first content.
     async fn answer(
         &self,
-        tried: Tried<'_>,
+        mut tried: Tried<'_>,
         origin: &Arc<Origin>,
         outgoing: &Outgoing<'_>,
         translation: &Translation<'_>,
@@ -198,13 +212,8 @@ impl<'a> Attempts<'a> {
     ) -> Result<Got, Failure> {
         let rules = self.live.table.settings();
         let answer = send(origin, outgoing, rules, limits.connect, fastrand::u64(..)).await?;
-        if self.surface != Surface::CountTokens {
-            tried.learn(&answer, self.gateway.clock.now());
-        }
+        tried.learn(&answer, self.gateway.clock.now());
         let answer = check(answer).await?;
-        if let Some(credential) = outgoing.credential {
-            credential.health.accepted();
-        }
         if self.call.stream {
             let stream = StreamLimits {
                 idle: limits.idle,
@@ -261,9 +270,6 @@ impl<'a> Attempts<'a> {
         account: &mut Account,
     ) {
         let (now, draw) = (self.gateway.clock.now(), fastrand::u64(..));
-        if let Some(credential) = credential {
-            credential.health.failed(&failure, now);
-        }
         account.attempt_failed(&target.data.name, &failure);
         plan.failed(target, credential, failure, now, draw);
     }
@@ -293,9 +299,13 @@ impl Timeouts {
     }
 }
 
+const fn is_success(status: u16) -> bool {
+    matches!(status, 200..300)
+}
+
 /// An unsuccessful status is a failure, told by its body.
 async fn check(answer: Answer) -> Result<Answer, Failure> {
-    if (200..300).contains(&answer.status) {
+    if is_success(answer.status) {
         return Ok(answer);
     }
     let body = answer.source.collect(Limits::ERROR_BYTES, None).await.unwrap_or_default();

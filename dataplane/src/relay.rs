@@ -85,7 +85,7 @@ pub(crate) struct Relay {
     timer: Pin<Box<Sleep>>,
 }
 
-/// Tells a target's health how an attempt went; dropped untold, the client left and nothing was learnt.
+/// Tells a target's health how an attempt went; dropped untold, the client left, or nothing is to be learnt.
 pub(crate) struct Watch {
     target: Arc<TargetHealth>,
     config: Health,
@@ -391,7 +391,7 @@ impl Watch {
 
     pub(crate) fn succeeded(&mut self, clock: &Clock) {
         self.told = true;
-        self.target.succeeded(clock.now());
+        self.target.succeeded(&self.credential, clock.now());
     }
 
     pub(crate) fn failed(&mut self, failure: &Failure, clock: &Clock) {

@@ -1,5 +1,6 @@
 //! What a provider's error says, whatever its dialect.
 
+use crate::rates::duration_ms;
 use serde_json::Value;
 
 /// What a provider's error body says. Every member is optional, since servers differ.
@@ -9,51 +10,118 @@ pub struct ErrorBody {
     pub message: Option<String>,
     /// `type`.
     pub error_type: Option<String>,
-    /// `code`; numbers as text.
+    /// `code`, numbers as text; Google's `status` where there is one, since its `code` repeats the HTTP status.
     pub code: Option<String>,
     /// `param`.
     pub param: Option<String>,
+    /// The reason that Google's `details` name, such as `API_KEY_INVALID`.
+    pub reason: Option<String>,
+    /// When Google's `RetryInfo` says that trying again makes sense, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// Whether a moderation flagged the request, as OpenRouter's `metadata` tells.
+    pub flagged: bool,
 }
 
 impl ErrorBody {
-    /// Reads `{error:{…}}` of either dialect, `{error:"…"}`, the flat form of older vLLM and `{detail:…}`;
-    /// anything else is empty.
+    /// Reads `{error:{…}}` of either dialect, `{error:"…"}` with or without a code beside, the flat form of older vLLM,
+    /// `{detail:…}` of FastAPI, and a list whose first element is one of these, as Gemini sends; anything else is empty.
     pub fn read(body: &[u8]) -> Self {
-        let Ok(value) = serde_json::from_slice::<Value>(body) else { return Self::default() };
-        let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
-        if let Some(message) = error.as_str().or_else(|| value.get("detail").and_then(Value::as_str)) {
-            return Self { message: Some(message.to_owned()), ..Self::default() };
+        let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        if let Value::Array(list) = &mut value {
+            value = list.first_mut().map(Value::take).unwrap_or_default();
         }
-        let text = |name: &str| match error.get(name) {
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        };
-        Self { message: text("message"), error_type: text("type"), code: text("code"), param: text("param") }
+        let error = value.get("error").or_else(|| value.get("detail")).filter(|error| !error.is_null());
+        match error.unwrap_or(&value) {
+            Value::String(text) => {
+                Self { message: Some(text.clone()), code: text_of(&value, "code"), ..Self::default() }
+            }
+            Value::Array(list) => Self { message: all_messages(list), ..Self::default() },
+            error @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_)) => Self::of_object(error),
+        }
     }
+
+    fn of_object(error: &Value) -> Self {
+        let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
+        let metadata = error.get("metadata");
+        let flags = ["reasons", "flagged_input"];
+        Self {
+            message: text_of(error, "message"),
+            error_type: text_of(error, "type"),
+            code: text_of(error, "status").or_else(|| text_of(error, "code")),
+            param: text_of(error, "param"),
+            reason: details().find_map(|detail| text_of(detail, "reason")),
+            retry_after_ms: details().find_map(|detail| duration_ms(detail.get("retryDelay")?.as_str()?)),
+            flagged: flags
+                .iter()
+                .any(|name| metadata.and_then(|held| held.get(name)).is_some_and(|said| !said.is_null())),
+        }
+    }
+}
+
+/// A member that is a text or a number.
+fn text_of(object: &Value, name: &str) -> Option<String> {
+    match object.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What FastAPI says of each field that it refuses.
+fn all_messages(list: &[Value]) -> Option<String> {
+    let each: Vec<&str> = list.iter().filter_map(|item| item.get("msg")?.as_str()).collect();
+    (!each.is_empty()).then(|| each.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
     #[test]
     fn every_shape_of_error_body_is_read() {
         let full = ErrorBody::read(br#"{"error":{"message":"m","type":"t","param":"p","code":"c"}}"#);
-        assert_eq!(
-            full,
-            ErrorBody {
-                message: Some("m".into()),
-                error_type: Some("t".into()),
-                code: Some("c".into()),
-                param: Some("p".into())
-            }
-        );
+        assert_eq!((full.message, full.error_type), (text("m"), text("t")));
+        assert_eq!((full.code, full.param), (text("c"), text("p")));
         let anthropic = ErrorBody::read(br#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#);
-        assert_eq!(anthropic.error_type.as_deref(), Some("overloaded_error"));
-        assert_eq!(ErrorBody::read(br#"{"object":"error","message":"m","code":400}"#).code.as_deref(), Some("400"));
-        assert_eq!(ErrorBody::read(br#"{"error":"m"}"#).message.as_deref(), Some("m"));
-        assert_eq!(ErrorBody::read(br#"{"detail":"m"}"#).message.as_deref(), Some("m"));
-        assert_eq!(ErrorBody::read(b"<html>"), ErrorBody::default());
+        assert_eq!(anthropic.error_type, text("overloaded_error"));
+        assert_eq!(ErrorBody::read(br#"{"object":"error","message":"m","code":400}"#).code, text("400"));
+        assert_eq!(ErrorBody::read(br#"{"error":"m"}"#).message, text("m"));
+        let xai = ErrorBody::read(br#"{"code":"Client specified an invalid argument","error":"m"}"#);
+        assert_eq!((xai.message, xai.code), (text("m"), text("Client specified an invalid argument")));
+        assert_eq!(ErrorBody::read(br#"{"detail":"m"}"#).message, text("m"));
+        let fields = br#"{"detail":[{"loc":["body","n"],"msg":"one"},{"loc":["body"],"msg":"two"}]}"#;
+        assert_eq!(ErrorBody::read(fields).message, text("one; two"));
+        assert_eq!(ErrorBody::read(br#"{"message":"Unauthorized","request_id":"1"}"#).message, text("Unauthorized"));
+        for none in [&b"<html>"[..], b"", b"[]", b"[7]", b"7", b"null", br#"{"error":7}"#, br#"{"error":[]}"#] {
+            assert_eq!(ErrorBody::read(none), ErrorBody::default());
+        }
+    }
+
+    #[test]
+    fn googles_errors_are_read_in_a_list_and_alone_with_their_reason_and_their_delay() {
+        let error = r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED"},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.07s"}]}}"#;
+        for body in [error.to_owned(), format!("[{error}]"), format!(" [\n{error}\n, {{}}]")] {
+            let read = ErrorBody::read(body.as_bytes());
+            assert_eq!((read.message, read.code), (text("m"), text("RESOURCE_EXHAUSTED")), "{body}");
+            assert_eq!((read.reason, read.retry_after_ms), (text("RATE_LIMIT_EXCEEDED"), Some(34_070)), "{body}");
+        }
+        for nonsense in ["-1s", "1e300s", "NaN", "inf", "", "s", "1.5.5s"] {
+            let body = format!(r#"{{"error":{{"details":[{{"retryDelay":"{nonsense}"}}]}}}}"#);
+            assert_eq!(ErrorBody::read(body.as_bytes()).retry_after_ms, None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_moderation_says_that_it_flagged_the_request() {
+        let flagged =
+            |metadata: &str| ErrorBody::read(format!(r#"{{"error":{{"metadata":{metadata}}}}}"#).as_bytes()).flagged;
+        assert!(flagged(r#"{"reasons":["violence"],"flagged_input":"x"}"#) && flagged(r#"{"reasons":[]}"#));
+        assert!(!flagged(r#"{"provider_name":null}"#) && !flagged("7") && !flagged(r#"{"reasons":null}"#));
     }
 }

@@ -35,7 +35,7 @@ pub use loss::Loss;
 pub use models::{ListedModel, Page};
 pub use patch::{Edit, splice};
 pub use peek::{Chunk, NoEvent, Part, Whole};
-pub use rates::{Left, RATE_UNITS};
+pub use rates::{LONGEST_WAIT_MS, Left, RATE_UNITS, retry_after_ms};
 pub use refusal::{ErrorType, Refusal};
 pub use stream::{Passed, Stream};
 pub use text::Text;

@@ -1,6 +1,7 @@
-//! Which targets and credentials are fit for use, from what attempts met.
+//! Which targets are fit for use, from what attempts met.
 //!
-//! State belongs to a target's identity and outlives every config swap.
+//! State belongs to a target's identity and outlives every config swap. One failure is no outage: a target is left alone
+//! after several in a row, or where its provider says so.
 
 use crate::{Failure, FailureKind, Millis, Rates, Trouble};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,12 +9,17 @@ use weir_snapshot::Health;
 
 /// Longest cooldown that a `Retry-After` may ask for.
 const MAX_COOLDOWN_MS: u64 = 300_000;
-/// Cooldown after a 429 without a hint.
-const DEFAULT_COOLDOWN_MS: u64 = 1_000;
-/// Cooldown of an overloaded model.
-const OVERLOADED_COOLDOWN_MS: u64 = 5_000;
-/// How long a refused or exhausted credential is left alone.
-const PARKED_MS: u64 = 300_000;
+/// The first cooldown without a hint; each further one in a row is twice as long, up to the longest.
+const COOLDOWN_MS: u64 = 1_000;
+const LONGEST_COOLDOWN_MS: u64 = 5_000;
+/// Answers in a row, within [`WINDOW_MS`] of each other, that begin a cooldown without a hint: rare ones never are.
+const PATTERN: u32 = 3;
+/// Failures in a row after which a target counts as failing.
+const FAILING: u32 = 3;
+/// Between two probes of a target that its provider wants to be left alone, where nothing else can be used.
+const PROBE_MS: u64 = 5_000;
+/// Credentials whose cooldowns are kept; of more, the one that cooled down longest ago is forgotten.
+const MOST_CREDENTIALS: usize = 64;
 /// The window of the success rate, and the requests that it needs to count.
 const WINDOW_MS: u64 = 30_000;
 const WINDOW_REQUESTS: u32 = 20;
@@ -51,9 +57,41 @@ struct State {
     out_until: Millis,
     probing: bool,
     window: Window,
+    /// Failures since the last success, but for those that are about a credential or a request.
+    failures: u32,
+    /// Whether it ever answered.
+    answered: bool,
+    /// Of all credentials, since the target is overloaded.
+    overload: Cooling,
     /// By name of the credential, empty where there is none.
-    cooling: Vec<(String, Millis)>,
+    cooling: Vec<(String, Cooling)>,
     trouble: Option<Trouble>,
+}
+
+/// How a target, or one credential at it, is left alone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cooling {
+    until: Millis,
+    /// Whether the provider said for how long.
+    told: bool,
+    /// Refusals since the last success, and when the last one came.
+    in_a_row: u32,
+    last: Millis,
+    probe_at: Millis,
+}
+
+/// What a plan asks of a target and one of its credentials.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) standing: Standing,
+    /// When it may be used again; 0 = now.
+    pub(crate) cooling_until: Millis,
+    /// Where its provider said so, when it may be probed before.
+    pub(crate) probe_at: Option<Millis>,
+    /// Its last attempts failed.
+    pub(crate) failing: bool,
+    /// Its last attempt was answered.
+    pub(crate) well: bool,
 }
 
 #[derive(Debug, Default)]
@@ -66,15 +104,21 @@ struct Window {
 impl TargetHealth {
     /// Whether the target may be used at `now`, without using it.
     pub fn standing(&self, now: Millis) -> Standing {
+        self.lock().standing(now)
+    }
+
+    /// The same with all else that is known of it and that credential.
+    pub(crate) fn look(&self, credential: &str, now: Millis) -> Look {
         let state = self.lock();
-        if !state.ejected {
-            Standing::Ready
-        } else if now < state.out_until {
-            Standing::Out(state.out_until)
-        } else if state.probing {
-            Standing::Out(now + 1_000)
-        } else {
-            Standing::Probe
+        let of_credential = state.cooling.iter().find(|(name, _)| name == credential).map(|(_, cooling)| *cooling);
+        let cooling = of_credential.filter(|held| held.until >= state.overload.until).unwrap_or(state.overload);
+        let is_cooling = cooling.until > now;
+        Look {
+            standing: state.standing(now),
+            cooling_until: if is_cooling { cooling.until } else { 0 },
+            probe_at: (is_cooling && cooling.told).then_some(cooling.probe_at),
+            failing: state.failures >= FAILING,
+            well: state.answered && state.failures == 0,
         }
     }
 
@@ -84,17 +128,31 @@ impl TargetHealth {
         state.probing = state.ejected;
     }
 
-    /// When that credential may be used at this target again; 0 = now.
-    pub fn cooling_until(&self, credential: &str, now: Millis) -> Millis {
-        let state = self.lock();
-        state.cooling.iter().find(|(name, until)| name == credential && *until > now).map_or(0, |(_, until)| *until)
+    /// Takes the probe of a target that its provider wants to be left alone; false where another request has it.
+    pub(crate) fn begin_told_probe(&self, credential: &str, now: Millis) -> bool {
+        let mut state = self.lock();
+        let State { overload, cooling, .. } = &mut *state;
+        let of_credential = cooling.iter_mut().find(|(name, _)| name == credential).map(|(_, cooling)| cooling);
+        let each = || {
+            [Some(overload), of_credential].into_iter().flatten().filter(|cooling| cooling.until > now && cooling.told)
+        };
+        let mut due = true;
+        for cooling in each() {
+            due &= cooling.probe_at <= now;
+            cooling.probe_at = cooling.probe_at.max(now + PROBE_MS);
+        }
+        due
     }
 
-    /// An attempt got its answer. One that began before an ejection does not end it; the probe does.
-    pub fn succeeded(&self, now: Millis) {
+    /// An attempt with that credential got its answer. One that began before an ejection does not end it; the probe does.
+    pub fn succeeded(&self, credential: &str, now: Millis) {
         let mut state = self.lock();
         state.window.count(now, true);
-        state.consecutive = 0;
+        (state.consecutive, state.failures, state.answered) = (0, 0, true);
+        state.overload.in_a_row = 0;
+        if let Some((_, cooling)) = state.cooling.iter_mut().find(|(name, _)| name == credential) {
+            cooling.in_a_row = 0;
+        }
         if state.ejected && !state.probing {
             return;
         }
@@ -114,9 +172,7 @@ impl TargetHealth {
     pub fn failed(&self, failure: &Failure, credential: &str, config: &Health, now: Millis, draw: u64) {
         let mut state = self.lock();
         let probed = std::mem::take(&mut state.probing);
-        if let Some(until) = cooldown(failure, config).map(|ms| now + ms) {
-            state.cool(credential, until, now);
-        }
+        state.cool(failure, credential, config, now);
         if let Some(trouble) = failure.trouble() {
             state.trouble = Some(trouble);
         }
@@ -130,12 +186,17 @@ impl TargetHealth {
             FailureKind::Unprocessed
             | FailureKind::RateLimited
             | FailureKind::Quota
+            | FailureKind::TooCostly
             | FailureKind::CredentialRejected
+            | FailureKind::NotPermitted
             | FailureKind::ModelUnavailable
             | FailureKind::Request
             | FailureKind::NotSent
             | FailureKind::Redirect => false,
         };
+        if failure.of_target() {
+            state.failures = state.failures.saturating_add(1);
+        }
         if eject || (probed && state.ejected) {
             state.eject(config, now, draw);
         }
@@ -163,13 +224,59 @@ impl State {
         self.out_until = now + span + draw % (span / 10).max(1);
     }
 
-    /// A longer cooldown is never shortened.
-    fn cool(&mut self, credential: &str, until: Millis, now: Millis) {
-        self.cooling.retain(|(_, held)| *held > now);
-        match self.cooling.iter_mut().find(|(name, _)| name == credential) {
-            Some((_, held)) => *held = until.max(*held),
-            None => self.cooling.push((credential.to_owned(), until)),
+    fn standing(&self, now: Millis) -> Standing {
+        if !self.ejected {
+            Standing::Ready
+        } else if now < self.out_until {
+            Standing::Out(self.out_until)
+        } else if self.probing {
+            Standing::Out(now + 1_000)
+        } else {
+            Standing::Probe
         }
+    }
+
+    /// Overload is the target's, a rate limit the credential's.
+    fn cool(&mut self, failure: &Failure, credential: &str, config: &Health, now: Millis) {
+        let hint = failure.retry_after_ms.filter(|_| config.honor_retry_after);
+        let kind = failure.kind;
+        if kind == FailureKind::Overloaded || (kind == FailureKind::Server && hint.is_some()) {
+            self.overload.begin(hint, now);
+        } else if kind == FailureKind::RateLimited {
+            self.cooling_of(credential).into_iter().for_each(|cooling| cooling.begin(hint, now));
+        }
+    }
+
+    fn cooling_of(&mut self, credential: &str) -> Option<&mut Cooling> {
+        if !self.cooling.iter().any(|(name, _)| name == credential) {
+            if self.cooling.len() >= MOST_CREDENTIALS
+                && let Some((oldest, _)) = self.cooling.iter().enumerate().min_by_key(|(_, (_, cooling))| cooling.last)
+            {
+                self.cooling.swap_remove(oldest);
+            }
+            self.cooling.push((credential.to_owned(), Cooling::default()));
+        }
+        self.cooling.iter_mut().find(|(name, _)| name == credential).map(|(_, cooling)| cooling)
+    }
+}
+
+impl Cooling {
+    /// A longer cooldown is never shortened. What is met during one was sent before it, and makes no other longer.
+    fn begin(&mut self, hint: Option<u64>, now: Millis) {
+        if let Some(ms) = hint {
+            let until = now + ms.clamp(100, MAX_COOLDOWN_MS);
+            if until > self.until {
+                (self.until, self.told, self.probe_at) = (until, true, now + PROBE_MS);
+            }
+        } else if self.until <= now {
+            let before = if now.saturating_sub(self.last) > WINDOW_MS { 0 } else { self.in_a_row };
+            self.in_a_row = before.saturating_add(1);
+            if let Some(doublings) = self.in_a_row.checked_sub(PATTERN) {
+                let ms = (COOLDOWN_MS << doublings.min(16)).min(LONGEST_COOLDOWN_MS);
+                (self.until, self.told) = (now + ms, false);
+            }
+        }
+        self.last = now;
     }
 }
 
@@ -185,75 +292,6 @@ impl Window {
             self.bad += 1;
         }
         self.good + self.bad >= WINDOW_REQUESTS && self.bad > self.good
-    }
-}
-
-fn cooldown(failure: &Failure, config: &Health) -> Option<u64> {
-    let hint = failure.retry_after_ms.filter(|_| config.honor_retry_after);
-    let default = if failure.kind == FailureKind::RateLimited {
-        Some(DEFAULT_COOLDOWN_MS)
-    } else if failure.kind == FailureKind::Overloaded {
-        Some(OVERLOADED_COOLDOWN_MS)
-    } else {
-        None
-    };
-    let hinted = hint.filter(|_| default.is_some() || failure.kind == FailureKind::Server);
-    hinted.or(default).map(|ms| ms.clamp(100, MAX_COOLDOWN_MS))
-}
-
-/// What real answers said of a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CredentialState {
-    /// Nothing yet.
-    #[default]
-    Untried,
-    /// It was accepted.
-    Accepted,
-    /// 401 or 403.
-    Rejected,
-    /// No quota left.
-    Exhausted,
-}
-
-/// Health of one credential; a changed secret begins anew.
-#[derive(Debug, Default)]
-pub struct CredentialHealth(Mutex<(CredentialState, Millis, String)>);
-
-impl CredentialHealth {
-    /// When it may be used again; 0 = now.
-    pub fn parked_until(&self, now: Millis) -> Millis {
-        let (_, until, _) = *self.lock();
-        if until > now { until } else { 0 }
-    }
-
-    /// The provider took it.
-    pub fn accepted(&self) {
-        let mut held = self.lock();
-        if held.0 != CredentialState::Accepted {
-            *held = (CredentialState::Accepted, 0, String::new());
-        }
-    }
-
-    /// An attempt with it failed.
-    pub fn failed(&self, failure: &Failure, now: Millis) {
-        let state = if failure.kind == FailureKind::CredentialRejected {
-            CredentialState::Rejected
-        } else if failure.kind == FailureKind::Quota {
-            CredentialState::Exhausted
-        } else {
-            return;
-        };
-        *self.lock() = (state, now + PARKED_MS, failure.message.clone());
-    }
-
-    /// What is known of it, and why.
-    pub fn state(&self) -> (CredentialState, String) {
-        let held = self.lock();
-        (held.0, held.2.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (CredentialState, Millis, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -282,7 +320,7 @@ mod tests {
         health.cancelled();
         assert_eq!(health.standing(30_010), Standing::Probe, "a client that leaves proves nothing");
         health.begin_probe();
-        health.succeeded(30_020);
+        health.succeeded("", 30_020);
         assert_eq!(health.standing(30_021), Standing::Ready);
     }
 
@@ -291,7 +329,7 @@ mod tests {
         let (health, config) = (TargetHealth::default(), Health::default());
         for n in 0..30 {
             if n % 3 == 0 {
-                health.succeeded(n);
+                health.succeeded("", n);
             } else {
                 health.failed(&failure(FailureKind::Timeout), "", &config, n, 0);
             }
@@ -303,23 +341,58 @@ mod tests {
     fn cooldowns_belong_to_a_credential_follow_the_hint_and_are_never_shortened() {
         let (health, config) = (TargetHealth::default(), Health::default());
         let limited = |ms| Failure { retry_after_ms: Some(ms), ..failure(FailureKind::RateLimited) };
+        let cooling = |credential, now| health.look(credential, now).cooling_until;
         health.failed(&limited(60_000), "a", &config, 0, 0);
         health.failed(&limited(1_000), "a", &config, 0, 0);
         health.failed(&limited(9_999_999), "b", &config, 0, 0);
-        assert_eq!(health.cooling_until("a", 1), 60_000);
-        assert_eq!(health.cooling_until("a", 60_000), 0);
-        assert_eq!(health.cooling_until("b", 1), MAX_COOLDOWN_MS);
-        assert_eq!(health.cooling_until("c", 1), 0);
+        assert_eq!((cooling("a", 1), cooling("a", 60_000)), (60_000, 0));
+        assert_eq!((cooling("b", 1), cooling("c", 1)), (MAX_COOLDOWN_MS, 0));
         assert_eq!(health.standing(1), Standing::Ready, "a rate limit ejects nobody");
+        assert_eq!(health.look("a", 1).probe_at, Some(PROBE_MS));
+        assert!(health.begin_told_probe("a", PROBE_MS) && !health.begin_told_probe("a", PROBE_MS));
+        let deaf = Health { honor_retry_after: false, ..config };
+        health.failed(&limited(60_000), "d", &deaf, 0, 0);
+        assert_eq!(cooling("d", 1), 0);
     }
 
     #[test]
-    fn a_refused_credential_is_parked() {
-        let health = CredentialHealth::default();
-        health.accepted();
-        health.failed(&failure(FailureKind::CredentialRejected), 5);
-        assert_eq!(health.parked_until(6), 300_005);
-        assert_eq!(health.state().0, CredentialState::Rejected);
-        assert_eq!(health.parked_until(300_005), 0);
+    fn without_a_hint_a_cooldown_begins_after_three_in_a_row_and_grows() {
+        let config = Health::default();
+        for kind in [FailureKind::RateLimited, FailureKind::Overloaded] {
+            let health = TargetHealth::default();
+            let met = |now| {
+                health.failed(&failure(kind), "a", &config, now, 0);
+                health.look("a", now).cooling_until.saturating_sub(now)
+            };
+            for now in 0..100 {
+                assert_eq!(met(now), 0, "{kind:?}: rare ones, each followed by a success");
+                health.succeeded("a", now);
+            }
+            assert_eq!([met(100), met(101), met(102), met(103)], [0, 0, 1_000, 999], "{kind:?}");
+            assert_eq!([met(1_102), met(3_102), met(7_102), met(12_102)], [2_000, 4_000, 5_000, 5_000], "{kind:?}");
+            assert_eq!(met(17_103 + WINDOW_MS), 0, "{kind:?}: long ago");
+        }
+        let others = TargetHealth::default();
+        (0..3).for_each(|now| others.failed(&failure(FailureKind::Overloaded), "a", &config, now, 0));
+        assert!(others.look("b", 3).cooling_until > 0, "overload is the target's, whatever the credential");
+        let names = (0..1_000).map(|n| n.to_string());
+        names.for_each(|name| others.failed(&failure(FailureKind::RateLimited), &name, &config, 0, 0));
+        assert_eq!(others.lock().cooling.len(), MOST_CREDENTIALS);
+    }
+
+    #[test]
+    fn one_failure_among_successes_makes_no_target_a_failing_one() {
+        let (health, config) = (TargetHealth::default(), Health::default());
+        let look = || (health.look("", 0).failing, health.look("", 0).well);
+        assert_eq!(look(), (false, false), "nothing is known");
+        health.succeeded("", 0);
+        assert_eq!(look(), (false, true));
+        health.failed(&failure(FailureKind::Timeout), "", &config, 0, 0);
+        assert_eq!(look(), (false, false));
+        (0..2).for_each(|_| health.failed(&failure(FailureKind::Server), "", &config, 0, 0));
+        assert_eq!(look(), (true, false));
+        health.succeeded("", 0);
+        (0..9).for_each(|_| health.failed(&failure(FailureKind::Request), "", &config, 0, 0));
+        assert_eq!(look(), (false, true), "a request is no target");
     }
 }

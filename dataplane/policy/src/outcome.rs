@@ -1,8 +1,9 @@
 //! What a failed attempt means: whose fault it is, whether another may follow, what the client hears.
 //!
-//! Texts of a provider reach the client only where they are about the client's own request; others may
-//! hold account ids or parts of keys.
+//! A provider's text reaches the client alone, and only where it is about the client's own request; others may hold
+//! account ids or parts of keys. Logs and status hold none: it may quote the request.
 
+use crate::meaning;
 use std::borrow::Cow;
 use weir_dialect::{ErrorBody, ErrorType, Refusal};
 use weir_snapshot::RetryOn;
@@ -28,11 +29,15 @@ pub enum FailureKind {
     Overloaded,
     /// 429.
     RateLimited,
-    /// 402, or a 429 that means money or a day's quota.
+    /// 402, or any other error that says that the account has no money or quota left.
     Quota,
-    /// 401 or 403.
+    /// What the account has left does not cover this one request; a smaller one may pass.
+    TooCostly,
+    /// 401, or any other error that says that the key or its account is not good.
     CredentialRejected,
-    /// 404.
+    /// A 403 that says nothing of the key: this target does not serve the request.
+    NotPermitted,
+    /// 404, or a 403 about the model.
     ModelUnavailable,
     /// The provider refuses this very request.
     Request,
@@ -51,12 +56,14 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The provider's status, if it gave one.
     pub status: Option<u16>,
-    /// For the log and, of [`FailureKind::Request`], for the client.
+    /// What happened, for the log and for status, without any text of the provider.
     pub message: String,
-    /// The provider's error code and the parameter it names.
-    pub code: Option<String>,
-    /// The parameter at fault.
-    pub param: Option<String>,
+    /// What the provider said of the request, for its client alone.
+    pub said: Option<Box<str>>,
+    /// The provider's error code, if it is a short word.
+    pub code: Option<Box<str>>,
+    /// The parameter that the provider names.
+    pub param: Option<Box<str>>,
     /// When the provider says that trying again makes sense.
     pub retry_after_ms: Option<u64>,
 }
@@ -70,15 +77,10 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// Codes of a 429 that no waiting of seconds mends.
-const QUOTA: &[&str] =
-    &["insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached", "billing_hard_limit_reached"];
-const OVERLOADED: &[&str] = &["overloaded_error", "server_is_overloaded", "overloaded", "engine_overloaded"];
-
 impl Failure {
     /// A failure without an answer of the provider.
     pub fn local(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), code: None, param: None, retry_after_ms: None }
+        Self { kind, status: None, message: message.into(), said: None, code: None, param: None, retry_after_ms: None }
     }
 
     /// A request that one target cannot be asked, as its translation says.
@@ -87,9 +89,10 @@ impl Failure {
         Self {
             kind: FailureKind::NotSent,
             status: Some(status),
-            message,
-            code: Some(code.into_owned()),
-            param: param.map(Cow::into_owned),
+            message: format!("not sent ({code})"),
+            said: Some(message.into()),
+            code: Some(code.into()),
+            param: param.map(Into::into),
             retry_after_ms,
         }
     }
@@ -107,6 +110,8 @@ impl Failure {
             FailureKind::Overloaded => "overloaded",
             FailureKind::RateLimited => "rate_limited",
             FailureKind::Quota => "quota_exhausted",
+            FailureKind::TooCostly => "too_costly",
+            FailureKind::NotPermitted => "not_permitted",
             FailureKind::CredentialRejected => "credential_rejected",
             FailureKind::ModelUnavailable => "model_unavailable",
             FailureKind::Request => "invalid_request",
@@ -124,21 +129,49 @@ impl Failure {
             FailureKind::Timeout => Some(RetryOn::Timeout),
             FailureKind::Server => Some(RetryOn::ServerError),
             FailureKind::Overloaded => Some(RetryOn::Overloaded),
-            FailureKind::RateLimited | FailureKind::Quota => Some(RetryOn::RateLimited),
-            FailureKind::CredentialRejected => Some(RetryOn::CredentialRejected),
+            FailureKind::RateLimited | FailureKind::Quota | FailureKind::TooCostly => Some(RetryOn::RateLimited),
+            FailureKind::CredentialRejected | FailureKind::NotPermitted => Some(RetryOn::CredentialRejected),
             FailureKind::ModelUnavailable => Some(RetryOn::ModelUnavailable),
             FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect => None,
         }
     }
 
-    /// Whether the same target may be tried once more.
+    /// Whether the same target may be tried once more, since it may well answer a moment later.
     pub const fn same_target(&self) -> bool {
-        matches!(self.kind, FailureKind::Connect | FailureKind::Reset | FailureKind::Server | FailureKind::Malformed)
+        matches!(
+            self.kind,
+            FailureKind::Connect
+                | FailureKind::Reset
+                | FailureKind::Server
+                | FailureKind::Malformed
+                | FailureKind::Overloaded
+                | FailureKind::RateLimited
+        )
+    }
+
+    /// Whether it may be over soon, so that trying again makes sense.
+    pub const fn is_transient(&self) -> bool {
+        self.same_target() || matches!(self.kind, FailureKind::Unprocessed)
     }
 
     /// Whether it is about one credential and not about the target.
     pub const fn of_credential(&self) -> bool {
         matches!(self.kind, FailureKind::RateLimited | FailureKind::Quota | FailureKind::CredentialRejected)
+    }
+
+    /// Whether it tells of the target, and not of a credential or of this request.
+    pub const fn of_target(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Connect
+                | FailureKind::Forbidden
+                | FailureKind::Certificate
+                | FailureKind::Reset
+                | FailureKind::Timeout
+                | FailureKind::Server
+                | FailureKind::Overloaded
+                | FailureKind::Malformed
+        )
     }
 
     /// Whether the provider may have worked on the request all the same.
@@ -161,9 +194,12 @@ impl Failure {
             FailureKind::ModelUnavailable => "ModelUnavailable",
             FailureKind::Redirect => "UnexpectedRedirect",
             FailureKind::Malformed => "MalformedAnswer",
-            FailureKind::Unprocessed | FailureKind::RateLimited | FailureKind::Request | FailureKind::NotSent => {
-                return None;
-            }
+            FailureKind::NotPermitted => "NotPermitted",
+            FailureKind::Unprocessed
+            | FailureKind::RateLimited
+            | FailureKind::TooCostly
+            | FailureKind::Request
+            | FailureKind::NotSent => return None,
         };
         Some(Trouble { reason, message: self.message.clone() })
     }
@@ -176,12 +212,20 @@ impl Failure {
             FailureKind::Request | FailureKind::NotSent => {
                 let status = self.status.filter(|status| (400..500).contains(status)).unwrap_or(400);
                 let error_type = if status == 413 { ErrorType::TooLarge } else { ErrorType::InvalidRequest };
-                let code = self.code.clone().map_or(Cow::Borrowed("invalid_request"), Cow::Owned);
+                let code = self.code.clone().map_or(Cow::Borrowed("invalid_request"), |code| code.into_string().into());
                 Refusal {
                     code,
-                    param: self.param.clone().map(Cow::Owned),
-                    ..new(status, error_type, "", self.message.clone())
+                    param: self.param.clone().map(|param| param.into_string().into()),
+                    ..new(status, error_type, "", self.said.as_deref().unwrap_or(&self.message).to_owned())
                 }
+            }
+            FailureKind::TooCostly => {
+                let message = "what is left to the provider account behind this route does not cover this request; send a smaller one, or ask for less output";
+                new(400, ErrorType::InvalidRequest, "upstream_request_too_costly", message.to_owned())
+            }
+            FailureKind::NotPermitted => {
+                let message = "the provider does not permit this request to the account behind this route".to_owned();
+                new(403, ErrorType::Permission, "upstream_not_permitted", message)
             }
             FailureKind::ModelUnavailable => {
                 let message = "the provider does not know the model that this route sends to it".to_owned();
@@ -240,7 +284,9 @@ impl Failure {
             | FailureKind::Overloaded
             | FailureKind::RateLimited
             | FailureKind::Quota
+            | FailureKind::TooCostly
             | FailureKind::CredentialRejected
+            | FailureKind::NotPermitted
             | FailureKind::ModelUnavailable
             | FailureKind::Request
             | FailureKind::NotSent => "the provider answered with an error",
@@ -250,9 +296,9 @@ impl Failure {
     /// How much it tells the client; of several failures the one that tells most is answered with.
     pub(crate) const fn weight(&self) -> u8 {
         match self.kind {
-            FailureKind::Request => 6,
+            FailureKind::Request | FailureKind::TooCostly => 6,
             FailureKind::RateLimited => 5,
-            FailureKind::ModelUnavailable => 4,
+            FailureKind::ModelUnavailable | FailureKind::NotPermitted => 4,
             FailureKind::Overloaded | FailureKind::Quota => 3,
             FailureKind::Timeout => 2,
             FailureKind::CredentialRejected | FailureKind::Server => 1,
@@ -268,101 +314,33 @@ impl Failure {
     }
 }
 
-/// What an answer with an unsuccessful status means.
+/// What an answer with an unsuccessful status means. A `Retry-After` comes before what the body says of it.
 pub fn classify_status(status: u16, body: ErrorBody, retry_after_ms: Option<u64>) -> Failure {
-    let kind = match status {
-        300..=399 => FailureKind::Redirect,
-        402 => FailureKind::Quota,
-        429 if is_any(&body, QUOTA) => FailureKind::Quota,
-        429 => FailureKind::RateLimited,
-        401 | 403 => FailureKind::CredentialRejected,
-        404 => FailureKind::ModelUnavailable,
-        529 => FailureKind::Overloaded,
-        500.. if is_any(&body, OVERLOADED) => FailureKind::Overloaded,
-        408 | 409 | 425 | 499 | 500.. => FailureKind::Server,
-        _ => FailureKind::Request,
-    };
+    let kind = meaning::of_status(status, &body);
     failure(kind, Some(status), body, retry_after_ms)
 }
 
 /// What an error inside a successful answer means; its own code decides as a status would.
 pub fn classify_error(body: ErrorBody) -> Failure {
-    let has = |words: &[&str]| is_any(&body, words);
-    let kind = if has(QUOTA) {
-        FailureKind::Quota
-    } else if has(OVERLOADED) || has(&["529"]) {
-        FailureKind::Overloaded
-    } else if has(&["rate_limit_exceeded", "rate_limit_error", "slow_down", "429"]) {
-        FailureKind::RateLimited
-    } else if has(&["invalid_api_key", "authentication_error", "permission_error", "401", "403"]) {
-        FailureKind::CredentialRejected
-    } else if has(&[
-        "invalid_request_error",
-        "context_length_exceeded",
-        "content_filter",
-        "BadRequestError",
-        "400",
-        "422",
-    ]) {
-        FailureKind::Request
-    } else {
-        FailureKind::Server
-    };
+    let kind = meaning::of_error(&body);
     failure(kind, None, body, None)
 }
 
-fn is_any(body: &ErrorBody, words: &[&str]) -> bool {
-    [&body.code, &body.error_type].into_iter().flatten().any(|held| words.contains(&held.as_str()))
-}
-
 fn failure(kind: FailureKind, status: Option<u16>, body: ErrorBody, retry_after_ms: Option<u64>) -> Failure {
-    let ErrorBody { message, error_type, code, param } = body;
-    let code = code.or(error_type);
-    let message = match (kind, message, status) {
-        (FailureKind::Request, Some(message), _) => message,
-        (_, _, Some(status)) => match &code {
-            Some(code) => format!("the provider answered {status} ({code})"),
-            None => format!("the provider answered {status}"),
-        },
-        (_, _, None) => format!("the provider answered with an error ({})", code.as_deref().unwrap_or("unnamed")),
+    let ErrorBody { message: said, error_type, code, param, reason, retry_after_ms: of_body, flagged: _ } = body;
+    let said = said.filter(|said| kind == FailureKind::Request && !meaning::is_private(said));
+    let param = param.filter(|param| meaning::is_word(param));
+    let word = |text: &String| meaning::is_word(text);
+    let code = code.filter(word).or(error_type.filter(word));
+    let word = reason.filter(word).or_else(|| code.clone());
+    let message = match (status, word) {
+        (Some(status), Some(word)) => format!("the provider answered {status} ({word})"),
+        (Some(status), None) => format!("the provider answered {status}"),
+        (None, word) => format!("the provider answered with an error ({})", word.as_deref().unwrap_or("unnamed")),
     };
-    Failure { kind, status, message, code, param, retry_after_ms }
+    let [said, code, param] = [said, code, param].map(|text| text.map(String::into_boxed_str));
+    Failure { kind, status, message, said, code, param, retry_after_ms: retry_after_ms.or(of_body) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(code: &str) -> ErrorBody {
-        ErrorBody { code: Some(code.into()), message: Some("key sk-secret".into()), ..ErrorBody::default() }
-    }
-
-    #[test]
-    fn statuses_mean_what_the_table_says() {
-        let kind = |status, code| classify_status(status, body(code), None).kind;
-        assert_eq!(kind(429, "rate_limit_exceeded"), FailureKind::RateLimited);
-        assert_eq!(kind(429, "insufficient_quota"), FailureKind::Quota);
-        assert_eq!(kind(503, "server_is_overloaded"), FailureKind::Overloaded);
-        assert_eq!(kind(522, ""), FailureKind::Server);
-        assert_eq!(kind(307, ""), FailureKind::Redirect);
-        assert_eq!(kind(422, ""), FailureKind::Request);
-        assert_eq!(classify_error(body("insufficient_quota")).kind, FailureKind::Quota);
-        assert_eq!(classify_error(body("other")).kind, FailureKind::Server);
-    }
-
-    #[test]
-    fn the_gateways_credential_is_never_the_clients_problem() {
-        let refusal = classify_status(401, body("invalid_api_key"), None).refusal();
-        assert_eq!(refusal.status, 502);
-        assert!(!refusal.message.contains("sk-secret"));
-    }
-
-    #[test]
-    fn a_refused_request_keeps_the_providers_words() {
-        let refusal = classify_status(400, body("context_length_exceeded"), None).refusal();
-        assert_eq!(
-            (refusal.status, &*refusal.code, &*refusal.message),
-            (400, "context_length_exceeded", "key sk-secret")
-        );
-    }
-}
+mod tests;

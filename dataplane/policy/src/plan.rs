@@ -1,18 +1,18 @@
 //! Which target is tried, which next, and when to stop: one counter over retries and failovers.
 //!
-//! Another ready target comes before the same one again, since it costs no wait. It sends nothing and
-//! sleeps nowhere.
+//! Another ready target comes before the same one again, since it costs no wait. Budgets bound repeats at a target that
+//! fails and the step to one that is failing too, never the step to one that is well. It sends nothing and sleeps nowhere.
 
 use crate::rates::Needed;
 use crate::table::{Credential, Route, Target};
-use crate::{Failure, FailureKind, Millis, Standing, Taken};
+use crate::{Failure, FailureKind, Millis, Standing, Taken, health};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use weir_dialect::{ErrorType, Refusal};
 
-/// Share of a route's requests in flight that may be failovers at once.
+/// Share of a route's requests in flight that may be at once at a target that is failing, after another one failed.
 const FAILOVER_PERCENT: u32 = 50;
-/// Retries that may always be in flight, however quiet the route.
+/// Retries and waits that may always be in flight, however quiet the route.
 const RETRY_FLOOR: u32 = 3;
 /// Between two probes of a route whose targets are all out.
 const PANIC_PROBE_MS: u64 = 1_000;
@@ -20,6 +20,8 @@ const PANIC_PROBE_MS: u64 = 1_000;
 const MAX_UNPROCESSED: u32 = 2;
 /// A hint up to which the only target is waited for.
 const MAX_WAIT_MS: u64 = 2_000;
+/// The longest hint that SDKs wait for by themselves.
+const SDK_WAIT_MS: u64 = 60_000;
 
 /// The attempts of one request.
 pub struct Plan<'t> {
@@ -31,15 +33,17 @@ pub struct Plan<'t> {
     began: Millis,
     /// Whether the client's SDK is itself repeating: then the same target is not tried twice.
     client_retries: bool,
+    /// By which credentials remember its caller.
+    caller: u64,
     attempts: u32,
     unprocessed: u32,
     lanes: Vec<Lane<'t>>,
     again: Option<Again>,
     best: Option<Failure>,
-    /// The target of which a credential was just refused, and not the target itself.
-    limited: Option<&'t Target>,
     retrying: bool,
     failing_over: bool,
+    /// A budget had no room for one more attempt.
+    over_budget: bool,
 }
 
 /// One credential of one target.
@@ -52,10 +56,19 @@ struct Lane<'t> {
     repeated: bool,
 }
 
-impl Lane<'_> {
+impl<'t> Lane<'t> {
     /// Of its credential; empty where it has none.
-    fn name(&self) -> &str {
+    fn name(&self) -> &'t str {
         self.credential.map_or("", |credential| &credential.name)
+    }
+
+    fn look(&self, now: Millis) -> health::Look {
+        self.target.health.look(self.name(), now)
+    }
+
+    /// How long a request may wait for it.
+    fn patience(&self) -> u64 {
+        self.target.provider.data.limits.queue.map_or(MAX_WAIT_MS, |queue| queue.max_wait_ms)
     }
 }
 
@@ -96,7 +109,7 @@ pub enum Step<'t> {
         /// After which pause.
         wait_ms: u64,
         /// What it takes of the upstream's own rates.
-        taken: Taken,
+        taken: Taken<'t>,
     },
     /// Nothing more to try: the client's answer.
     Refuse(Refusal),
@@ -148,15 +161,21 @@ impl<'t> Plan<'t> {
             deadline,
             began: now,
             client_retries,
+            caller: 0,
             attempts: 0,
             unprocessed: 0,
             lanes,
             again: None,
             best: None,
-            limited: None,
             retrying: false,
             failing_over: false,
+            over_budget: false,
         })
+    }
+
+    /// Says by which [mark](crate::mark_of) credentials remember the caller.
+    pub const fn called_by(&mut self, caller: u64) {
+        self.caller = caller;
     }
 
     /// Attempts so far.
@@ -180,18 +199,16 @@ impl<'t> Plan<'t> {
         if self.attempts >= self.route.data.retry.max_attempts.max(1) || now >= self.deadline {
             return self.give_up(now);
         }
-        let ready = self.choose(now, draw);
-        // Another credential adds nothing to what the target gets: the refused one rests from now on.
-        let is_sibling = ready.zip(self.limited).is_some_and(|(lane, limited)| std::ptr::eq(lane.target, limited));
-        if self.attempts > 0 && !is_sibling && !self.may_fail_over() {
+        let found = self.choose(now, draw).map(|lane| (lane, 0));
+        let found = found.or_else(|| self.soonest(now)).or_else(|| Some((self.last_resort(now)?, 0)));
+        let Some((lane, wait_ms)) = found else { return self.give_up(now) };
+        if self.attempts > 0 && lane.look(now).failing && !self.may_fail_over() {
             return self.give_up(now);
         }
-        let found = ready.or_else(|| self.soonest(now)).or_else(|| self.panic_probe(now));
-        let Some(lane) = found else { return self.give_up(now) };
         if lane.target.health.standing(now) != Standing::Ready {
             lane.target.health.begin_probe();
         }
-        self.attempt(lane, 0, now)
+        self.attempt(lane, wait_ms, now)
     }
 
     fn attempt(&mut self, lane: Lane<'t>, wait_ms: u64, now: Millis) -> Step<'t> {
@@ -200,7 +217,8 @@ impl<'t> Plan<'t> {
             held.spent = true;
         }
         let taken = lane.target.health.rates.take(lane.name(), &self.needed, now);
-        Step::Attempt { target: lane.target, credential: lane.credential, wait_ms: wait_ms.max(taken.wait_ms), taken }
+        let wait_ms = wait_ms.max(taken.wait_ms.min(lane.patience()));
+        Step::Attempt { target: lane.target, credential: lane.credential, wait_ms, taken }
     }
 
     /// Records the outcome of the last attempt; a further one may follow. Health is told by the caller.
@@ -222,7 +240,6 @@ impl<'t> Plan<'t> {
             self.again = Some(Again { lane: tried, wait_ms: 0 });
             return;
         }
-        self.limited = self.lanes.get(tried).map(|lane| lane.target).filter(|_| failure.of_credential());
         if !failure.of_credential() {
             for lane in self.lanes.iter_mut().filter(|lane| std::ptr::eq(lane.target, target)) {
                 lane.spent = true;
@@ -247,56 +264,79 @@ impl<'t> Plan<'t> {
 
     /// The same target once more, where nothing else is ready and the failure allows it.
     fn same_again(&mut self, tried: usize, failure: &Failure, now: Millis, draw: u64) -> Option<Again> {
-        let retry = &self.route.data.retry;
-        let wait_ms = if failure.kind == FailureKind::Connect {
-            0
-        } else if failure.kind == FailureKind::RateLimited {
-            failure.retry_after_ms.filter(|ms| *ms <= MAX_WAIT_MS)?.max(100)
-        } else if failure.same_target() {
-            let span = (retry.backoff_base_ms << self.attempts.saturating_sub(1).min(16)).min(retry.backoff_max_ms);
-            (draw % span.max(1)).max(failure.retry_after_ms.unwrap_or(0))
-        } else {
-            return None;
-        };
-        let allowed = self.attempts < retry.max_attempts && !self.client_retries && now + wait_ms < self.deadline;
-        let lane = self.lanes.get_mut(tried).filter(|lane| allowed && !lane.repeated)?;
-        let budget = RETRY_FLOOR.max(self.route.load.active.load(Ordering::Relaxed) * retry.budget_percent / 100);
-        if !enter(&self.route.load.retries, budget) {
+        if !failure.same_target() {
             return None;
         }
-        self.retrying = true;
-        lane.repeated = true;
+        let retry = &self.route.data.retry;
+        let lane = self.lanes.get(tried)?;
+        let span = (retry.backoff_base_ms << self.attempts.saturating_sub(1).min(16)).min(retry.backoff_max_ms);
+        let backoff = if failure.kind == FailureKind::Connect {
+            0
+        } else if matches!(failure.kind, FailureKind::RateLimited | FailureKind::Overloaded) {
+            // Who has too much to do is left alone for half of the pause at least.
+            span / 2 + draw % (span / 2).max(1)
+        } else {
+            draw % span.max(1)
+        };
+        let hint = failure.retry_after_ms.map_or(0, |ms| ms.max(100));
+        let cooling = lane.look(now).cooling_until.saturating_sub(now);
+        let wait_ms = backoff.max(hint).max(cooling).max(self.rated_ms(lane, now));
+        let allowed = self.attempts < retry.max_attempts
+            && !self.client_retries
+            && !lane.repeated
+            && wait_ms <= MAX_WAIT_MS.max(retry.backoff_max_ms)
+            && now + wait_ms < self.deadline;
+        if !allowed || !self.may_retry() {
+            return None;
+        }
+        self.lanes.get_mut(tried)?.repeated = true;
         Some(Again { lane: tried, wait_ms })
     }
 
+    fn may_retry(&mut self) -> bool {
+        let budget = RETRY_FLOOR.max(self.active() * self.route.data.retry.budget_percent / 100);
+        self.retrying = self.retrying || enter(&self.route.load.retries, budget);
+        self.over_budget |= !self.retrying;
+        self.retrying
+    }
+
     fn may_fail_over(&mut self) -> bool {
-        let budget = RETRY_FLOOR.max(self.route.load.active.load(Ordering::Relaxed) * FAILOVER_PERCENT / 100);
-        self.failing_over = enter(&self.route.load.failovers, budget);
+        self.failing_over = enter(&self.route.load.failovers, RETRY_FLOOR.max(self.active() * FAILOVER_PERCENT / 100));
+        self.over_budget |= !self.failing_over;
         self.failing_over
     }
 
-    /// By priority, then weight of the target, then weight of the credential, among those that are ready.
-    fn choose(&self, now: Millis, draw: u64) -> Option<Lane<'t>> {
-        let ready = |lane: &&Lane<'t>| self.is_ready(lane, now) && self.rated_ms(lane, now) == 0;
-        let first = self.lanes.iter().filter(ready).map(|lane| lane.target.data.priority).min()?;
-        let group = || self.lanes.iter().filter(ready).filter(|lane| lane.target.data.priority == first);
-        let mut targets: Vec<(&Lane<'t>, u64)> = Vec::with_capacity(self.lanes.len());
-        for lane in group() {
-            if !targets.iter().any(|(held, _)| std::ptr::eq(held.target, lane.target)) {
-                // A target that a Budget named may have no weight of its own.
-                targets.push((lane, u64::from(lane.target.data.weight).max(1)));
-            }
-        }
-        let target = weighted(&targets, draw)?.target;
-        let credentials: Vec<(&Lane<'t>, u64)> = group()
-            .filter(|lane| std::ptr::eq(lane.target, target))
-            .map(|lane| (lane, lane.credential.map_or(1, |c| u64::from(c.weight))))
-            .collect();
-        weighted(&credentials, draw >> 32).map(|lane| **lane)
+    fn active(&self) -> u32 {
+        self.route.load.active.load(Ordering::Relaxed)
     }
 
-    fn is_ready(&self, lane: &Lane<'_>, now: Millis) -> bool {
-        !lane.spent && self.free_at(lane, now) == 0 && !matches!(lane.target.health.standing(now), Standing::Out(_))
+    /// By priority, then weight of the target, then weight of the credential, among those that are ready. After a
+    /// failure one that is failing comes last, and the last attempt goes to one that is known to be well.
+    fn choose(&self, now: Millis, draw: u64) -> Option<Lane<'t>> {
+        let mut ready = Vec::with_capacity(self.lanes.len());
+        for lane in self.lanes.iter().filter(|lane| !lane.spent && self.parked_until(lane, now) == 0) {
+            let look = lane.look(now);
+            let fit = look.cooling_until == 0 && !matches!(look.standing, Standing::Out(_));
+            if fit && self.rated_ms(lane, now) == 0 {
+                ready.push((lane, look));
+            }
+        }
+        if self.attempts > 0 {
+            let is_last = self.attempts + 1 >= self.route.data.retry.max_attempts;
+            prefer(&mut ready, |(_, look)| !look.failing && look.standing == Standing::Ready);
+            prefer(&mut ready, |(_, look)| is_last && look.well);
+        }
+        let first = ready.iter().map(|(lane, _)| lane.target.data.priority).min()?;
+        ready.retain(|(lane, _)| lane.target.data.priority == first);
+        let is_first_of_target =
+            |at: usize, target: &Target| !ready.iter().take(at).any(|(held, _)| std::ptr::eq(held.target, target));
+        // A target that a Budget named may have no weight of its own.
+        let targets = ready.iter().enumerate().filter(|(at, (lane, _))| is_first_of_target(*at, lane.target));
+        let target =
+            weighted(targets.map(|(_, (lane, _))| (lane.target, u64::from(lane.target.data.weight).max(1))), draw)?;
+        let credentials = ready.iter().filter(|(lane, _)| std::ptr::eq(lane.target, target));
+        let weight = |lane: &Lane<'_>| lane.credential.map_or(1, |credential| u64::from(credential.weight));
+        weighted(credentials.map(|(lane, _)| (**lane, weight(lane))), draw >> 32)
     }
 
     /// How long the upstream's own rates have no room for the request.
@@ -304,36 +344,60 @@ impl<'t> Plan<'t> {
         lane.target.health.rates.wait(lane.name(), &self.needed, now)
     }
 
-    /// Where rates alone are in the way: the one that has room first, if that can be waited for.
-    fn soonest(&self, now: Millis) -> Option<Lane<'t>> {
-        let rated = self.lanes.iter().filter(|lane| self.is_ready(lane, now));
-        let (wait, lane) = rated.map(|lane| (self.rated_ms(lane, now), lane)).min_by_key(|(wait, _)| *wait)?;
-        let patience = lane.target.provider.data.limits.queue.map_or(MAX_WAIT_MS, |queue| queue.max_wait_ms);
-        (wait <= patience && now + wait < self.deadline).then_some(*lane)
+    fn parked_until(&self, lane: &Lane<'_>, now: Millis) -> Millis {
+        lane.credential.map_or(0, |credential| credential.health.parked_until(self.caller, now))
     }
 
-    /// When every target is out: one request a second tries the one whose time ends first.
-    fn panic_probe(&self, now: Millis) -> Option<Lane<'t>> {
+    /// Where rates or a cooldown alone are in the way: the one that has room first, if that can be waited for.
+    fn soonest(&mut self, now: Millis) -> Option<(Lane<'t>, u64)> {
+        let wait = |lane: &Lane<'t>| {
+            let look = lane.look(now);
+            let fit = !lane.spent && !matches!(look.standing, Standing::Out(_)) && self.parked_until(lane, now) == 0;
+            let cooling = look.cooling_until.saturating_sub(now);
+            fit.then(|| (self.rated_ms(lane, now).max(cooling), cooling > 0, *lane))
+        };
+        let (wait_ms, cools, lane) = self.lanes.iter().filter_map(wait).min_by_key(|(wait_ms, ..)| *wait_ms)?;
+        let can_wait = wait_ms <= lane.patience() && now + wait_ms < self.deadline;
+        (can_wait && (!cools || self.may_retry())).then_some((lane, wait_ms))
+    }
+
+    /// When no target can be used: the one whose time ends first is probed, once a second a route, and less often where
+    /// its provider wants to be left alone or refuses the credential. The only target is always worth that.
+    fn last_resort(&self, now: Millis) -> Option<Lane<'t>> {
         if self.attempts > 0 {
             return None;
         }
-        let may = |lane: &&Lane<'t>| self.free_at(lane, now) == 0 && self.rated_ms(lane, now) == 0;
-        let lane = self.lanes.iter().filter(may).min_by_key(|lane| out_until(lane, now))?;
-        let last = self.route.load.last_probe.load(Ordering::Relaxed);
-        let due = last == 0 || now.saturating_sub(last) >= PANIC_PROBE_MS;
-        let won =
-            due && self.route.load.last_probe.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let due = |lane: &&Lane<'t>| !lane.spent && self.rated_ms(lane, now) == 0 && self.probe_at(lane, now) <= now;
+        let lane = self.lanes.iter().filter(due).min_by_key(|lane| self.free_at(lane, now))?;
+        let won = match lane.credential.filter(|_| self.parked_until(lane, now) > 0) {
+            Some(credential) => credential.health.begin_probe(now),
+            None if lane.look(now).probe_at.is_some() => lane.target.health.begin_told_probe(lane.name(), now),
+            None => {
+                let last = self.route.load.last_probe.load(Ordering::Relaxed);
+                let due = last == 0 || now.saturating_sub(last) >= PANIC_PROBE_MS;
+                let probe = &self.route.load.last_probe;
+                due && probe.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            }
+        };
         won.then_some(*lane)
     }
 
+    /// When it may be probed, as far as its provider has a say in it.
+    fn probe_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
+        let of_credential = lane.credential.map_or(0, |credential| credential.health.probe_at(self.caller, now));
+        of_credential.max(lane.look(now).probe_at.unwrap_or(0))
+    }
+
+    /// When it may be used.
     fn free_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
-        let parked = lane.credential.map_or(0, |credential| credential.health.parked_until(now));
-        lane.target.health.cooling_until(lane.name(), now).max(parked)
+        let look = lane.look(now);
+        let parked = lane.credential.map_or(0, |credential| credential.health.probe_at(self.caller, now));
+        let out = if let Standing::Out(until) = look.standing { until } else { now };
+        look.cooling_until.max(parked).max(out)
     }
 
     fn give_up(&self, now: Millis) -> Step<'t> {
-        let free =
-            |lane: &Lane<'_>| self.free_at(lane, now).max(out_until(lane, now)).max(now + self.rated_ms(lane, now));
+        let free = |lane: &Lane<'_>| self.free_at(lane, now).max(now + self.rated_ms(lane, now));
         let hint = self.lanes.iter().map(free).min().unwrap_or(now);
         let wait = hint.checked_sub(now).filter(|ms| *ms > 0);
         let mut refusal = match &self.best {
@@ -344,7 +408,7 @@ impl<'t> Plan<'t> {
                 "request_timeout",
                 "the request's time limit passed before any target answered",
             ),
-            None if self.lanes.iter().any(|lane| self.is_ready(lane, now)) => {
+            None if self.lanes.iter().any(|lane| self.rated_ms(lane, now) > 0 && self.free_at(lane, now) <= now) => {
                 Failure::local(FailureKind::RateLimited, "the provider said that its rate is used up").refusal()
             }
             None => {
@@ -355,7 +419,13 @@ impl<'t> Plan<'t> {
         if matches!(refusal.status, 429 | 503) {
             refusal.retry_after_ms = refusal.retry_after_ms.or(wait);
         }
-        refusal.should_retry = Some(false);
+        // An SDK's own retry helps where Weir made none and waiting mends it.
+        let helps = self.attempts <= 1
+            && !self.over_budget
+            && now < self.deadline
+            && self.best.as_ref().is_none_or(Failure::is_transient)
+            && refusal.retry_after_ms.is_none_or(|ms| ms <= SDK_WAIT_MS);
+        refusal.should_retry = (!helps).then_some(false);
         Step::Refuse(refusal)
     }
 
@@ -385,23 +455,23 @@ fn enter(counter: &AtomicU32, budget: u32) -> bool {
     counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < budget).then_some(held + 1)).is_ok()
 }
 
-fn out_until(lane: &Lane<'_>, now: Millis) -> Millis {
-    match lane.target.health.standing(now) {
-        Standing::Ready | Standing::Probe => now,
-        Standing::Out(until) => until,
+/// Keeps those alone that a rule likes, if it likes any.
+fn prefer<T>(items: &mut Vec<T>, likes: impl Fn(&T) -> bool) {
+    if items.iter().any(&likes) {
+        items.retain(likes);
     }
 }
 
-fn weighted<T>(items: &[(T, u64)], draw: u64) -> Option<&T> {
-    let total: u64 = items.iter().map(|(_, weight)| weight).sum();
+fn weighted<T>(items: impl Iterator<Item = (T, u64)> + Clone, draw: u64) -> Option<T> {
+    let total: u64 = items.clone().map(|(_, weight)| weight).sum();
     let mut left = draw.checked_rem(total)?;
-    items.iter().find_map(|(item, weight)| match left.checked_sub(*weight) {
-        Some(rest) => {
-            left = rest;
-            None
+    for (item, weight) in items {
+        match left.checked_sub(weight) {
+            Some(rest) => left = rest,
+            None => return Some(item),
         }
-        None => Some(item),
-    })
+    }
+    None
 }
 
 /// Why a target cannot hold the request at all.

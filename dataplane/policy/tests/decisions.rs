@@ -251,7 +251,7 @@ fn play(table: &Table, failures: &[Failure], now: u64) -> Vec<(String, String)> 
         let name = credential.map_or("", |c| c.name.as_str());
         target.health.failed(failure, name, &target.provider.data.health, now, 0);
         if let Some(credential) = credential {
-            credential.health.failed(failure, now);
+            credential.health.failed(failure, 0, now);
         }
         plan.failed(target, credential, failure.clone(), now, 7);
     }
@@ -335,7 +335,10 @@ fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint(
     assert_ne!(ask(1_020).0, "503");
     let mut plan = Plan::new(route, "m", NEEDS, None, false, 1_030, 60_000).unwrap();
     let Step::Refuse(refusal) = plan.next(1_030, 1) else { panic!("refused") };
-    assert!(refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry == Some(false));
+    assert!(
+        refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry.is_none(),
+        "an SDK may wait for it"
+    );
 }
 
 #[test]
@@ -418,28 +421,29 @@ fn shares_follow_the_weights() {
 proptest! {
     #[test]
     fn whatever_fails_a_plan_ends_within_its_attempts_and_repeats_no_credential_that_was_refused(
-        kinds in proptest::collection::vec(0usize..15, 1..12),
+        kinds in proptest::collection::vec(0usize..17, 1..12),
         draws in proptest::collection::vec(any::<u64>(), 12),
     ) {
         use FailureKind::{
-            Certificate, Connect, CredentialRejected, Forbidden, Malformed, ModelUnavailable, Overloaded, Quota, RateLimited, Redirect,
-            Request, Reset, Server, Timeout, Unprocessed,
+            Certificate, Connect, CredentialRejected, Forbidden, Malformed, ModelUnavailable, NotPermitted, Overloaded, Quota,
+            RateLimited, Redirect, Request, Reset, Server, Timeout, TooCostly, Unprocessed,
         };
-        const ALL: [FailureKind; 15] = [
-            Connect, Forbidden, Certificate, Unprocessed, Reset, Timeout, Server, Overloaded, RateLimited, Quota, CredentialRejected,
-            ModelUnavailable, Request, Redirect, Malformed,
+        const ALL: [FailureKind; 17] = [
+            Connect, Forbidden, Certificate, Unprocessed, Reset, Timeout, Server, Overloaded, RateLimited, Quota, TooCostly,
+            CredentialRejected, NotPermitted, ModelUnavailable, Request, Redirect, Malformed,
         ];
         let table = fleet();
         let route = table.routes().next().unwrap();
         let mut plan = Plan::new(route, "m", NEEDS, None, false, 0, 100_000).unwrap();
         let (mut sent, mut refused) = (0, Vec::new());
         for (n, draw) in draws.iter().enumerate() {
-            let Step::Attempt { target, credential, taken, .. } = plan.next(n as u64, *draw) else { break };
+            let step = plan.next(n as u64, *draw);
+            let lane = tried(&step);
+            let Step::Attempt { target, credential, .. } = step else { break };
             sent += 1;
-            let lane = tried(&Step::Attempt { target, credential, wait_ms: 0, taken });
             prop_assert!(!refused.contains(&lane), "{lane:?} again");
             let failure = failure(ALL[kinds[n % kinds.len()]]);
-            if failure.of_credential() {
+            if matches!(failure.kind, Quota | CredentialRejected) {
                 refused.push(lane);
             }
             plan.failed(target, credential, failure, n as u64, *draw);

@@ -62,7 +62,7 @@ impl World {
                     self.upstream += 1;
                     let draw = self.draw();
                     if !fails(&target.provider.id.name, draw) {
-                        target.health.succeeded(now);
+                        target.health.succeeded("", now);
                         break true;
                     }
                     let failure = Failure { status: Some(503), ..Failure::local(FailureKind::Server, "503") };

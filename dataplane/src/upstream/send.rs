@@ -14,7 +14,7 @@ use hyper::header::{
 use hyper::{Method, Request};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_dialect::{Dialect, Left};
+use weir_dialect::{Dialect, LONGEST_WAIT_MS, Left, retry_after_ms};
 use weir_policy::{Credential, Failure, FailureKind};
 use weir_snapshot::{Headers, Settings};
 
@@ -91,7 +91,7 @@ pub(crate) async fn send(
     let (head, body) = response.into_parts();
     Ok(Answer {
         status: head.status.as_u16(),
-        retry_after_ms: retry_after(&head.headers),
+        retry_after_ms: if head.status.is_success() { None } else { retry_after(&head.headers) },
         rates: rates(outgoing.dialect, &head.headers),
         request_id: head.headers.get(request_id(outgoing.dialect)).cloned(),
         source: Source::Network { body, lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }) },
@@ -181,17 +181,14 @@ fn rates(dialect: Dialect, headers: &HeaderMap) -> [Option<Left>; 4] {
     dialect.rates_left(|name| headers.get(name)?.to_str().ok(), now_ms)
 }
 
-/// `retry-after-ms`, else `retry-after` in seconds or as an HTTP date, in milliseconds from now.
+/// When the provider says that trying again makes sense, in milliseconds from now, a day at most.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(ms) = text(&HeaderName::from_static("retry-after-ms")).and_then(|text| text.parse::<u64>().ok()) {
-        return Some(ms);
-    }
-    let text = text(&RETRY_AFTER)?;
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(seconds.saturating_mul(1_000));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    let wait = date.duration_since(std::time::SystemTime::now()).unwrap_or_default();
-    u64::try_from(wait.as_millis()).ok()
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let now = unix();
+    retry_after_ms(text, i64::try_from(now.as_millis()).unwrap_or(i64::MAX)).or_else(|| {
+        let date = httpdate::parse_http_date(text(RETRY_AFTER.as_str())?.trim()).ok()?;
+        // One in the past means at once.
+        let wait = date.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().saturating_sub(now);
+        Some(u64::try_from(wait.as_millis()).map_or(LONGEST_WAIT_MS, |ms| ms.min(LONGEST_WAIT_MS)))
+    })
 }
