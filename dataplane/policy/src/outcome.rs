@@ -224,8 +224,8 @@ impl Failure {
                 new(400, ErrorType::InvalidRequest, "upstream_request_too_costly", message.to_owned())
             }
             FailureKind::NotPermitted => {
-                let message = "the provider does not permit this request to the account behind this route".to_owned();
-                new(403, ErrorType::Permission, "upstream_not_permitted", message)
+                let message = format!("{target}: the provider does not permit this request to the gateway's account");
+                new(502, ErrorType::Server, "upstream_not_permitted", message)
             }
             FailureKind::ModelUnavailable => {
                 let message = "the provider does not know the model that this route sends to it".to_owned();

@@ -419,12 +419,17 @@ impl<'t> Plan<'t> {
         if matches!(refusal.status, 429 | 503) {
             refusal.retry_after_ms = refusal.retry_after_ms.or(wait);
         }
-        // An SDK's own retry helps where Weir made none and waiting mends it.
-        let helps = self.attempts <= 1
-            && !self.over_budget
+        // An SDK's own retry helps where Weir left it to the SDK, or waits for a moment that is near.
+        let wait_ms = refusal.retry_after_ms.unwrap_or(0);
+        let helps = !self.over_budget
             && now < self.deadline
-            && self.best.as_ref().is_none_or(Failure::is_transient)
-            && refusal.retry_after_ms.is_none_or(|ms| ms <= SDK_WAIT_MS);
+            && match (self.attempts, &self.best) {
+                (0, None) => (1..=MAX_WAIT_MS).contains(&wait_ms),
+                (1, Some(failure)) => {
+                    self.route.data.retry.max_attempts > 1 && failure.is_transient() && wait_ms <= SDK_WAIT_MS
+                }
+                _ => false,
+            };
         refusal.should_retry = (!helps).then_some(false);
         Step::Refuse(refusal)
     }

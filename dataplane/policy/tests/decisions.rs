@@ -335,10 +335,133 @@ fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint(
     assert_ne!(ask(1_020).0, "503");
     let mut plan = Plan::new(route, "m", NEEDS, None, false, 1_030, 60_000).unwrap();
     let Step::Refuse(refusal) = plan.next(1_030, 1) else { panic!("refused") };
-    assert!(
-        refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry.is_none(),
-        "an SDK may wait for it"
-    );
+    assert!(refusal.retry_after_ms.is_some_and(|ms| ms > 0) && refusal.should_retry == Some(false));
+}
+
+/// A request of that caller fails so; what was tried.
+fn fail(table: &Table, caller: u64, failure: &Failure, now: u64) -> (String, String) {
+    let route = table.routes().next().unwrap();
+    let mut plan = Plan::new(route, "m", NEEDS, None, false, now, now + 60_000).unwrap();
+    plan.called_by(caller);
+    let step = plan.next(now, 0);
+    let lane = tried(&step);
+    let Step::Attempt { target, credential, .. } = step else { return lane };
+    target.health.failed(failure, &credential.unwrap().name, &target.provider.data.health, now, 0);
+    credential.unwrap().health.failed(failure, caller, now);
+    lane
+}
+
+#[test]
+fn no_caller_alone_takes_a_credential_from_the_others_and_the_only_one_is_probed() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "only", &["k"]);
+    route(&mut resources, "a", "r", "m", vec![target("only", 0)]);
+    let table = table(&resources);
+    let refused = Failure { status: Some(401), ..failure(FailureKind::CredentialRejected) };
+    let steps: Vec<_> = (0..4).map(|_| fail(&table, 1, &refused, 100).0).collect();
+    assert_eq!(steps, ["only", "only", "503", "503"], "who was refused twice is spared it");
+    assert_eq!(fail(&table, 2, &refused, 100).0, "only", "another caller is not");
+    assert_eq!(fail(&table, 3, &refused, 100).0, "503", "now it rests for all");
+    let route = table.routes().next().unwrap();
+    let mut asked = 0;
+    for now in (100..300_000).step_by(100) {
+        let mut plan = Plan::new(route, "m", NEEDS, None, false, now, now + 60_000).unwrap();
+        match plan.next(now, 0) {
+            Step::Attempt { target, credential, .. } => {
+                credential.unwrap().health.failed(&refused, 0, now);
+                plan.failed(target, credential, refused.clone(), now, 0);
+                asked += 1;
+            }
+            Step::Refuse(refusal) => assert!(refusal.retry_after_ms.is_some_and(|ms| ms <= 5_000), "{refusal:?}"),
+        }
+    }
+    assert!((50..=61).contains(&asked), "probed every five seconds, not {asked} times");
+    let mut plan = Plan::new(route, "m", NEEDS, None, false, 305_000, 400_000).unwrap();
+    let Step::Attempt { credential, .. } = plan.next(305_000, 0) else { panic!("a probe") };
+    credential.unwrap().health.accepted();
+    assert!((0..9).all(|caller| fail(&table, caller, &failure(FailureKind::Request), 305_001).0 == "only"));
+}
+
+#[test]
+fn an_sdk_may_repeat_what_weir_leaves_to_it_and_nothing_else() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "only", &[]);
+    route(&mut resources, "a", "r", "m", vec![target("only", 0)]);
+    let says = |failures: &[Failure], client_retries: bool| {
+        let table = table(&resources);
+        let mut plan = Plan::new(table.routes().next().unwrap(), "m", NEEDS, None, client_retries, 0, 60_000).unwrap();
+        for failure in failures {
+            let Step::Attempt { target, credential, .. } = plan.next(0, 0) else { panic!("an attempt") };
+            plan.failed(target, credential, failure.clone(), 0, 0);
+        }
+        let Step::Refuse(refusal) = plan.next(0, 0) else { panic!("a refusal") };
+        refusal.should_retry
+    };
+    let hinted = |kind, ms| Failure { retry_after_ms: Some(ms), ..failure(kind) };
+    for kind in [FailureKind::Overloaded, FailureKind::RateLimited, FailureKind::Server] {
+        assert_eq!(says(&[failure(kind), failure(kind)], false), Some(false), "{kind:?}: Weir repeated it");
+        assert_eq!(says(&[failure(kind)], true), None, "{kind:?}: the SDK is at it");
+        assert_eq!(says(&[hinted(kind, 30_000)], false), None, "{kind:?}: the SDK waits for it");
+        assert_eq!(says(&[hinted(kind, 3_600_000)], false), Some(false), "{kind:?}: nobody waits for it");
+    }
+    for kind in [FailureKind::Request, FailureKind::Quota, FailureKind::CredentialRejected, FailureKind::NotPermitted] {
+        assert_eq!(says(&[failure(kind)], false), Some(false), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_only_target_is_repeated_after_a_pause_but_not_after_a_long_one() {
+    let mut resources = Resources::new();
+    provider(&mut resources, "only", &[]);
+    route(&mut resources, "a", "r", "m", vec![target("only", 0)]);
+    let wait = |kind, hint| {
+        let table = table(&resources);
+        let mut plan = Plan::new(table.routes().next().unwrap(), "m", NEEDS, None, false, 0, 60_000).unwrap();
+        let Step::Attempt { target, credential, .. } = plan.next(0, 0) else { panic!("an attempt") };
+        plan.failed(target, credential, Failure { retry_after_ms: hint, ..failure(kind) }, 0, 0);
+        match plan.next(0, 0) {
+            Step::Attempt { wait_ms, .. } => Some(wait_ms),
+            Step::Refuse(_) => None,
+        }
+    };
+    for kind in [FailureKind::Overloaded, FailureKind::RateLimited] {
+        assert_eq!(wait(kind, None), Some(50), "{kind:?}");
+        assert_eq!((wait(kind, Some(0)), wait(kind, Some(1_500))), (Some(100), Some(1_500)), "{kind:?}");
+        assert_eq!((wait(kind, Some(2_001)), wait(kind, Some(u64::MAX))), (None, None), "{kind:?}");
+    }
+    assert_eq!(wait(FailureKind::Server, Some(120_000)), None, "no client is kept for two minutes");
+    assert_eq!(wait(FailureKind::Quota, None), None);
+}
+
+#[test]
+fn a_step_to_a_target_that_is_well_needs_no_budget_and_one_to_a_failing_target_does() {
+    let mut resources = Resources::new();
+    ["p", "q", "s"].iter().for_each(|name| provider(&mut resources, name, &[]));
+    route(&mut resources, "a", "r", "m", vec![target("p", 0), target("q", 1), target("s", 2)]);
+    let table = table(&resources);
+    let route = table.routes().next().unwrap();
+    let config = Health::default();
+    let second = || {
+        let mut plans: Vec<_> =
+            (0..50).map(|_| Plan::new(route, "m", NEEDS, None, false, 0, 60_000).unwrap()).collect();
+        for plan in &mut plans {
+            let Step::Attempt { target, credential, .. } = plan.next(0, 0) else { panic!("an attempt") };
+            plan.failed(target, credential, failure(FailureKind::Timeout), 0, 0);
+        }
+        let steps: Vec<_> = plans.iter_mut().map(|plan| tried(&plan.next(0, 0)).0).collect();
+        ["q", "s", "504"].map(|name| steps.iter().filter(|step| *step == name).count())
+    };
+    assert_eq!(second(), [50, 0, 0], "nothing is known of it yet");
+    let times_out = |target: usize| {
+        (0..3).for_each(|_| route.targets[target].health.failed(&failure(FailureKind::Timeout), "", &config, 0, 0));
+    };
+    times_out(1);
+    assert_eq!(second(), [0, 50, 0], "one that fails comes last");
+    times_out(2);
+    let [q, s, refused] = second();
+    assert_eq!((q + s, refused), (25, 25), "half of those in flight may try one that fails too");
+    route.targets[2].health.succeeded("", 0);
+    assert_eq!(second(), [0, 50, 0]);
 }
 
 #[test]

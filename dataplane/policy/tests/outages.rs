@@ -115,3 +115,47 @@ fn f26_a_target_that_flaps_is_left_out_for_longer_and_its_clients_hardly_notice(
     assert_eq!(served, 30_000);
     assert!(!world.out, "a target that is well again is used again");
 }
+
+/// Requests of twenty seconds to one target, so many a second, of which it fails each fiftieth by chance with one of
+/// these; how many of them were refused, of how many.
+fn rare(kinds: &[FailureKind], a_second: u64, hint: Option<u64>, seed: u64) -> (u64, u64) {
+    let mut resources = Resources::new();
+    provider(&mut resources, "first", &[]);
+    route(&mut resources, "app", "chat", "m", vec![target("first", 0)]);
+    let mut world = World { table: table(&resources), seed, ..World::new() };
+    let (route, config) = (world.route(), Health::default());
+    for now in (SECOND..21 * SECOND).step_by(usize::try_from(SECOND / a_second).unwrap()) {
+        world.clients += 1;
+        let (mut now, deadline) = (now, now + MINUTE);
+        let mut plan = Plan::new(&route, "m", NEEDS, None, false, now, deadline).expect("it fits");
+        let answered = loop {
+            let Step::Attempt { target, credential, wait_ms, .. } = plan.next(now, world.draw()) else { break false };
+            now += wait_ms;
+            let draw = world.draw();
+            if draw % 50 != 0 {
+                target.health.succeeded("", now);
+                break true;
+            }
+            let kind = kinds[usize::try_from(draw / 50).unwrap() % kinds.len()];
+            let failure = Failure { retry_after_ms: hint, ..Failure::local(kind, "x") };
+            target.health.failed(&failure, "", &config, now, draw);
+            plan.failed(target, credential, failure, now, draw);
+        };
+        world.refused += u64::from(!answered);
+    }
+    (world.refused, world.clients)
+}
+
+#[test]
+fn rare_overload_of_the_only_target_is_no_outage() {
+    use FailureKind::{Overloaded, RateLimited, Server};
+    let mixes: [&[FailureKind]; 4] = [&[Overloaded], &[RateLimited], &[Server], &[Overloaded, RateLimited, Server]];
+    for kinds in mixes {
+        for a_second in [10, 20, 100] {
+            let runs = (1..=20).map(|seed| rare(kinds, a_second, None, seed * 7_919));
+            let (refused, clients) = runs.fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+            println!("{kinds:?} at {a_second} a second: {refused} of {clients} refused");
+            assert!(refused * 500 <= clients, "{kinds:?} at {a_second}: {refused} of {clients}, over 0.2 %");
+        }
+    }
+}
