@@ -78,9 +78,13 @@ pub struct Trouble {
 }
 
 impl Failure {
-    /// A failure without an answer of the provider.
+    /// A failure that no error of the provider tells of. Of an answer that is none the message ends before it quotes.
     pub fn local(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), said: None, code: None, param: None, retry_after_ms: None }
+        let mut message = message.into();
+        if let Some(quote) = message.find(['"', '`']).filter(|_| kind == FailureKind::Malformed) {
+            message.truncate(quote);
+        }
+        Self { kind, status: None, message, said: None, code: None, param: None, retry_after_ms: None }
     }
 
     /// A request that one target cannot be asked, as its translation says.
@@ -131,7 +135,9 @@ impl Failure {
             FailureKind::Overloaded => Some(RetryOn::Overloaded),
             FailureKind::RateLimited | FailureKind::Quota | FailureKind::TooCostly => Some(RetryOn::RateLimited),
             FailureKind::CredentialRejected | FailureKind::NotPermitted => Some(RetryOn::CredentialRejected),
-            FailureKind::ModelUnavailable => Some(RetryOn::ModelUnavailable),
+            FailureKind::ModelUnavailable if matches!(self.status, Some(404)) => Some(RetryOn::ModelUnavailable),
+            // The account lacks the model, which another target's may have.
+            FailureKind::ModelUnavailable => Some(RetryOn::CredentialRejected),
             FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect => None,
         }
     }
