@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use weir_dialect::{ErrorType, Refusal};
-use weir_policy::Failure;
+use weir_policy::{Failure, FailureKind};
 
 /// How long a request waits for bytes that others give back.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -145,15 +145,14 @@ impl Drop for Place<'_> {
 }
 
 /// What the client hears when there is no room.
-pub(crate) fn refusal() -> Refusal {
-    let message = "the gateway holds as many bytes of requests and answers as it may; try again later";
-    let refusal = Refusal::new(503, ErrorType::Overloaded, "gateway_memory_exhausted", message);
-    Refusal { retry_after_ms: Some(1_000), ..refusal }
+fn refusal() -> Refusal {
+    failure(Full).refusal()
 }
 
-/// The same, of an answer.
+/// What an attempt ends in when there is no room for its answer.
 pub(crate) fn failure(_: Full) -> Failure {
-    Failure::not_sent(refusal())
+    let failure = Failure::local(FailureKind::NoMemory, "there is no memory for the answer");
+    Failure { retry_after_ms: Some(1_000), ..failure }
 }
 
 /// The memory that this process may use: the limit of its cgroup, else what the machine has, in bytes.

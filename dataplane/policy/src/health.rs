@@ -192,6 +192,7 @@ impl TargetHealth {
             | FailureKind::ModelUnavailable
             | FailureKind::Request
             | FailureKind::NotSent
+            | FailureKind::NoMemory
             | FailureKind::Redirect => false,
         };
         if failure.of_target() {

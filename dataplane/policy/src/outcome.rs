@@ -47,6 +47,8 @@ pub enum FailureKind {
     Redirect,
     /// An answer that is none.
     Malformed,
+    /// The gateway has no memory for the answer.
+    NoMemory,
 }
 
 /// A failed attempt.
@@ -122,6 +124,7 @@ impl Failure {
             FailureKind::NotSent => "not_sent",
             FailureKind::Redirect => "redirect",
             FailureKind::Malformed => "malformed",
+            FailureKind::NoMemory => "no_memory",
         }
     }
 
@@ -138,7 +141,7 @@ impl Failure {
             FailureKind::ModelUnavailable if matches!(self.status, Some(404)) => Some(RetryOn::ModelUnavailable),
             // The account lacks the model, which another target's may have.
             FailureKind::ModelUnavailable => Some(RetryOn::CredentialRejected),
-            FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect => None,
+            FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect | FailureKind::NoMemory => None,
         }
     }
 
@@ -182,7 +185,7 @@ impl Failure {
 
     /// Whether the provider may have worked on the request all the same.
     pub const fn ambiguous(&self) -> bool {
-        matches!(self.kind, FailureKind::Reset | FailureKind::Timeout | FailureKind::Malformed)
+        matches!(self.kind, FailureKind::Reset | FailureKind::Timeout | FailureKind::Malformed | FailureKind::NoMemory)
     }
 
     /// What the Provider's status should say of it.
@@ -205,7 +208,8 @@ impl Failure {
             | FailureKind::RateLimited
             | FailureKind::TooCostly
             | FailureKind::Request
-            | FailureKind::NotSent => return None,
+            | FailureKind::NotSent
+            | FailureKind::NoMemory => return None,
         };
         Some(Trouble { reason, message: self.message.clone() })
     }
@@ -224,6 +228,10 @@ impl Failure {
                     param: self.param.clone().map(|param| param.into_string().into()),
                     ..new(status, error_type, "", self.said.as_deref().unwrap_or(&self.message).to_owned())
                 }
+            }
+            FailureKind::NoMemory => {
+                let message = "the gateway holds as many bytes of requests and answers as it may; try again later";
+                new(503, ErrorType::Overloaded, "gateway_memory_exhausted", message.to_owned())
             }
             FailureKind::TooCostly => {
                 let message = "what is left to the provider account behind this route does not cover this request; send a smaller one, or ask for less output";
@@ -295,7 +303,8 @@ impl Failure {
             | FailureKind::NotPermitted
             | FailureKind::ModelUnavailable
             | FailureKind::Request
-            | FailureKind::NotSent => "the provider answered with an error",
+            | FailureKind::NotSent
+            | FailureKind::NoMemory => "the provider answered with an error",
         }
     }
 
@@ -303,7 +312,7 @@ impl Failure {
     pub(crate) const fn weight(&self) -> u8 {
         match self.kind {
             FailureKind::Request | FailureKind::TooCostly => 6,
-            FailureKind::RateLimited => 5,
+            FailureKind::RateLimited | FailureKind::NoMemory => 5,
             FailureKind::ModelUnavailable | FailureKind::NotPermitted => 4,
             FailureKind::Overloaded | FailureKind::Quota => 3,
             FailureKind::Timeout => 2,

@@ -132,7 +132,7 @@ fn rare(kinds: &[FailureKind], a_second: u64, hint: Option<u64>, seed: u64) -> (
             let Step::Attempt { target, credential, wait_ms, .. } = plan.next(now, world.draw()) else { break false };
             now += wait_ms;
             let draw = world.draw();
-            if draw % 50 != 0 {
+            if !draw.is_multiple_of(50) {
                 target.health.succeeded("", now);
                 break true;
             }
