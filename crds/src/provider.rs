@@ -6,7 +6,7 @@ use crate::condition::conditions;
 use crate::headers::Headers;
 use crate::limits::ProviderLimits;
 use crate::reference::{AllowedNamespaces, ConfigMapKeyRef, SecretKeyRef};
-use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH, TIER};
+use crate::scalar::{Decimal, GoDuration, LABEL, LABEL_LENGTH, MEMBER, TIER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -89,6 +89,16 @@ pub struct ProviderSpec {
     /// What it takes, over all pods together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ProviderLimits>,
+    /// Members of requests that it is sent although a gateway behind it may take another model or provider by them, such
+    /// as models, route, provider and fallbacks; a request with any other one of their kind goes to another target, or
+    /// is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 63), regex(pattern = MEMBER)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub allowed_request_members: Vec<String>,
     /// Which namespaces' routes may use it; only its own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -227,12 +237,13 @@ pub struct Tariff {
     pub tiers: Vec<Tier>,
 }
 
-/// What tokens cost in a tier of service that requests name with `service_tier`.
+/// What tokens cost in a tier of service that requests name with `service_tier`, `speed` or `inference_geo`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceTier {
-    /// The provider's name for it, such as flex, priority, scale or batch.
-    #[x_kube(validation = Rule::new("!(self in ['auto', 'default', 'standard', 'standard_only', 'on_demand'])")
+    /// The provider's name for it, such as flex, priority, batch, fast (a speed) or us (a place). Of a request that is
+    /// of several, the names with `-` between, in the order service_tier, speed, inference_geo, such as fast-us.
+    #[x_kube(validation = Rule::new("!(self in ['auto', 'default', 'standard', 'standard_only', 'on_demand', 'global', 'not_available'])")
         .message("name is one of the standard tier: its rates stand beside serviceTiers"))]
     #[schemars(length(min = 1, max = LABEL_LENGTH), regex(pattern = TIER))]
     pub name: String,

@@ -17,6 +17,9 @@ pub(crate) const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 /// A provider's name for a tier of service.
 pub(crate) const TIER: &str = "^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
+/// A member of a request.
+pub(crate) const MEMBER: &str = "^[a-z_][a-z0-9_]*$";
+
 /// What a Budget counts: a currency (ISO 4217) or one of the counts.
 pub(crate) const UNIT: &str = "^([A-Z]{3}|Tokens|InputTokens|OutputTokens|Requests)$";
 

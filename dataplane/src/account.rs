@@ -7,11 +7,12 @@ use crate::funds::{Funds, Told};
 use crate::memory::Held;
 use crate::record::{FailedAttempt, Record, usage_record};
 use crate::surface::Surface;
+use crate::tally::Tally;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
-use weir_dialect::{Loss, Refusal, ServiceTier, Usage, UsageSource};
-use weir_policy::{Asked, Caller, Came, Failure, Route, Target, cost, estimate_input, estimate_output};
+use weir_dialect::{Call, Loss, Refusal, ServiceTier, Usage, UsageSource};
+use weir_policy::{Asked, Bound, Caller, Came, Failure, FailureKind, Route, Target, cost};
 use weir_snapshot::{OnLoss, Quote};
 
 /// Status of a request whose client left before an answer.
@@ -25,8 +26,18 @@ pub(crate) struct Account {
     telemetry: Arc<Telemetry>,
     began: Instant,
     pub(crate) record: Record,
-    prompt_bytes: usize,
+    /// Input tokens that it probably needs.
+    likely_input: u64,
+    /// What it can come to at the target that was tried last.
+    bound: Bound,
+    /// Output tokens that it may come to there.
+    most_output: u64,
+    /// The tier of service that this target was asked for.
+    asked_tier: ServiceTier,
     tally: Tally,
+    /// When the request went to the provider that was tried last, and when that attempt ended without an answer; `None`
+    /// where that provider surely did nothing with it.
+    sent: Option<Sent>,
     /// Name of the target that was tried last.
     target: String,
     /// The model by the name under which the provider that was tried last lists it.
@@ -45,14 +56,11 @@ pub(crate) struct Account {
     reports_loss: bool,
 }
 
-/// What was seen of an answer so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) usage: Option<Usage>,
-    pub(crate) service_tier: Option<ServiceTier>,
-    /// Events with content.
-    pub(crate) events: u64,
-    pub(crate) text_bytes: u64,
+/// A request that an upstream may have seen.
+#[derive(Clone, Copy)]
+struct Sent {
+    at: Instant,
+    ended: Option<Instant>,
 }
 
 impl Account {
@@ -78,6 +86,7 @@ impl Account {
             loss: Loss::default(),
             service_tier: None,
             usage: usage_record(&Usage::default(), UsageSource::None),
+            usage_clamped: false,
             cost: None,
             unpriced: false,
             duration_us: 0,
@@ -88,8 +97,12 @@ impl Account {
             telemetry,
             began: Instant::now(),
             record,
-            prompt_bytes: 0,
+            likely_input: 0,
+            bound: Bound::default(),
+            most_output: 0,
+            asked_tier: ServiceTier::default(),
             tally: Tally::default(),
+            sent: None,
             target: String::new(),
             model: String::new(),
             funds: None,
@@ -112,11 +125,12 @@ impl Account {
         self.record.caller = Some(Arc::clone(caller));
     }
 
-    pub(crate) fn named(&mut self, model: &str, stream: bool, prompt_bytes: usize) {
-        let most = model.floor_char_boundary(MODEL_BYTES);
-        self.record.request_model = model.get(..most).unwrap_or_default().to_owned();
-        self.record.stream = stream;
-        self.prompt_bytes = prompt_bytes;
+    pub(crate) fn named(&mut self, call: &Call<'_>) {
+        let most = call.model.floor_char_boundary(MODEL_BYTES);
+        self.record.request_model = call.model.get(..most).unwrap_or_default().to_owned();
+        self.record.stream = call.stream;
+        self.likely_input = call.input.likely;
+        self.bound = Bound { window: None, choices: call.choices, may_repeat: call.may_repeat };
     }
 
     pub(crate) fn routed(&mut self, route: &Arc<Route>, model: &str) {
@@ -134,13 +148,21 @@ impl Account {
     /// An attempt begins; `loss` is what its request leaves out.
     pub(crate) fn attempted(&mut self, target: &Target, asked: &Asked<'_>, upstream_model: &str, loss: Loss) {
         self.record.loss = loss;
-        self.record.service_tier = asked.tier_at(target).map(Box::from);
-        self.tally.service_tier = None;
+        self.asked_tier = asked.tier_at(target);
+        self.record.service_tier = self.asked_tier.name();
+        self.bound.window = target.limits_for(asked.model).context_window;
+        self.most_output = asked.most_output(target);
+        (self.tally, self.sent) = (Tally::default(), None);
         self.record.attempts += 1;
         self.record.provider = Some(Arc::clone(&target.provider));
         self.target.clone_from(&target.data.name);
         self.record.upstream_model = Some(upstream_model.to_owned());
         target.model(asked.model).clone_into(&mut self.model);
+    }
+
+    /// The provider may have seen the request from now on: whatever becomes of it, it is settled.
+    pub(crate) fn sent(&mut self) {
+        self.sent = Some(Sent { at: Instant::now(), ended: None });
     }
 
     /// More was lost on the way back.
@@ -162,7 +184,11 @@ impl Account {
     /// An attempt at that target failed.
     pub(crate) fn attempt_failed(&mut self, target: &str, failure: &Failure) {
         let ambiguous = failure.ambiguous() && self.record.status != 200;
-        let ambiguous = ambiguous.then(|| estimate_input(self.prompt_bytes));
+        // One that was not sent says nothing of the attempt before.
+        if self.record.status != 200 && failure.kind != FailureKind::NotSent {
+            self.sent = self.sent.filter(|_| ambiguous).map(|sent| Sent { ended: Some(Instant::now()), ..sent });
+        }
+        let ambiguous = ambiguous.then_some(self.likely_input);
         self.record.failed_attempts.push(FailedAttempt {
             target: target.to_owned(),
             error: failure.error_type(),
@@ -199,25 +225,21 @@ impl Account {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// What the answer used: as reported, else estimated from what was relayed.
+    /// What the answer used: as reported at its end, else estimated from what was reported and relayed until then. An
+    /// attempt that was sent is settled also where nothing came of it.
     fn settle(&mut self) {
-        let Tally { usage, events, text_bytes, .. } = self.tally;
-        if let Some(tier) = self.tally.service_tier.take() {
-            self.record.service_tier = tier.into_name();
-        }
-        let begun = self.generates && self.record.attempts > 0 && self.record.status == 200;
-        let (usage, source) = match usage {
-            Some(usage) => (usage, UsageSource::Reported),
-            None if begun => {
-                let (input, output) = (estimate_input(self.prompt_bytes), estimate_output(events, text_bytes));
-                (Usage { input, output, ..Usage::default() }, UsageSource::Estimated)
-            }
-            None => return self.pay(None, None),
-        };
+        let Some(sent) = self.sent.filter(|_| self.generates) else { return self.pay(None, None) };
+        let said = std::mem::take(&mut self.tally.service_tier);
+        self.record.service_tier = said.or(&self.asked_tier).name();
+        let unseen_ms = sent.ended.unwrap_or_else(Instant::now).duration_since(sent.at).as_millis();
+        let unseen_ms = u64::try_from(unseen_ms).unwrap_or(u64::MAX);
+        let (counted, source) = self.tally.count(self.likely_input, unseen_ms, self.most_output);
+        let usage = self.bound.believed(&counted);
         let provider = self.record.provider.clone();
         let pricing = provider.as_ref().and_then(|provider| provider.pricing(&self.model));
         let quote = pricing.and_then(|pricing| pricing.quote(self.record.service_tier.as_deref()));
         self.record.usage = usage_record(&usage, source);
+        self.record.usage_clamped = usage != counted;
         self.record.unpriced = quote.is_none();
         self.record.cost = quote.map(|quote| cost(&usage, quote));
         self.telemetry.charge(&self.record, &usage, quote);

@@ -23,7 +23,7 @@ use weir_dialect::chat::Request;
 use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
 use weir_policy::{
     Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,
-    estimate_input, mark_of,
+    mark_of,
 };
 use weir_snapshot::OnLoss;
 
@@ -86,8 +86,7 @@ impl<'a> Attempts<'a> {
         let limit = if self.call.stream { Limits::STREAM_MS } else { Limits::REQUEST_MS };
         let deadline = now + self.route.data.timeouts.request_ms.unwrap_or(limit);
         let needs = Needs {
-            // Six bytes a token is more than any tokenizer needs, so that nothing is refused that would have fit.
-            input: (self.call.prompt_bytes / 6) as u64,
+            input: self.call.input.least,
             max_output: self.call.max_output,
             max_output_name: self.call.max_output_name(),
             rated: self.surface != Surface::CountTokens,
@@ -168,7 +167,7 @@ impl<'a> Attempts<'a> {
             pieces: &pieces,
             model: model.name,
             stream: self.call.stream,
-            prompt_bytes: self.call.prompt_bytes,
+            input_tokens: self.call.input.likely,
             credential,
             headers: &target.provider.data.headers,
             caller: self.headers,
@@ -192,9 +191,6 @@ impl<'a> Attempts<'a> {
 
     /// What the provider's own limits leave for this attempt; held until the answer ends.
     async fn room(&self, target: &Target, deadline: Instant) -> Result<Option<Funds>, Failure> {
-        if self.surface == Surface::CountTokens {
-            return Ok(None);
-        }
         let Gateway { ledger, clock, .. } = &**self.gateway;
         let room = Room { ledger, live: self.live, clock: *clock, target, asked: &self.asked };
         room.get(deadline).await.map_err(|met| Failure::not_sent(weir_policy::no_room(&target.provider.id, &met)))
@@ -211,7 +207,8 @@ impl<'a> Attempts<'a> {
         account: &mut Account,
     ) -> Result<Got, Failure> {
         let rules = self.live.table.settings();
-        let answer = send(origin, outgoing, rules, limits.connect, fastrand::u64(..)).await?;
+        let sent = || account.sent();
+        let answer = send(origin, outgoing, rules, limits.connect, fastrand::u64(..), sent).await?;
         tried.learn(&answer, self.gateway.clock.now());
         let answer = check(answer).await?;
         if self.call.stream {
@@ -228,6 +225,7 @@ impl<'a> Attempts<'a> {
 
     /// The body for a target: the caller's with some members replaced, else a translation of it.
     fn body_for(&self, target: &Target, to: &UpstreamModel<'_>) -> Result<(Vec<Bytes>, Loss), Failure> {
+        self.call.check(to, &target.provider.data.allowed_request_members).map_err(Failure::not_sent)?;
         let tuned = if target.tunes() && self.surface != Surface::CountTokens {
             let asked = self.call.sampling().map_err(Failure::not_sent)?;
             Some((asked, target.tuned(&asked)))
@@ -258,7 +256,7 @@ impl<'a> Attempts<'a> {
 
     /// What the count comes to by size, where the provider does not count.
     fn estimate(&self) -> Bytes {
-        format!("{{\"input_tokens\":{}}}", estimate_input(self.call.prompt_bytes)).into()
+        format!("{{\"input_tokens\":{}}}", self.call.input.likely).into()
     }
 
     fn failed(
@@ -319,21 +317,20 @@ async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Acco
     let bytes = answer.source.collect(Limits::ANSWER_BYTES, Some(&mut held)).await?;
     let none = |why: String| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
     let read = translation.from.read_whole(&bytes).map_err(|e| none(e.to_string()))?;
-    let (usage, service_tier) = match read {
+    let (usage, service_tier, text_bytes) = match read {
         Whole::Error(body) => return Err(classify_error(body)),
-        Whole::Answer { usage, service_tier } => (usage, service_tier),
+        Whole::Answer { usage, service_tier, text_bytes } => (usage, service_tier, text_bytes),
     };
-    let (bytes, usage) = if translation.from == translation.to {
-        (bytes, usage)
+    let bytes = if translation.from == translation.to {
+        bytes
     } else {
         held.grow(bytes.len() * (1 + TRANSLATED)).map_err(memory::failure)?;
         let mut loss = Loss::default();
-        let translated = translation.whole(&bytes, &mut loss).map_err(none)?;
+        let (translated, _) = translation.whole(&bytes, &mut loss).map_err(none)?;
         account.lost(loss);
-        held.shrink(translated.0.len());
+        held.shrink(translated.len());
         translated
     };
-    let tally = account.tally();
-    (tally.usage, tally.service_tier) = (usage, service_tier);
+    account.tally().whole(usage, service_tier, text_bytes as u64);
     Ok(Got::Whole { bytes, held, upstream_id })
 }

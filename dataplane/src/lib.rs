@@ -36,6 +36,7 @@ mod shares;
 pub mod signals;
 mod start;
 mod surface;
+mod tally;
 mod telemetry;
 mod upstream;
 mod verifier;

@@ -25,7 +25,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use weir_dialect::{Call, ErrorType, Page, Refusal, ServiceTier};
+use weir_dialect::{Call, ErrorType, Page, Refusal};
 use weir_policy::{Asked, CallerKind, Facts};
 use weir_snapshot::Priority;
 
@@ -116,7 +116,7 @@ async fn work(
         let body = receive(body, headers, gateway.config.max_body_bytes, &mut account.held).await?;
         overload::admit(&gateway, caller.priority, lot, Holder::of(&*caller.namespace))?;
         let call = Call::read(surface.dialect(), &body)?;
-        account.named(&call.model, call.stream, call.prompt_bytes);
+        account.named(&call);
         streams.store(call.stream, Ordering::Relaxed);
         let facts = Facts { caller: &caller, hostname: hostname.as_deref(), model: &call.model };
         let route = live.table.matching(&facts)?;
@@ -133,18 +133,19 @@ async fn work(
             route,
             model: route.model(&call.model),
             only: None,
-            prompt_bytes: call.prompt_bytes,
+            input: call.input,
             max_output: call.max_output,
-            service_tier: call.service_tier.as_ref().and_then(ServiceTier::name),
+            choices: call.choices,
+            predicted: call.predicted,
+            service_tier: &call.service_tier,
+            counts_only: surface == Surface::CountTokens,
             dialect: call.dialect,
             header: &said,
         };
-        if surface != Surface::CountTokens {
-            let secured = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await;
-            let only = secured.as_ref().ok().and_then(|funds| funds.only.as_deref());
-            explain::tell(&gateway, &live, &Asked { only, ..asked }, headers, &mut account.told.headers);
-            account.funds = Some(secured?);
-        }
+        let secured = Funds::secure(&gateway.ledger, &live, asked, surface.dialect(), &mut account.told).await;
+        let only = secured.as_ref().ok().and_then(|funds| funds.only.as_deref());
+        explain::tell(&gateway, &live, &Asked { only, ..asked }, headers, &mut account.told.headers);
+        account.funds = Some(secured?);
         Attempts::new(&gateway, &live, surface, &call, &body, asked, headers).run(&mut account).await
     }
     .await;

@@ -32,6 +32,8 @@ pub(crate) struct Record {
     /// The tier of service, where it is not the standard one: what the answer is of, else what was asked for.
     pub(crate) service_tier: Option<Box<str>>,
     pub(crate) usage: UsageRecord,
+    /// Whether the provider reported more than a request can come to, and so much alone was taken.
+    pub(crate) usage_clamped: bool,
     pub(crate) cost: Option<Cost>,
     /// Answered by a model without a price, or in a tier of service without one.
     pub(crate) unpriced: bool,
@@ -61,7 +63,7 @@ pub(crate) struct UsageRecord {
 }
 
 pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRecord {
-    let Usage { input, cache_read, cache_write_5m: _, cache_write_1h: _, output, reasoning } = *usage;
+    let Usage { input, cache_read, output, reasoning, .. } = *usage;
     UsageRecord {
         usage_source: source.as_str(),
         input_tokens: input,
@@ -106,6 +108,9 @@ impl Record {
         }
         o.str_if("service_tier", self.service_tier.as_deref());
         self.usage.write(o);
+        if self.usage_clamped {
+            o.value("usage_clamped", true);
+        }
         if let Some(cost) = &self.cost {
             o.object("cost", |o| {
                 o.str("currency", cost.currency.as_str());

@@ -218,7 +218,7 @@ impl Reader {
             Chunk::Error(body) => Err(classify_error(body)),
             Chunk::Done => {
                 (self.begun, self.done) = (true, true);
-                Ok(Passed { bytes, part: None })
+                Ok(Passed { bytes, part: Some(Part { finish: true, ..Part::default() }) })
             }
             Chunk::Part(part) => {
                 self.begun |= part.content || part.finish;
@@ -410,13 +410,7 @@ impl Drop for Watch {
 
 fn tally(account: &mut Account, part: Option<Part>) {
     let Some(part) = part else { return };
-    let tally = account.tally();
-    tally.usage = part.usage.or(tally.usage);
-    if part.service_tier.is_some() {
-        tally.service_tier = part.service_tier;
-    }
-    tally.events += u64::from(part.content);
-    tally.text_bytes += part.text_bytes as u64;
+    account.tally().add(part);
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ fn snapshot(mock: Mock) -> Snapshot {
         timeouts: weir_snapshot::Timeouts::default(),
         health: Health::default(),
         limits: weir_snapshot::ProviderLimits::default(),
+        allowed_request_members: vec![],
     };
     let target = Target {
         name: "mock".into(),

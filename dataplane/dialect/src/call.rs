@@ -6,17 +6,19 @@
 use crate::chat::{Request, Sampling};
 use crate::fields::{Fields, Path};
 use crate::json::Members;
+use crate::screen::{not_allowed, screen};
 use crate::seal::is_sealed;
-use crate::{Dialect, Edit, Refusal, ServiceTier, Text, UpstreamModel, anthropic, openai, splice};
+use crate::{Dialect, Edit, InputSize, Refusal, ServiceTier, Text, UpstreamModel, anthropic, openai, splice};
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// Most tools of one request (the bound of the OpenAI API itself).
+/// Most tools of a request to the OpenAI API itself; no other has that bound.
 const MAX_TOOLS: usize = 128;
-/// Most JSON values within `tools`.
-const MAX_TOOL_VALUES: usize = 100_000;
-/// Members by which a caller would redirect a request or bring its own credential.
-const FORBIDDEN: &[&str] = &["api_base", "api_key", "base_url", "custom_llm_provider", "api_version", "extra_headers"];
+/// Members by which a provider may go over the context several times.
+const REPEATING: [&str; 6] =
+    ["tools", "mcp_servers", "web_search_options", "context_management", "container", "plugins"];
+/// Most answers of one request, which is the bound of the OpenAI API.
+const MAX_CHOICES: u64 = 128;
 
 /// The caller's request.
 #[derive(Debug)]
@@ -34,10 +36,18 @@ pub struct Call<'a> {
     pub wants_usage: bool,
     /// Most output tokens that the caller asked for.
     pub max_output: Option<u64>,
+    /// How many answers the caller asked for, each of so much output.
+    pub choices: u64,
+    /// Tokens of a predicted output at most; what the provider does not use of it is charged as output as well.
+    pub predicted: u64,
+    /// Whether the provider may go over the context several times for it, with tools of its own or to compact it.
+    pub may_repeat: bool,
     /// The tier of service that the caller named.
-    pub service_tier: Option<ServiceTier>,
-    /// Bytes of system, messages and tools, which the input estimate goes by.
-    pub prompt_bytes: usize,
+    pub service_tier: ServiceTier,
+    /// How large it is.
+    pub input: InputSize,
+    /// Members by which gateways behind a target may take another model; only some providers are sent them.
+    rerouting: Vec<Box<str>>,
 }
 
 impl<'a> Call<'a> {
@@ -47,12 +57,7 @@ impl<'a> Call<'a> {
             Refusal::invalid("invalid_json", None, format!("the body is not UTF-8 (at byte {})", e.valid_up_to()))
         })?;
         let members = Members::scan(text).map_err(|e| Refusal::invalid("invalid_json", None, e.to_string()))?;
-        if let Some(name) = FORBIDDEN.iter().find(|name| members.get(name).is_some()) {
-            let why = "where a request goes, and with which credential, is the gateway's to decide; remove it";
-            let message = format!("`{name}` is not accepted: {why}");
-            return Err(Refusal::invalid("unsupported_parameter", Some(name), message));
-        }
-        bound_tools(&members)?;
+        let rerouting = screen(dialect, &members)?;
         let fields = Fields::of(&members, Path::Root);
         let model = fields.text("model")?.map(Text::into_plain).filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| {
@@ -64,15 +69,18 @@ impl<'a> Call<'a> {
             return Err(Refusal::invalid("missing_required_parameter", Some("messages"), message));
         }
         let stream = fields.boolean("stream")?.unwrap_or(false);
-        let bytes_of = |name| members.raw(name).map_or(0, str::len);
         Ok(Self {
             sealed: is_sealed(body),
             dialect,
             stream,
             wants_usage: stream && dialect.wants_usage(&fields)?,
             max_output: dialect.max_output(&fields)?,
-            service_tier: members.raw("service_tier").and_then(ServiceTier::read),
-            prompt_bytes: bytes_of("system") + bytes_of("messages") + bytes_of("tools"),
+            choices: choices(&fields)?,
+            may_repeat: REPEATING.iter().any(|name| members.get(name).is_some_and(|member| member.elements > 0)),
+            predicted: members.raw("prediction").map_or(0, InputSize::most_of),
+            service_tier: ServiceTier::read(|name| members.raw(name)),
+            input: InputSize::of(dialect, &members),
+            rerouting,
             model,
             members,
         })
@@ -107,8 +115,24 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Refuses what a provider cannot be sent that speaks so: more tools than it takes, and members by which it may take
+    /// another model, unless it is `allowed` them. What is translated loses them anyway.
+    pub fn check(&self, to: &UpstreamModel<'_>, allowed: &[String]) -> Result<(), Refusal> {
+        let own_api = to.dialect == Dialect::OpenAI && to.vendor;
+        if let Some(tools) = self.members.get("tools").filter(|tools| own_api && tools.elements > MAX_TOOLS) {
+            let message = format!("`tools` has {} entries, at most {MAX_TOOLS} are accepted", tools.elements);
+            return Err(Refusal::invalid("array_above_max_length", Some("tools"), message));
+        }
+        let sent = self.rerouting.iter().filter(|_| self.dialect == to.dialect);
+        match sent.into_iter().find(|name| !allowed.iter().any(|allowed| **allowed == ***name)) {
+            Some(name) => Err(not_allowed(name)),
+            None => Ok(()),
+        }
+    }
+
     /// The body for a target of the same dialect: its name of the model, what `tuned` changes of the caller's
-    /// sampling, and usage always asked for. `None` where more must change than members can be replaced for.
+    /// sampling, the limit of output once and under the name that the provider reads, and usage always asked for.
+    /// `None` where more must change than members can be replaced for.
     pub fn patched(
         &self,
         body: &Bytes,
@@ -129,12 +153,30 @@ impl<'a> Call<'a> {
         if self.stream && !self.wants_usage && self.dialect == Dialect::OpenAI {
             patch.merge("stream_options", "include_usage", "true");
         }
+        let limits = to.max_output_names();
+        let most = tuned.map_or(self.max_output, |(_, tuned)| tuned.max_output);
+        if self.limited_otherwise(limits) {
+            patch.rename(limits, most);
+        }
         if let Some((asked, tuned)) = tuned.filter(|(asked, tuned)| asked != tuned) {
             for (names, value) in changes(to, asked, tuned)? {
-                patch.set(names, value);
+                if names != limits || !self.limited_otherwise(limits) {
+                    patch.set(names, value);
+                }
             }
         }
         Some(splice(body, patch.done()))
+    }
+
+    /// Whether the limit of output stands under two names, or under one that the provider may not read. OpenAI itself
+    /// reads both.
+    fn limited_otherwise(&self, names: &[&'static str]) -> bool {
+        let held = |name: &str| self.members.get(name).is_some();
+        match names {
+            ["max_tokens", newer] => held(newer),
+            [newer, older] => held(newer) && held(older),
+            _ => false,
+        }
     }
 }
 
@@ -187,6 +229,14 @@ impl Patch<'_, '_> {
         }
     }
 
+    /// Puts a value under the first of several names alone; it takes the place of one that is there.
+    fn rename(&mut self, names: &'static [&'static str], value: Option<u64>) {
+        self.gone.extend(names);
+        if let (Some(value), [first, ..]) = (value, names) {
+            insert(&mut self.front, first, &value.to_string());
+        }
+    }
+
     /// Sets a member of an object that is a member.
     fn merge(&mut self, name: &'static str, inner: &str, value: &str) {
         let alone = format!("{{\"{inner}\":{value}}}");
@@ -226,17 +276,18 @@ fn insert(front: &mut Vec<u8>, name: &str, value: &str) {
     front.extend_from_slice(format!("\"{name}\":{value},").as_bytes());
 }
 
-fn bound_tools(members: &Members<'_>) -> Result<(), Refusal> {
-    let Some(tools) = members.get("tools") else { return Ok(()) };
-    if tools.elements > MAX_TOOLS {
-        let message = format!("`tools` has {} entries, at most {MAX_TOOLS} are accepted", tools.elements);
-        return Err(Refusal::invalid("array_above_max_length", Some("tools"), message));
+/// `n`, or `best_of` where it is more: so many are written, and charged.
+fn choices(fields: &Fields<'_, '_>) -> Result<u64, Refusal> {
+    let mut most = 1;
+    for name in ["n", "best_of"] {
+        let Some(count) = fields.integer(name)? else { continue };
+        if !(1..=MAX_CHOICES).contains(&count) {
+            let why = format_args!("is {count}, and must be from 1 to {MAX_CHOICES}");
+            return Err(fields.path.member(name).refuse("invalid_value", why));
+        }
+        most = most.max(count);
     }
-    if tools.values > MAX_TOOL_VALUES {
-        let message = format!("the schemas in `tools` have over {MAX_TOOL_VALUES} values");
-        return Err(Refusal::invalid("invalid_value", Some("tools"), message));
-    }
-    Ok(())
+    Ok(most)
 }
 
 #[cfg(test)]
@@ -316,7 +367,12 @@ mod tests {
             (json!({"model": "a", "messages": [], "stream": "yes"}), "stream"),
             (json!({"model": "a", "messages": [], "max_tokens": -1}), "max_tokens"),
             (json!({"model": "a", "messages": [], "api_base": "http://evil"}), "api_base"),
-            (json!({"model": "a", "messages": [], "tools": vec![json!({}); 129]}), "tools"),
+            (json!({"model": "a", "messages": [], "n": 0}), "n"),
+            (json!({"model": "a", "messages": [], "n": 129}), "n"),
+            (json!({"model": "a", "messages": [], "n": 1.5}), "n"),
+            (json!({"model": "a", "messages": [], "n": "2"}), "n"),
+            (json!({"model": "a", "messages": [], "n": -1}), "n"),
+            (json!({"model": "a", "messages": [], "best_of": 1_000}), "best_of"),
         ] {
             for dialect in [Dialect::OpenAI, Dialect::Anthropic] {
                 let text = body.to_string();

@@ -2,6 +2,7 @@
 
 use crate::fields::Fields;
 use crate::json::{Invalid, Members};
+use crate::peek::written;
 use crate::{Dialect, ErrorBody, Refusal, ServiceTier, Whole, anthropic, openai};
 use bytes::Bytes;
 
@@ -14,11 +15,19 @@ impl Dialect {
             return Ok(Whole::Error(ErrorBody::read(body)));
         }
         let usage = members.raw("usage");
-        let (usage, service_tier) = match self {
-            Self::OpenAI => (usage.and_then(openai::read_usage), members.raw("service_tier").map(ServiceTier::read)),
-            Self::Anthropic => usage.map(anthropic::read_usage).unzip(),
+        let (usage, service_tier, content) = match self {
+            Self::OpenAI => {
+                let tier = ServiceTier::read(|name| members.raw(name));
+                (usage.and_then(openai::read_usage), tier, "choices")
+            }
+            Self::Anthropic => {
+                let (usage, tier) = usage.map(anthropic::read_usage).unwrap_or_default();
+                (usage, tier, "content")
+            }
         };
-        Ok(Whole::Answer { usage, service_tier: service_tier.flatten() })
+        let unknown = members.raw(content).filter(|_| usage.is_none());
+        let text_bytes = unknown.map_or(0, |raw| written(raw.as_bytes()).0);
+        Ok(Whole::Answer { usage, service_tier, text_bytes })
     }
 
     /// The body of an error answer.
@@ -60,12 +69,20 @@ impl Dialect {
         }
     }
 
+    /// The one limit of output. Servers differ in which of the two names of the OpenAI dialect they read, so that both
+    /// must say the same.
     pub(crate) fn max_output(self, fields: &Fields<'_, '_>) -> Result<Option<u64>, Refusal> {
         let older = fields.integer("max_tokens")?;
-        match self {
-            Self::OpenAI => Ok(fields.integer("max_completion_tokens")?.or(older)),
-            Self::Anthropic => Ok(older),
+        let newer = if self == Self::OpenAI { fields.integer("max_completion_tokens")? } else { None };
+        if let (Some(newer), Some(older)) = (newer, older)
+            && newer != older
+        {
+            let message = format!(
+                "`max_completion_tokens` is {newer} and `max_tokens` is {older}, and servers differ in which one they read; send one of them"
+            );
+            return Err(Refusal::invalid("invalid_value", Some("max_tokens"), message));
         }
+        Ok(newer.or(older))
     }
 }
 
@@ -78,7 +95,10 @@ mod tests {
         let read = |body: &[u8]| Dialect::OpenAI.read_whole(body);
         let reply = read(br#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(matches!(reply, Ok(Whole::Error(body)) if body.code.as_deref() == Some("insufficient_quota")));
-        assert_eq!(read(br#"{"error":null,"choices":[]}"#), Ok(Whole::Answer { usage: None, service_tier: None }));
+        assert_eq!(
+            read(br#"{"error":null,"choices":[]}"#),
+            Ok(Whole::Answer { usage: None, service_tier: ServiceTier::default(), text_bytes: 0 })
+        );
         assert!(read(b"").is_err());
         assert!(read(b"<html>").is_err());
     }

@@ -1,6 +1,6 @@
 //! One pass over a JSON object: its top-level members and where their values lie.
 //!
-//! It checks structure and bounds, not numbers or escapes, and builds no tree.
+//! It checks structure, bounds and the form of numbers, not escapes, and builds no tree.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,10 @@ use std::ops::Range;
 pub const MAX_DEPTH: u32 = 128;
 /// Most top-level members of a request or answer.
 const MAX_MEMBERS: usize = 128;
+/// Members under which images, documents and recordings stand, in either dialect, quoted.
+const MEDIA: [&[u8]; 5] = [b"\"image_url\"", b"\"source\"", b"\"file\"", b"\"input_audio\"", b"\"video_url\""];
+/// A longer number, or one with an exponent, is read to see whether it is finite.
+const PLAIN_NUMBER: usize = 300;
 
 /// Why a text is not taken as a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Member<'a> {
     pub elements: usize,
     /// Values inside it, nested ones included.
     pub values: usize,
+    /// Whether an object in it has a member of a name under which media stand.
+    pub media: bool,
 }
 
 /// The members of an object, in order.
@@ -63,7 +69,7 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// Scans a whole text that must be one object.
     pub fn scan(text: &'a str) -> Result<Self, Invalid> {
-        let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+        let mut scan = Scan::of(text);
         scan.blank();
         if scan.peek() != Some(b'{') {
             return Err(if scan.value().is_ok() { Invalid::NotAnObject } else { Invalid::Syntax(scan.at) });
@@ -142,34 +148,65 @@ impl<'a> Members<'a> {
 
 /// The elements of a text that must be one array.
 pub fn elements(text: &str) -> Result<Vec<&str>, Invalid> {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
-    scan.blank();
-    if scan.peek() != Some(b'[') {
-        return scan.wrong();
-    }
-    scan.at += 1;
-    let mut list = Vec::new();
-    scan.blank();
-    if scan.peek() == Some(b']') {
-        return Ok(list);
-    }
-    loop {
+    Elements::of(text)?.collect()
+}
+
+/// The elements of an array, one after the other.
+pub(crate) struct Elements<'a> {
+    text: &'a str,
+    scan: Scan<'a>,
+    ended: bool,
+}
+
+impl<'a> Elements<'a> {
+    /// Of a text that must be one array.
+    pub(crate) fn of(text: &'a str) -> Result<Self, Invalid> {
+        let mut scan = Scan::of(text);
         scan.blank();
-        let start = scan.at;
-        scan.value()?;
-        list.push(text.get(start..scan.at).unwrap_or_default());
-        if scan.separator(b']')? {
-            return Ok(list);
+        if scan.peek() != Some(b'[') {
+            return scan.wrong();
         }
+        scan.at += 1;
+        scan.blank();
+        let ended = scan.peek() == Some(b']');
+        Ok(Self { text, scan, ended })
+    }
+
+    fn element(&mut self) -> Result<&'a str, Invalid> {
+        self.scan.blank();
+        let start = self.scan.at;
+        self.scan.value()?;
+        let element = self.text.get(start..self.scan.at).unwrap_or_default();
+        self.ended = self.scan.separator(b']')?;
+        Ok(element)
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<&'a str, Invalid>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let element = self.element();
+        self.ended |= element.is_err();
+        Some(element)
     }
 }
 
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether a member of a name of [`MEDIA`] was passed, or one whose name is escaped.
+    media: bool,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    const fn of(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), at: 0, media: false }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -195,8 +232,17 @@ impl Scan<'_> {
         };
         self.colon()?;
         let start = self.at;
+        self.media = false;
         let (elements, values) = self.value()?;
-        Ok(Member { name, start: key.start, value: start..self.at, elements, values })
+        Ok(Member { name, start: key.start, value: start..self.at, elements, values, media: self.media })
+    }
+
+    /// The name of a member of some object within, and its colon.
+    fn name(&mut self) -> Result<(), Invalid> {
+        let name = self.string()?;
+        let quoted = self.bytes.get(name).unwrap_or_default();
+        self.media |= MEDIA.contains(&quoted) || memchr::memchr(b'\\', quoted).is_some();
+        self.colon()
     }
 
     fn colon(&mut self) -> Result<(), Invalid> {
@@ -249,12 +295,13 @@ impl Scan<'_> {
                 return Ok(());
             }
         }
-        let digits = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
-        if digits == 0 || !matches!(rest.first(), Some(b'-' | b'0'..=b'9')) {
-            return self.wrong();
+        match number(rest) {
+            Some(length) => {
+                self.at += length;
+                Ok(())
+            }
+            None => self.wrong(),
         }
-        self.at += digits;
-        Ok(())
     }
 
     /// Skips a value; counts its elements and all values below it.
@@ -284,8 +331,7 @@ impl Scan<'_> {
                         depth += 1;
                         objects = objects << 1 | u128::from(object);
                         if object {
-                            self.string()?;
-                            self.colon()?;
+                            self.name()?;
                         }
                         continue;
                     }
@@ -300,8 +346,7 @@ impl Scan<'_> {
                 if !self.separator(if object { b'}' } else { b']' })? {
                     self.blank();
                     if object {
-                        self.string()?;
-                        self.colon()?;
+                        self.name()?;
                     }
                     break;
                 }
@@ -310,6 +355,31 @@ impl Scan<'_> {
             }
         }
     }
+}
+
+/// Length of the number that a text begins with; `None` where it is none, or one that has no finite value.
+fn number(text: &[u8]) -> Option<usize> {
+    let digits = |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    let some = |from: usize| Some(digits(from)).filter(|found| *found > 0);
+    let mut at = usize::from(text.first() == Some(&b'-'));
+    at += if text.get(at) == Some(&b'0') { 1 } else { some(at)? };
+    if text.get(at) == Some(&b'.') {
+        at += 1 + some(at + 1)?;
+    }
+    let exponent = matches!(text.get(at), Some(b'e' | b'E'));
+    if exponent {
+        at += 1 + usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        at += some(at)?;
+    }
+    // What follows must be no part of it, such as the rest of `012`.
+    if matches!(text.get(at), Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
+        return None;
+    }
+    let finite = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| number.is_finite());
+    if exponent || at > PLAIN_NUMBER {
+        finite(text.get(..at)?)?;
+    }
+    Some(at)
 }
 
 #[cfg(test)]
@@ -400,8 +470,24 @@ mod tests {
             "{\"a\":{\"b\"}}",
             "{a:1}",
             "{\"a\":nul}",
+            "{\"a\":00012}",
+            "{\"a\":-}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":1e}",
+            "{\"a\":1e400}",
+            "{\"a\":[-1E+999]}",
+            "{\"a\":0x1}",
+            "{\"a\":1-1}",
+            "{\"a\":-01}",
         ] {
             assert!(matches!(Members::scan(bad), Err(Invalid::Syntax(_))), "{bad:?}");
         }
+        for good in ["0", "-0", "10", "1.50", "-1.5e-7", "1E+30", "1e308", "1e-400", "12345678901234567890"] {
+            assert!(Members::scan(&format!("{{\"a\":{good}}}")).is_ok(), "{good}");
+        }
+        let endless = format!("{{\"a\":{}}}", "9".repeat(400));
+        assert!(matches!(Members::scan(&endless), Err(Invalid::Syntax(_))), "no number is so large");
     }
 }

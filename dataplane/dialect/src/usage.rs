@@ -1,5 +1,8 @@
 //! What a request used, in counters that do not overlap.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 /// Tokens of one attempt. Every counter excludes the others; totals are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
@@ -15,6 +18,8 @@ pub struct Usage {
     pub output: u64,
     /// Reasoning.
     pub reasoning: u64,
+    /// Where the provider went over its context several times: all input of the pass that had most. 0 = once.
+    pub largest_pass: u64,
 }
 
 impl Usage {
@@ -23,9 +28,28 @@ impl Usage {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write())
     }
 
+    /// All input tokens of the one pass over the context that had most of them; tiers of prices go by that.
+    pub const fn largest_pass(&self) -> u64 {
+        if self.largest_pass == 0 { self.input_total() } else { self.largest_pass }
+    }
+
     /// Input tokens written to a cache.
     pub const fn cache_write(&self) -> u64 {
         self.cache_write_5m.saturating_add(self.cache_write_1h)
+    }
+
+    /// Both together, class by class.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write_5m: self.cache_write_5m.saturating_add(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            largest_pass: self.largest_pass,
+        }
     }
 
     /// All output tokens.
@@ -34,15 +58,26 @@ impl Usage {
     }
 }
 
-/// A count on the wire: servers send null, floats and negative numbers; a negative one is none.
+/// A count on the wire: servers send null, floats, negative numbers and strings; what is no count is none.
 pub(crate) fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let number = <Option<f64> as serde::Deserialize>::deserialize(deserializer)?;
+    let raw = <Option<&'de RawValue> as Deserialize>::deserialize(deserializer)?;
+    let number = raw.and_then(|raw| raw.get().trim_matches('"').parse::<f64>().ok());
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a count far below 2^53, checked to be positive"
+        reason = "a count far below 2^53, checked to be positive and finite"
     )]
-    Ok(number.filter(|n| *n >= 0.0).map(|n| n as u64))
+    Ok(number.filter(|n| *n >= 0.0 && n.is_finite()).map(|n| n as u64))
+}
+
+/// An object on the wire; one of another form is none.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let raw = <Option<&'de RawValue> as Deserialize>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// Where a usage comes from.

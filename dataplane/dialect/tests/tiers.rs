@@ -42,21 +42,21 @@ fn events(dialect: Dialect, tier: &Value) -> Vec<Value> {
 }
 
 /// The last that parts of the stream say of its tier.
-fn streamed(from: Dialect, to: Dialect, tier: &Value) -> Option<ServiceTier> {
+fn streamed(from: Dialect, to: Dialect, tier: &Value) -> ServiceTier {
     let translation = Translation { from, to, origin: "here", now_s: 7, wants_usage: true };
     let (mut parser, mut stream) = (Parser::new(MAX_EVENT_BYTES), Stream::new(&translation));
-    let (mut begun, mut last) = (false, None);
+    let (mut begun, mut last) = (false, ServiceTier::default());
     for event in events(from, tier) {
         parser.feed(Bytes::from(format!("data: {event}\n\n")));
         let (_, chunk) = stream.pass(parser.next_event().unwrap().unwrap(), begun).unwrap();
         let Chunk::Part(part) = chunk else { panic!("{event}") };
         begun |= part.content;
-        last = part.service_tier.or(last);
+        last = part.service_tier.or(&last);
     }
     last
 }
 
-fn whole(dialect: Dialect, tier: &Value) -> Option<ServiceTier> {
+fn whole(dialect: Dialect, tier: &Value) -> ServiceTier {
     let body = match dialect {
         Dialect::OpenAI => {
             json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}, "service_tier": tier})
@@ -64,7 +64,7 @@ fn whole(dialect: Dialect, tier: &Value) -> Option<ServiceTier> {
         Dialect::Anthropic => json!({"content": [], "usage": {"input_tokens": 3, "service_tier": tier}}),
     };
     match dialect.read_whole(body.to_string().as_bytes()) {
-        Ok(Whole::Answer { usage, service_tier }) => {
+        Ok(Whole::Answer { usage, service_tier, .. }) => {
             assert_eq!(usage.map(|usage| usage.input), Some(3));
             service_tier
         }
@@ -74,12 +74,11 @@ fn whole(dialect: Dialect, tier: &Value) -> Option<ServiceTier> {
 
 #[test]
 fn an_answers_tier_is_read_on_every_way_through() {
-    let named = |name: &str| Some(ServiceTier::Named(name.into()));
     for (tier, expected) in [
-        (json!("priority"), named("priority")),
-        (json!("default"), Some(ServiceTier::Standard)),
-        (json!("standard"), Some(ServiceTier::Standard)),
-        (Value::Null, None),
+        (json!("priority"), ServiceTier::of("priority")),
+        (json!("default"), ServiceTier::of("default")),
+        (json!("standard"), ServiceTier::of("standard")),
+        (Value::Null, ServiceTier::default()),
     ] {
         for from in BOTH {
             assert_eq!(whole(from, &tier), expected, "{from:?} {tier}");
@@ -96,7 +95,6 @@ fn a_request_names_to_its_provider_the_tier_that_it_is_reckoned_at() {
         for tier in ["priority", "flex", "auto", "default", "standard_only"] {
             let body = json!({"model": "m", "max_tokens": 9, "messages": [], "service_tier": tier}).to_string();
             let call = Call::read(from, body.as_bytes()).unwrap();
-            let named = call.service_tier.as_ref().and_then(ServiceTier::name);
             for dialect in BOTH {
                 let to = UpstreamModel { dialect, vendor: true, name: "up", max_output: Some(9), origin: "o" };
                 let request = call.decode().unwrap();
@@ -104,7 +102,8 @@ fn a_request_names_to_its_provider_the_tier_that_it_is_reckoned_at() {
                 let sent: Value = serde_json::from_slice(&out).unwrap();
                 let sent =
                     sent["service_tier"].as_str().filter(|name| !["auto", "default", "standard_only"].contains(name));
-                assert_eq!(sent, named.filter(|_| dialect.takes_tiers_of(from)), "{from:?} to {dialect:?}: {tier}");
+                let told = call.service_tier.told(from, dialect).name();
+                assert_eq!(sent, told.as_deref(), "{from:?} to {dialect:?}: {tier}");
             }
         }
     }
@@ -114,6 +113,24 @@ fn a_request_names_to_its_provider_the_tier_that_it_is_reckoned_at() {
 fn a_tier_that_is_no_name_is_left_to_the_provider() {
     for tier in [json!(7), json!({}), Value::Null, json!("")] {
         let body = json!({"model": "m", "messages": [], "service_tier": tier}).to_string();
-        assert_eq!(Call::read(Dialect::OpenAI, body.as_bytes()).unwrap().service_tier, None);
+        assert_eq!(Call::read(Dialect::OpenAI, body.as_bytes()).unwrap().service_tier, ServiceTier::default());
+    }
+}
+
+#[test]
+fn speed_and_place_are_read_of_requests_and_answers_whole_and_streamed() {
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [], "speed": "fast", "inference_geo": "us"});
+    let call = Call::read(Dialect::Anthropic, body.to_string().as_bytes()).unwrap().service_tier;
+    assert_eq!(call.name().as_deref(), Some("fast-us"));
+    let usage = json!({"input_tokens": 3, "output_tokens": 1, "speed": "fast", "inference_geo": "us"});
+    let whole = Dialect::Anthropic.read_whole(json!({"content": [], "usage": usage}).to_string().as_bytes());
+    assert!(matches!(whole, Ok(Whole::Answer { service_tier, .. }) if service_tier == call));
+    for to in BOTH {
+        let translation = Translation { from: Dialect::Anthropic, to, origin: "here", now_s: 7, wants_usage: true };
+        let (mut parser, mut stream) = (Parser::new(MAX_EVENT_BYTES), Stream::new(&translation));
+        let start = json!({"type": "message_start", "message": {"id": "c", "model": "m", "usage": usage}});
+        parser.feed(Bytes::from(format!("data: {start}\n\n")));
+        let (_, chunk) = stream.pass(parser.next_event().unwrap().unwrap(), false).unwrap();
+        assert!(matches!(chunk, Chunk::Part(part) if part.service_tier == call), "{to:?}");
     }
 }

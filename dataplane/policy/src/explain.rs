@@ -235,19 +235,15 @@ fn explained_target(target: &Target, asked: &Asked<'_>, now: Millis) -> Explaine
         model: target.upstream_model(asked.model).map(str::to_owned),
         priority: target.data.priority,
         weight: target.data.weight,
-        price: asked.quote(target).map(|quote| explained_price(quote, asked.tier_at(target))),
+        price: asked.quote(target).map(|quote| explained_price(quote, asked.tier_at(target).name())),
         state: state(target, asked, now),
     }
 }
 
 /// Whether the target may be asked, and else why not.
 fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
-    let needs = Needs {
-        input: (asked.prompt_bytes / 6) as u64,
-        max_output: asked.max_output,
-        max_output_name: "max_tokens",
-        rated: true,
-    };
+    let needs =
+        Needs { input: asked.input.least, max_output: asked.max_output, max_output_name: "max_tokens", rated: true };
     if target.upstream_model(asked.model).is_none() {
         return "its Provider does not have the model".to_owned();
     }
@@ -270,12 +266,12 @@ fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
     text.to_owned()
 }
 
-fn explained_price(quote: Quote<'_>, service_tier: Option<&str>) -> ExplainedPrice {
+fn explained_price(quote: Quote<'_>, service_tier: Option<Box<str>>) -> ExplainedPrice {
     let Quote { pricing, tariff } = quote;
     let per_million = |Price(pico): Price| decimal(pico.into(), 6);
     ExplainedPrice {
         source: pricing.source,
-        service_tier: service_tier.map(str::to_owned),
+        service_tier: service_tier.map(String::from),
         currency: pricing.currency,
         input: per_million(tariff.rates.input),
         output: per_million(tariff.rates.output),

@@ -35,12 +35,12 @@ pub use line::{Line, Place, Turn};
 pub use load::Load;
 pub use outcome::{Failure, FailureKind, Trouble, classify_error, classify_status};
 pub use plan::{Needs, Plan, Step};
-pub use price::{Cost, Parts, cost, dearest, estimate_input, estimate_output, parts};
+pub use price::{Cost, Parts, cost, dearest, estimate_output, estimate_unseen, parts};
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use question::{Answer, Identity, Question};
 pub use rates::{Rates, Taken};
 pub use shedding::{LOOK_MS, Shedding};
-pub use spend::{Asked, Came, Charge, Payer, no_room, refusal};
+pub use spend::{Asked, Bound, Came, Charge, Payer, no_room, refusal};
 pub use table::{Credential, Facts, Limits, Provider, Route, Table, Target, TargetId};
 pub use token::{Claims, Token};
 

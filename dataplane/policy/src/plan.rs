@@ -79,7 +79,7 @@ struct Again {
 /// What a request needs of a model, in tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
-    /// A cautious estimate of its input.
+    /// What its input surely comes to.
     pub input: u64,
     /// Most output that the caller asked for.
     pub max_output: Option<u64>,
@@ -415,7 +415,7 @@ pub(crate) fn misfit(target: &Target, model: &str, needs: Needs) -> Option<Refus
         return Some(Refusal::invalid("invalid_value", Some(max_output_name), message));
     }
     let window = limits.context_window?;
-    let total = input + max_output.unwrap_or(0);
+    let total = input.saturating_add(max_output.unwrap_or(0));
     (total > window).then(|| {
         let message = format!(
             "the request needs about {total} tokens, but the model's context window has {window}; shorten `messages`"

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use weir_dialect::Usage;
 use weir_snapshot::{Currency, Price, Quote, Rates};
 
-/// Bytes of JSON per token of input: what current tokenizers give for English prose with its JSON around it.
-const BYTES_PER_TOKEN: usize = 4;
+/// Bytes of text per token of output: what current tokenizers give for English prose.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Tokens that a model is taken to write in a second of which nothing is seen.
+const TOKENS_PER_SECOND: u64 = 100;
 /// A rate of exchange counts in millionths.
 const MICRO: u128 = 1_000_000;
 
@@ -74,7 +76,7 @@ impl Parts {
 /// What one answered attempt cost, by class.
 pub fn parts(usage: &Usage, quote: Quote<'_>) -> Parts {
     let Rates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning } =
-        *quote.tariff.rates_for(usage.input_total());
+        *quote.tariff.rates_for(usage.largest_pass());
     Parts {
         input: times(usage.input, input),
         cache_read: times(usage.cache_read, cache_read.unwrap_or(input)),
@@ -111,16 +113,17 @@ fn times(tokens: u64, price: Price) -> u128 {
     u128::from(tokens) * u128::from(price.0)
 }
 
-/// Input tokens of a prompt of that many bytes, roughly.
-pub const fn estimate_input(prompt_bytes: usize) -> u64 {
-    prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64
+/// Output tokens of what passed of an answer: providers send about a token an event; where events are long, or the
+/// answer came whole, its text counts.
+pub const fn estimate_output(events: u64, text_bytes: u64) -> u64 {
+    let by_text = text_bytes.div_ceil(BYTES_PER_TOKEN);
+    if by_text > events.saturating_mul(4) || events == 0 { by_text } else { events }
 }
 
-/// Output tokens of a stream that ended early: providers send about a token an event; where events are
-/// long, their text counts.
-pub const fn estimate_output(events: u64, text_bytes: u64) -> u64 {
-    let by_text = text_bytes / BYTES_PER_TOKEN as u64;
-    if by_text > events * 4 { by_text } else { events }
+/// Output tokens of an answer that was asked for and of which nothing came: a hundred a second, and no more than the
+/// request could come to.
+pub fn estimate_unseen(elapsed_ms: u64, most: u64) -> u64 {
+    (elapsed_ms.saturating_mul(TOKENS_PER_SECOND) / 1_000).min(most)
 }
 
 #[cfg(test)]
@@ -170,6 +173,7 @@ mod tests {
             cache_write_1h: 100,
             output: 100,
             reasoning: 400,
+            largest_pass: 0,
         };
         let mut pricing = pricing();
         // 0.0025 + 0.01125 + 0.000625 + 0.0005 + 0.005 + 0.001
@@ -191,6 +195,27 @@ mod tests {
         let of = |cache_read| cost(&usage(cache_read), pricing.standard()).pico;
         assert_eq!(of(199_000), 1_000 * 2_500_000 + 199_000 * 1_250_000 + 10 * 10_000_000);
         assert_eq!(of(199_001), 200_001 * 5_000_000 + 10 * 15_000_000);
+    }
+
+    #[test]
+    fn several_passes_are_each_of_the_tier_that_the_largest_one_reaches() {
+        let above = Rates { input: price("5"), output: price("15"), ..Rates::default() };
+        let mut pricing = Pricing { per_request: None, ..pricing() };
+        pricing.standard.tiers = vec![Tier { above_input_tokens: 200_000, rates: above }];
+        let of = |largest_pass| {
+            let usage = Usage { input: 203_000, output: 10, largest_pass, ..Usage::default() };
+            cost(&usage, pricing.standard()).pico
+        };
+        assert_eq!(of(180_000), 203_000 * 2_500_000 + 10 * 10_000_000);
+        assert_eq!([of(0), of(200_001)], [203_000 * 5_000_000 + 10 * 15_000_000; 2]);
+    }
+
+    #[test]
+    fn what_passed_is_counted_by_events_or_text_and_what_nobody_saw_by_time() {
+        assert_eq!([estimate_output(10, 30), estimate_output(3, 400), estimate_output(0, 9)], [10, 100, 3]);
+        assert_eq!(estimate_output(u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!([estimate_unseen(2_500, 4_096), estimate_unseen(60_000, 4_096)], [250, 4_096]);
+        assert_eq!(estimate_unseen(u64::MAX, u64::MAX), u64::MAX / 1_000);
     }
 
     #[test]
@@ -235,7 +260,7 @@ mod tests {
             let pricing = pricing();
             let quote = Quote { pricing: &pricing, tariff: &tariff };
             let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = tokens;
-            let usage = Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning };
+            let usage = Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, largest_pass: 0 };
             let bound = dearest(quote, usage.input_total(), usage.output_total());
             prop_assert!(cost(&usage, quote).pico <= bound.pico);
         }

@@ -5,7 +5,7 @@ use crate::{Asked, Caller, Facts, Table};
 use serde::Serialize;
 use std::str::FromStr;
 use std::sync::Arc;
-use weir_dialect::{Dialect, ServiceTier};
+use weir_dialect::{Dialect, InputSize, ServiceTier};
 use weir_snapshot::Name;
 
 /// Somebody who might call.
@@ -88,17 +88,20 @@ impl Table {
             Err(refusal) => return Ok(Answer { routes, refused: Some(refusal.message), request: None }),
         };
         route.tell(&mut caller, |_| None);
-        let service_tier = service_tier.as_deref().map(ServiceTier::of);
+        let service_tier = service_tier.as_deref().map(ServiceTier::of).unwrap_or_default();
         let asked = Asked {
             caller: &caller,
             route,
             model: route.model(model),
             only: None,
-            prompt_bytes: *prompt_bytes,
+            input: InputSize::of_bytes(*prompt_bytes),
             max_output: *max_output,
-            service_tier: service_tier.as_ref().and_then(ServiceTier::name),
-            // Only OpenAI's has names for tiers.
-            dialect: Dialect::OpenAI,
+            choices: 1,
+            predicted: 0,
+            service_tier: &service_tier,
+            counts_only: false,
+            // Every provider is told of its tiers.
+            dialect: Dialect::Anthropic,
             header: &|_| None,
         };
         let request = self.explain(&asked, Moment { now: 0, standing: &|_| None });

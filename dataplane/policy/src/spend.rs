@@ -3,27 +3,25 @@
 //! It names pots and amounts; whether they hold so much is the ledger's to say.
 
 mod asked;
+mod bound;
 mod charge;
 mod refuse;
 
 pub use asked::Asked;
 use asked::whole;
+pub use bound::Bound;
 pub use charge::{Charge, Payer};
 pub use refuse::{no_room, refusal};
 pub(crate) use refuse::{shown, span};
 
 use crate::budgets::Budget;
-use crate::price::{Cost, cost, dearest, estimate_input};
+use crate::price::{Cost, cost, dearest};
 use crate::{Table, Target};
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
 use weir_snapshot::{BudgetMode, Currency, Name, OnUnpriced, Quote, Reservation, Unit};
 
-/// Bytes of JSON that make at least one token of input, whatever the language.
-const FEWEST_BYTES_PER_TOKEN: u64 = 2;
-/// Output of a model whose limit nobody knows and whose caller set none.
-const UNKNOWN_OUTPUT: u64 = 32_768;
 /// Output that a rate makes room for where the caller set no limit.
 const LIKELY_OUTPUT: u64 = 1_024;
 /// Pots of one request; what it needs beyond is refused.
@@ -67,7 +65,13 @@ impl Table {
 
     /// The pots of the route's rates and of the Budgets that cover the request. `soft` Budgets are counted alone.
     pub fn charges(&self, asked: &Asked<'_>, soft: &[Name]) -> Result<Vec<Charge>, Refusal> {
-        let budgets = asked.covering(&self.budgets);
+        let mut budgets = asked.covering(&self.budgets);
+        if asked.counts_only {
+            if let Some(budget) = budgets.iter().find(|budget| budget.data.mode == BudgetMode::Block) {
+                return Err(refuse::blocked(budget));
+            }
+            budgets.clear();
+        }
         let pots = asked.route.rates.len() + budgets.iter().map(|budget| budget.limits.len()).sum::<usize>();
         if pots == 0 {
             return Ok(Vec::new());
@@ -89,6 +93,9 @@ impl Table {
 
     fn charge_rates(&self, asked: &Asked<'_>, targets: &[At<'_>], charges: &mut Vec<Charge>) {
         for (place, (rate, limit)) in asked.route.data.rate_limits.iter().zip(&asked.route.rates).enumerate() {
+            if asked.counts_only && rate.unit != Unit::Requests {
+                continue;
+            }
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
             let amounts = targets.iter().map(|at| self.estimate(rate.unit, at.likely, at.pricing, OnUnpriced::Refuse));
             // A request over the whole burst could never be met: it takes all of it.
@@ -216,23 +223,22 @@ impl Table {
                 of: Payer::Provider { provider: Arc::clone(&target.provider), gauge: unit.is_none() },
             }
         };
-        target.provider.pots.iter().map(charge).collect()
+        let counted = |(unit, ..): &&(Option<Unit>, Arc<str>, Terms)| {
+            !asked.counts_only || matches!(unit, None | Some(Unit::Requests))
+        };
+        target.provider.pots.iter().filter(counted).map(charge).collect()
     }
 }
 
 /// What the request may come to at that target.
 fn at<'a>(asked: &Asked<'_>, target: &'a Target) -> At<'a> {
     let limits = target.limits_for(asked.model);
-    let asked_for = target.most_output(asked.max_output);
-    let size = |input: u64, output: u64| Size {
-        input: limits.context_window.map_or(input, |window| input.min(window)),
-        output: asked_for.unwrap_or(output),
-    };
-    let likely_output = limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT));
-    let most_input = (asked.prompt_bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN);
+    let within = |input: u64| limits.context_window.map_or(input, |window| input.min(window));
+    let unasked = limits.max_output.map_or(LIKELY_OUTPUT, |most| most.min(LIKELY_OUTPUT));
+    let each = target.most_output(asked.max_output).unwrap_or(unasked);
     At {
-        likely: size(estimate_input(asked.prompt_bytes), likely_output),
-        most: size(most_input, limits.max_output.unwrap_or(UNKNOWN_OUTPUT)),
+        likely: Size { input: within(asked.input.likely), output: each.saturating_mul(asked.choices) },
+        most: Size { input: within(asked.input.most), output: asked.most_output(target) },
         pricing: asked.quote(target),
     }
 }

@@ -9,7 +9,8 @@
 )]
 
 use std::collections::BTreeMap;
-use weir_dialect::{Dialect, Refusal, Usage};
+use std::sync::LazyLock;
+use weir_dialect::{Dialect, InputSize, Refusal, ServiceTier, Usage};
 use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Table};
 use weir_snapshot::{
@@ -23,6 +24,8 @@ mod objects;
 use objects::{provider, put, route, table, target};
 
 const CENT: u64 = 10_000_000;
+static STANDARD: LazyLock<ServiceTier> = LazyLock::new(ServiceTier::default);
+static PRIORITY: LazyLock<ServiceTier> = LazyLock::new(|| ServiceTier::of("priority"));
 
 fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
     Budget {
@@ -83,7 +86,7 @@ fn caller(namespace: &str) -> Caller {
 }
 
 fn charges(table: &Table, caller: &Caller, prompt_bytes: usize, max_output: Option<u64>) -> Vec<Charge> {
-    let asked = Asked { prompt_bytes, max_output, ..asked(table, caller) };
+    let asked = Asked { input: InputSize::of_bytes(prompt_bytes), max_output, ..asked(table, caller) };
     table.charges(&asked, &[]).unwrap()
 }
 
@@ -94,9 +97,12 @@ fn asked<'a>(table: &'a Table, caller: &'a Caller) -> Asked<'a> {
         route: table.routes().next().unwrap(),
         model: "m",
         only: None,
-        prompt_bytes: 0,
+        input: InputSize::default(),
         max_output: None,
-        service_tier: None,
+        choices: 1,
+        predicted: 0,
+        service_tier: &STANDARD,
+        counts_only: false,
         dialect: Dialect::OpenAI,
         header: &|_| None,
     }
@@ -139,7 +145,7 @@ fn a_hard_budget_reserves_the_most_that_a_request_can_cost_and_is_charged_what_i
     let table = table(&resources);
     let found = charges(&table, &caller("team"), 100, None);
     let amounts: Vec<_> = pots(&found).into_iter().map(|(_, _, amount)| amount).collect();
-    assert_eq!(amounts, [150 * CENT, 50, 100, 150]);
+    assert_eq!(amounts, [200 * CENT, 100, 100, 200]);
     let found = charges(&table, &caller("team"), 1_000_000, Some(7));
     assert_eq!(pots(&found)[1].2, 1_000, "never more input than the model's window");
     assert_eq!(pots(&found)[2].2, 7, "the caller's own limit");
@@ -154,6 +160,71 @@ fn a_hard_budget_reserves_the_most_that_a_request_can_cost_and_is_charged_what_i
     assert!(found.iter().all(|charge| table.spent(charge, &failed) == Some(0)), "what failed is free");
     let unpriced = Came { pricing: None, ..came };
     assert_eq!(table.spent(&found[0], &unpriced), None, "never zero where nobody knows the price");
+}
+
+#[test]
+fn every_answer_and_a_prediction_are_reserved_and_no_number_wraps() {
+    let mut resources = scene();
+    let units = [Unit::OutputTokens, Unit::Tokens, Unit::parse("USD").unwrap()];
+    add(&mut resources, "platform", "all", budget(None, &units));
+    let (table, caller) = (table(&resources), caller("team"));
+    let amounts = |choices, predicted, max_output| -> Vec<u64> {
+        let asked = Asked { choices, predicted, max_output, ..asked(&table, &caller) };
+        table.charges(&asked, &[]).unwrap().iter().map(|charge| charge.claim.amount).collect()
+    };
+    assert_eq!(amounts(1, 0, Some(40)), [40, 40, 40 * CENT]);
+    assert_eq!(amounts(128, 0, Some(40)), [5_120, 5_120, 5_120 * CENT]);
+    assert_eq!(amounts(2, 7, None), [207, 207, 207 * CENT], "the model writes a hundred at most");
+    assert_eq!(amounts(128, 0, Some(u64::MAX)), [u64::MAX; 3]);
+}
+
+#[test]
+fn counting_tokens_takes_a_request_of_rates_and_nothing_else_and_a_block_holds() {
+    let mut resources = scene();
+    let id = weir_snapshot::ResourceId::new(Kind::Route, "shared", "r");
+    let Resource::Route(held) = &resources[&id] else { panic!("a route") };
+    let mut held = weir_snapshot::Route::clone(held);
+    let rate = |name: &str, unit| RateLimit {
+        name: name.into(),
+        unit,
+        amount: 5,
+        per_ms: 60_000,
+        burst: 5,
+        partition_by: vec![],
+    };
+    held.rate_limits = vec![rate("tokens", Unit::Tokens), rate("requests", Unit::Requests)];
+    put(&mut resources, "shared", "r", held);
+    let id = weir_snapshot::ResourceId::new(Kind::Provider, "shared", "p");
+    let Resource::Provider(held) = &resources[&id] else { panic!("a provider") };
+    let mut held = weir_snapshot::Provider::clone(held);
+    held.limits = ProviderLimits {
+        max_concurrent: Some(2),
+        requests_per_minute: Some(3),
+        tokens_per_minute: Some(600),
+        queue: None,
+    };
+    put(&mut resources, "shared", "p", held);
+    add(&mut resources, "platform", "all", budget(None, &[Unit::Requests, Unit::Tokens]));
+    let counted = |resources: &Resources| {
+        let (table, caller) = (table(resources), caller("team"));
+        let asked = Asked { counts_only: true, ..asked(&table, &caller) };
+        let charges = table.charges(&asked, &[])?;
+        let of_provider = table.provider_charges(&asked.route.targets[0], &asked, false);
+        let failed = Came { usage: None, pricing: None, provider: None };
+        let spent: Vec<_> = charges.iter().map(|charge| table.spent(charge, &failed)).collect();
+        let named = |charges: &[Charge]| charges.iter().map(|c| (c.unit, c.claim.amount)).collect::<Vec<_>>();
+        Ok::<_, Refusal>((named(&charges), named(&of_provider), spent))
+    };
+    let (charges, of_provider, spent) = counted(&resources).unwrap();
+    assert_eq!((charges, spent), (vec![(Unit::Requests, 1)], vec![Some(1)]));
+    assert_eq!(of_provider, [(Unit::Requests, 1), (Unit::Requests, 1)], "one at once, and one of the minute");
+    add(
+        &mut resources,
+        "team",
+        "block",
+        Budget { mode: BudgetMode::Block, ..budget(Some(&["team"]), &[Unit::Tokens]) },
+    );
+    assert_eq!(&*counted(&resources).err().unwrap().code, "budget_blocked");
 }
 
 #[test]
@@ -232,7 +303,7 @@ fn who_yields_leaves_a_tenth_of_each_limit_of_the_provider_but_never_more_than_t
     put(&mut resources, "shared", "p", held);
     let table = table(&resources);
     let caller = caller("a");
-    let asked = Asked { prompt_bytes: 2_000, max_output: Some(70), ..asked(&table, &caller) };
+    let asked = Asked { input: InputSize::of_bytes(2_000), max_output: Some(70), ..asked(&table, &caller) };
     let target = &asked.route.targets[0];
     let left = |yields| -> Vec<u64> {
         let charges = table.provider_charges(target, &asked, yields);
@@ -250,9 +321,10 @@ fn a_tier_of_service_is_reserved_and_charged_at_its_own_rates() {
     let (table, caller) = (table(&resources), caller("team"));
     let usage = Usage { input: 30, output: 7, ..Usage::default() };
     for (service_tier, nano) in [(None, CENT), (Some("flex"), CENT / 2), (Some("scale"), CENT * 2)] {
-        let asked = Asked { prompt_bytes: 100, service_tier, ..asked(&table, &caller) };
+        let tier = service_tier.map(ServiceTier::of).unwrap_or_default();
+        let asked = Asked { input: InputSize::of_bytes(100), service_tier: &tier, ..asked(&table, &caller) };
         let found = table.charges(&asked, &[]).unwrap();
-        assert_eq!(found[0].claim.amount, 150 * nano, "{service_tier:?}");
+        assert_eq!(found[0].claim.amount, 200 * nano, "{service_tier:?}");
         let pricing = asked.route.targets[0].pricing("m").unwrap().quote(service_tier);
         let came = Came { usage: Some(&usage), pricing, provider: None };
         assert_eq!(table.spent(&found[0], &came), Some(37 * nano), "{service_tier:?}");
@@ -264,7 +336,7 @@ fn a_tier_without_a_price_is_refused_by_a_hard_budget_of_money_and_is_never_the_
     let mut resources = scene();
     let refused = |resources: &Resources| -> Option<Refusal> {
         let (table, caller) = (table(resources), caller("team"));
-        let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
+        let asked = Asked { input: InputSize::of_bytes(100), service_tier: &PRIORITY, ..asked(&table, &caller) };
         table.charges(&asked, &[]).err()
     };
     add(&mut resources, "platform", "tokens", budget(None, &[Unit::Tokens]));
@@ -284,9 +356,9 @@ fn a_tier_without_a_price_is_refused_by_a_hard_budget_of_money_and_is_never_the_
     let ceiling = Budget { on_unpriced: OnUnpriced::Ceiling, ..money };
     add(&mut resources, "platform", "all", ceiling);
     let (table, caller) = (table(&resources), caller("team"));
-    let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
+    let asked = Asked { input: InputSize::of_bytes(100), service_tier: &PRIORITY, ..asked(&table, &caller) };
     let found = table.charges(&asked, &[]).unwrap();
-    assert_eq!(pots(&found)[0], ("Budget/platform/all/USD", "", 300 * CENT), "the dearest tier of all models");
+    assert_eq!(pots(&found)[0], ("Budget/platform/all/USD", "", 400 * CENT), "the dearest tier of all models");
 }
 
 #[test]
@@ -299,8 +371,8 @@ fn a_tier_that_the_provider_is_not_told_of_costs_what_the_standard_one_does() {
     put(&mut resources, "shared", "p", held);
     add(&mut resources, "platform", "all", budget(None, &[Unit::Currency(usd())]));
     let (table, caller) = (table(&resources), caller("team"));
-    let asked = Asked { prompt_bytes: 100, service_tier: Some("priority"), ..asked(&table, &caller) };
-    assert_eq!(table.charges(&asked, &[]).unwrap()[0].claim.amount, 150 * CENT);
+    let asked = Asked { input: InputSize::of_bytes(100), service_tier: &PRIORITY, ..asked(&table, &caller) };
+    assert_eq!(table.charges(&asked, &[]).unwrap()[0].claim.amount, 200 * CENT);
     let own = Asked { dialect: Dialect::Anthropic, ..asked };
     assert_eq!(&*table.charges(&own, &[]).err().unwrap().code, "service_tier_unpriced");
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_dialect::Dialect;
+use weir_dialect::{Dialect, InputSize, ServiceTier};
 use weir_lease::Standing;
 use weir_policy::{Asked, Caller, Explanation, Facts, Identity, Moment, Question, Table};
 use weir_snapshot::{Access, ApiKey, Budget, Kind, Name, Resource, ResourceId, Resources, Settings, Target};
@@ -23,14 +23,18 @@ fn budget(resources: &mut Resources) {
 /// What is said to that caller, who asks for `m`; of each pot forty of a hundred are spent.
 fn explained(table: &Table, caller: &Caller) -> Explanation {
     let route = table.matching(&Facts { caller, hostname: None, model: "m" }).ok().unwrap();
+    let tier = ServiceTier::default();
     let asked = Asked {
         caller,
         route,
         model: "m",
         only: None,
-        prompt_bytes: 60,
+        input: InputSize::of_bytes(60),
         max_output: None,
-        service_tier: None,
+        choices: 1,
+        predicted: 0,
+        service_tier: &tier,
+        counts_only: false,
         dialect: Dialect::OpenAI,
         header: &|_| None,
     };

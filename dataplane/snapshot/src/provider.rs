@@ -35,6 +35,9 @@ pub struct Provider {
     /// What it takes, over all pods.
     #[serde(default, skip_serializing_if = "ProviderLimits::is_empty")]
     pub limits: ProviderLimits,
+    /// Members of requests by which it may take another model, and that it is sent all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_request_members: Vec<String>,
 }
 
 impl Provider {

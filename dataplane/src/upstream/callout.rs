@@ -30,12 +30,12 @@ impl Callout {
             pieces: &[Bytes::from(body)],
             model: "",
             stream: false,
-            prompt_bytes: 0,
+            input_tokens: 0,
             credential: None,
             headers: &headers,
             caller: &HeaderMap::new(),
         };
-        let answer = send(&Arc::new(Origin::Network(Box::new(network))), &outgoing, rules, CONNECT, 0).await;
+        let answer = send(&Arc::new(Origin::Network(Box::new(network))), &outgoing, rules, CONNECT, 0, || {}).await;
         answer.map(|answer| answer.status).map_err(|failure| failure.message)
     }
 }

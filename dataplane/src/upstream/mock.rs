@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
-use weir_policy::{Failure, FailureKind, estimate_input};
+use weir_policy::{Failure, FailureKind};
 
 /// Unix seconds that every mock answer was created at.
 const CREATED: u64 = 1_700_000_000;
@@ -25,7 +25,7 @@ pub(crate) struct Mock {
 pub(super) struct Question<'a> {
     pub(super) model: &'a str,
     pub(super) stream: bool,
-    pub(super) prompt_bytes: usize,
+    pub(super) input_tokens: u64,
 }
 
 /// The bytes of one mock answer, each due after its pause.
@@ -71,7 +71,7 @@ impl Mock {
     }
 
     fn usage(&self, asked: &Question<'_>) -> Value {
-        let (prompt, completion) = (estimate_input(asked.prompt_bytes), self.tokens().len() as u64);
+        let (prompt, completion) = (asked.input_tokens, self.tokens().len() as u64);
         json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
     }
 

@@ -38,8 +38,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) model: &'a str,
     /// Whether a stream is asked for.
     pub(crate) stream: bool,
-    /// Size of the prompt, for the mock's usage.
-    pub(crate) prompt_bytes: usize,
+    /// Tokens of the input, roughly, for the mock's usage.
+    pub(crate) input_tokens: u64,
     /// The secret.
     pub(crate) credential: Option<&'a Credential>,
     /// The provider's changes to the head.
@@ -59,18 +59,21 @@ pub(crate) struct Answer {
     pub(crate) source: Source,
 }
 
-/// Sends and waits for the head; the caller bounds the wait.
+/// Sends and waits for the head; the caller bounds the wait. It says `sent` when the upstream may have seen the request
+/// from then on.
 pub(crate) async fn send(
     origin: &Arc<Origin>,
     outgoing: &Outgoing<'_>,
     rules: &Settings,
     connect: Duration,
     draw: u64,
+    sent: impl FnOnce(),
 ) -> Result<Answer, Failure> {
     let network = match &**origin {
         Origin::Mock(mock) => {
-            let Outgoing { model, stream, prompt_bytes, .. } = *outgoing;
-            let (status, answer) = mock.answer(&Question { model, stream, prompt_bytes }).await;
+            let Outgoing { model, stream, input_tokens, .. } = *outgoing;
+            sent();
+            let (status, answer) = mock.answer(&Question { model, stream, input_tokens }).await;
             return Ok(Answer {
                 status,
                 retry_after_ms: None,
@@ -83,6 +86,7 @@ pub(crate) async fn send(
     };
     let mut lease = network.lease(rules, connect, draw).await?;
     let request = request(network, outgoing, lease.is_h2())?;
+    sent();
     let response = lease.send(request).await.map_err(|mut e| {
         let unprocessed = e.take_message().is_some() || is_refused(e.error());
         let kind = if unprocessed { FailureKind::Unprocessed } else { FailureKind::Reset };

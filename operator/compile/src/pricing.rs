@@ -10,7 +10,8 @@ const MOST_SERVICE_TIERS: usize = 8;
 /// Longest name of one, in bytes.
 const TIER_LENGTH: usize = 63;
 /// Names that providers have for the standard tier, and for leaving it to them.
-const STANDARD_TIERS: [&str; 5] = ["auto", "default", "standard", "standard_only", "on_demand"];
+const STANDARD_TIERS: [&str; 7] =
+    ["auto", "default", "standard", "standard_only", "on_demand", "global", "not_available"];
 
 /// Reads the price at that path of its source; `None` where some part of it is no price.
 pub(crate) fn read(

@@ -50,6 +50,7 @@ pub(crate) fn build(object: &weir_crds::Provider, index: &Index) -> Built {
         timeouts,
         health,
         limits,
+        allowed_request_members: sorted(&object.spec.allowed_request_members),
     });
     Built { data, consent: index.consent(object.spec.allowed_namespaces.as_ref(), &name.namespace), secrets, verdict }
 }
@@ -150,7 +151,12 @@ const fn provider_type(spec: ProviderType) -> weir_snapshot::ProviderType {
 
 fn headers(spec: &weir_crds::Headers) -> Headers {
     let weir_crds::Headers { set, remove } = spec;
-    let mut remove = remove.clone();
-    remove.sort();
-    Headers { set: set.iter().map(|header| (header.name.clone(), header.value.clone())).collect(), remove }
+    let set = set.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+    Headers { set, remove: sorted(remove) }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort();
+    names
 }

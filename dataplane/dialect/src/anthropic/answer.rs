@@ -3,37 +3,95 @@
 use super::decode::block;
 use crate::chat::{Block, Choice, Content, Finish, Reply};
 use crate::fields::Fields;
+use crate::json::Elements;
 use crate::seal::seal;
-use crate::tier::service_tier;
-use crate::usage::count;
+use crate::tier::Member;
+use crate::usage::{count, object as details};
 use crate::write::{Array, Object, object};
 use crate::{Loss, Refusal, ServiceTier, Text, Usage};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Members of an answer that the model does not hold; known names for the metric.
 const KNOWN: &[&str] = &["container", "stop_details", "context_management", "citations", "caller"];
 
 /// The counters of a `usage` object. In a stream they come in parts, each the newest of its kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Counts {
+    pass: Pass,
+    rest: Rest,
+}
+
+/// What one pass over the context used, or all of those whose answer the message is.
 #[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(default)]
-pub(super) struct Counts {
+struct Pass {
     #[serde(deserialize_with = "count")]
     input_tokens: Option<u64>,
     #[serde(deserialize_with = "count")]
     cache_read_input_tokens: Option<u64>,
     #[serde(deserialize_with = "count")]
     cache_creation_input_tokens: Option<u64>,
+    #[serde(deserialize_with = "details")]
     cache_creation: Option<Creation>,
     #[serde(deserialize_with = "count")]
     output_tokens: Option<u64>,
+    #[serde(deserialize_with = "details")]
     output_tokens_details: Option<Details>,
-    #[serde(deserialize_with = "service_tier")]
-    pub(super) service_tier: Option<ServiceTier>,
+    /// Names of the other dialect.
+    #[serde(deserialize_with = "count")]
+    prompt_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    completion_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct Rest {
+    #[serde(deserialize_with = "iterations")]
+    iterations: Option<Iterations>,
+    service_tier: Member,
+    speed: Member,
+    inference_geo: Member,
+}
+
+/// Passes over the context, such as those that compact it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Iterations {
+    /// What those used that no counter beside them holds: all but the message's own.
+    beside: Usage,
+    /// All input of the one that had most.
+    largest: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Iteration {
+    #[serde(rename = "type", deserialize_with = "details")]
+    kind: Option<String>,
+}
+
+/// Sums them up as they come, so that no list of them is held.
+fn iterations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Iterations>, D::Error> {
+    let raw = <Option<&'de RawValue>>::deserialize(deserializer)?;
+    let Some(list) = raw.and_then(|raw| Elements::of(raw.get()).ok()) else { return Ok(None) };
+    let mut sum = Iterations::default();
+    for raw in list.map_while(Result::ok) {
+        let usage = serde_json::from_str::<Pass>(raw).unwrap_or_default().usage();
+        let kind = serde_json::from_str::<Iteration>(raw).unwrap_or_default().kind;
+        sum.largest = sum.largest.max(usage.input_total());
+        if kind.as_deref() != Some("message") {
+            sum.beside = sum.beside.plus(&usage);
+        }
+    }
+    Ok(Some(sum))
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Creation {
+    #[serde(deserialize_with = "count")]
+    ephemeral_5m_input_tokens: Option<u64>,
     #[serde(deserialize_with = "count")]
     ephemeral_1h_input_tokens: Option<u64>,
 }
@@ -45,42 +103,82 @@ struct Details {
     thinking_tokens: Option<u64>,
 }
 
-impl Counts {
-    /// These, with what a further `usage` object says.
-    pub(super) fn with(self, raw: &str) -> Self {
-        let newer: Self = serde_json::from_str(raw).unwrap_or_default();
+impl Pass {
+    fn or(self, earlier: Self) -> Self {
         Self {
-            input_tokens: newer.input_tokens.or(self.input_tokens),
-            cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
-            cache_creation_input_tokens: newer.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
-            cache_creation: newer.cache_creation.or(self.cache_creation),
-            output_tokens: newer.output_tokens.or(self.output_tokens),
-            output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
-            service_tier: newer.service_tier.or(self.service_tier),
+            input_tokens: self.input_tokens.or(earlier.input_tokens),
+            cache_read_input_tokens: self.cache_read_input_tokens.or(earlier.cache_read_input_tokens),
+            cache_creation_input_tokens: self.cache_creation_input_tokens.or(earlier.cache_creation_input_tokens),
+            cache_creation: self.cache_creation.or(earlier.cache_creation),
+            output_tokens: self.output_tokens.or(earlier.output_tokens),
+            output_tokens_details: self.output_tokens_details.or(earlier.output_tokens_details),
+            prompt_tokens: self.prompt_tokens.or(earlier.prompt_tokens),
+            completion_tokens: self.completion_tokens.or(earlier.completion_tokens),
         }
     }
 
-    /// Thinking is part of the output there and a counter of its own here.
-    pub(super) fn usage(&self) -> Usage {
-        let written = self.cache_creation_input_tokens.unwrap_or(0);
-        let hour = self.cache_creation.and_then(|split| split.ephemeral_1h_input_tokens).unwrap_or(0).min(written);
-        let output = self.output_tokens.unwrap_or(0);
-        let reasoning = self.output_tokens_details.and_then(|held| held.thinking_tokens).unwrap_or(0).min(output);
+    /// Whether anything is counted.
+    fn counts(&self) -> bool {
+        let inputs = [self.input_tokens, self.prompt_tokens, self.cache_read_input_tokens];
+        let others = [self.cache_creation_input_tokens, self.output_tokens, self.completion_tokens];
+        inputs.into_iter().chain(others).any(|count| count.is_some())
+    }
+
+    /// Thinking is part of the output there and a counter of its own here; where it is larger, it stands beside.
+    fn usage(&self) -> Usage {
+        let split = self.cache_creation.unwrap_or_default();
+        let hour = split.ephemeral_1h_input_tokens.unwrap_or(0);
+        let five = split.ephemeral_5m_input_tokens.unwrap_or(0);
+        let written = self.cache_creation_input_tokens.unwrap_or(0).max(five.saturating_add(hour));
+        let output = self.output_tokens.or(self.completion_tokens).unwrap_or(0);
+        let reasoning = self.output_tokens_details.and_then(|held| held.thinking_tokens).unwrap_or(0);
         Usage {
-            input: self.input_tokens.unwrap_or(0),
+            input: self.input_tokens.or(self.prompt_tokens).unwrap_or(0),
             cache_read: self.cache_read_input_tokens.unwrap_or(0),
-            cache_write_5m: written - hour,
+            cache_write_5m: written.saturating_sub(hour),
             cache_write_1h: hour,
-            output: output - reasoning,
+            output: output.checked_sub(reasoning).unwrap_or(output),
             reasoning,
+            largest_pass: 0,
         }
     }
 }
 
+impl Counts {
+    /// These, with what a further `usage` object says.
+    pub(super) fn with(self, raw: &str) -> Self {
+        let pass: Pass = serde_json::from_str(raw).unwrap_or_default();
+        let rest: Rest = serde_json::from_str(raw).unwrap_or_default();
+        let Rest { iterations, service_tier, speed, inference_geo } = self.rest;
+        Self {
+            pass: pass.or(self.pass),
+            rest: Rest {
+                iterations: rest.iterations.or(iterations),
+                service_tier: rest.service_tier.or(service_tier),
+                speed: rest.speed.or(speed),
+                inference_geo: rest.inference_geo.or(inference_geo),
+            },
+        }
+    }
+
+    /// All of it; `None` where nothing is counted.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let Iterations { beside, largest } = self.rest.iterations.unwrap_or_default();
+        let own = self.pass.usage();
+        let counted = self.pass.counts() || beside != Usage::default();
+        counted.then(|| Usage { largest_pass: largest, ..own.plus(&beside) })
+    }
+
+    /// The tier of service that is named beside them.
+    pub(super) fn service_tier(&self) -> ServiceTier {
+        Member::tier(&self.rest.service_tier, &self.rest.speed, &self.rest.inference_geo)
+    }
+}
+
 /// Reads the whole of a `usage` object, and the tier of service in it.
-pub(crate) fn read_usage(raw: &str) -> (Usage, Option<ServiceTier>) {
+pub(crate) fn read_usage(raw: &str) -> (Option<Usage>, ServiceTier) {
     let counts = Counts::default().with(raw);
-    (counts.usage(), counts.service_tier)
+    (counts.usage(), counts.service_tier())
 }
 
 /// Writes the members of a `usage` object.
@@ -121,7 +219,7 @@ pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Resu
         model: fields.text("model")?,
         created: None,
         choices: vec![Choice { content, finish, stop_sequence, logprobs: None }],
-        usage: usage.map(|usage| read_usage(usage.json()).0),
+        usage: usage.and_then(|usage| read_usage(usage.json()).0),
         service_tier,
     };
     fields.unread().iter().for_each(|(name, _)| loss.add_named(name, KNOWN));
@@ -242,9 +340,17 @@ mod tests {
             "cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2},
             "output_tokens":50,"output_tokens_details":{"thinking_tokens":30},"service_tier":"standard"}"#;
         let (usage, service_tier) = read_usage(raw);
-        assert_eq!(service_tier, Some(ServiceTier::Standard));
-        let expected =
-            Usage { input: 10, cache_read: 80, cache_write_5m: 5, cache_write_1h: 2, output: 20, reasoning: 30 };
+        let usage = usage.expect("it counts");
+        assert!(!service_tier.is_unsaid() && service_tier.name().is_none());
+        let expected = Usage {
+            input: 10,
+            cache_read: 80,
+            cache_write_5m: 5,
+            cache_write_1h: 2,
+            output: 20,
+            reasoning: 30,
+            largest_pass: 0,
+        };
         assert_eq!(usage, expected);
         assert_eq!((usage.input_total(), usage.output_total()), (97, 50));
     }
@@ -252,7 +358,41 @@ mod tests {
     #[test]
     fn the_newest_count_of_each_kind_stands_t52() {
         let begun = Counts::default().with(r#"{"input_tokens":10,"cache_read_input_tokens":3,"output_tokens":1}"#);
-        let ended = begun.with(r#"{"input_tokens":11,"cache_read_input_tokens":null,"output_tokens":20}"#).usage();
+        let ended = begun
+            .with(r#"{"input_tokens":11,"cache_read_input_tokens":null,"output_tokens":20}"#)
+            .usage()
+            .expect("it counts");
         assert_eq!((ended.input, ended.cache_read, ended.output), (11, 3, 20));
+    }
+    #[test]
+    fn passes_that_no_other_counter_holds_are_added_and_the_largest_tells_the_tier() {
+        let raw = r#"{"input_tokens":23000,"output_tokens":1000,"iterations":[
+            {"type":"compaction","input_tokens":180000,"output_tokens":3500,"cache_read_input_tokens":7},
+            {"type":"message","input_tokens":23000,"output_tokens":1000}]}"#;
+        let usage = read_usage(raw).0.expect("it counts");
+        assert_eq!((usage.input, usage.cache_read, usage.output), (203_000, 7, 4_500));
+        assert_eq!((usage.input_total(), usage.largest_pass()), (203_007, 180_007));
+        // In a stream the newest list counts, and an older one where none is there.
+        let begun =
+            Counts::default().with(r#"{"input_tokens":5,"iterations":[{"type":"compaction","input_tokens":9}]}"#);
+        assert_eq!(begun.clone().with(r#"{"output_tokens":3}"#).usage().map(|u| (u.input, u.output)), Some((14, 3)));
+        let newer = begun.with(r#"{"iterations":[{"type":"compaction","input_tokens":20}]}"#).usage();
+        assert_eq!(newer.map(|u| u.input), Some(25));
+    }
+
+    #[test]
+    fn odd_forms_are_read_and_nothing_is_none() {
+        let read = |raw| read_usage(raw).0.map(|u| (u.input_total(), u.output_total()));
+        for raw in ["{}", "null", "[]", r#"{"service_tier":"standard"}"#, r#"{"iterations":[]}"#] {
+            assert_eq!(read(raw), None, "{raw}");
+        }
+        assert_eq!(read(r#"{"input_tokens":"7","output_tokens":3.0,"cache_creation":7}"#), Some((7, 3)));
+        assert_eq!(read(r#"{"prompt_tokens":7,"completion_tokens":3}"#), Some((7, 3)));
+        let beside = r#"{"input_tokens":1,"output_tokens":2,"output_tokens_details":{"thinking_tokens":30},
+            "cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":2}}"#;
+        assert_eq!(read(beside), Some((8, 32)));
+        bolero::check!().with_max_len(512).for_each(|bytes| {
+            let _ = std::str::from_utf8(bytes).map(read_usage);
+        });
     }
 }

@@ -32,7 +32,7 @@ impl Reader {
             "error" => return Ok(Read::Error(ErrorBody::read(data))),
             "message_stop" => return Ok(Read::Done),
             "message_start" => {
-                let Some(message) = event.message else { return Ok(Read::Deltas(None)) };
+                let Some(message) = event.message else { return Ok(Read::Deltas(ServiceTier::default())) };
                 let service_tier = message.usage.and_then(|raw| tier(raw.get()));
                 tell(Delta::Start { id: Text::filled(message.id), model: Text::filled(message.model), service_tier });
                 return Ok(Read::Deltas(self.usage(message.usage, tell)));
@@ -59,14 +59,17 @@ impl Reader {
             }
             _ => {}
         }
-        Ok(Read::Deltas(None))
+        Ok(Read::Deltas(ServiceTier::default()))
     }
 
     /// Tells what was used so far, and gives the tier of service that is named beside it.
-    fn usage(&mut self, raw: Option<&RawValue>, tell: &mut impl FnMut(Delta<'_>)) -> Option<ServiceTier> {
-        self.counts = std::mem::take(&mut self.counts).with(raw?.get());
-        tell(Delta::Usage(self.counts.usage()));
-        self.counts.service_tier.clone()
+    fn usage(&mut self, raw: Option<&RawValue>, tell: &mut impl FnMut(Delta<'_>)) -> ServiceTier {
+        let Some(raw) = raw else { return ServiceTier::default() };
+        self.counts = std::mem::take(&mut self.counts).with(raw.get());
+        if let Some(usage) = self.counts.usage() {
+            tell(Delta::Usage(usage));
+        }
+        self.counts.service_tier()
     }
 
     fn start(&mut self, index: u64, block: &Block<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Option<Open> {

@@ -10,8 +10,6 @@ use serde_json::value::RawValue;
 
 /// How an event begins that carries content alone, as the API writes it.
 const CONTENT: &[u8] = b"{\"type\":\"content_block_delta\"";
-/// Members that hold the answer's text.
-const TEXTS: &[&[u8]] = &[b"\"text\":\"", b"\"thinking\":\"", b"\"partial_json\":\""];
 
 /// What of the usage was read so far, with the tier of service in it; it comes in two events.
 #[derive(Debug, Default)]
@@ -21,7 +19,7 @@ impl Peek {
     /// Reads an event's data. After the first content (`begun`) a content event is not parsed.
     pub(crate) fn read(&mut self, data: &[u8], begun: bool) -> Result<Chunk, NoEvent> {
         if begun && data.starts_with(CONTENT) {
-            return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data, TEXTS), ..Part::default() }));
+            return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
         }
         let event: Event<'_> = serde_json::from_slice(data).map_err(|e| NoEvent(e.to_string()))?;
         let mut part = Part::default();
@@ -38,7 +36,7 @@ impl Peek {
             "content_block_start" => part.content = event.content_block.is_some_and(|block| block.kind != "text"),
             "content_block_delta" => {
                 part.content = event.delta.as_ref().is_some_and(has_content);
-                part.text_bytes = text_bytes(data, TEXTS);
+                part.text_bytes = text_bytes(data);
             }
             _ => {}
         }
@@ -48,8 +46,8 @@ impl Peek {
     fn count(&mut self, raw: Option<&RawValue>, part: &mut Part) {
         let Some(raw) = raw else { return };
         self.0 = std::mem::take(&mut self.0).with(raw.get());
-        part.usage = Some(self.0.usage());
-        part.service_tier.clone_from(&self.0.service_tier);
+        part.usage = self.0.usage();
+        part.service_tier = self.0.service_tier();
     }
 }
 

@@ -5,29 +5,56 @@ use super::decode::turn;
 use crate::chat::{Arguments, Block, Choice, Content, Finish, Reply};
 use crate::fields::Fields;
 use crate::seal::seal;
-use crate::usage::count;
+use crate::usage::{count, object as details};
 use crate::write::{Object, object};
-use crate::{Loss, Refusal, Text, Usage};
+use crate::{Loss, Refusal, ServiceTier, Text, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Members of an answer that the model does not hold; known names for the metric.
 const KNOWN: &[&str] = &["annotations", "audio", "function_call"];
 
-/// Reads a `usage` object; `None` where it counts nothing. Cached and reasoning tokens are part of the
-/// totals there and become counters of their own here.
+/// Reads a `usage` object; `None` where it counts nothing. Cached and reasoning tokens become counters of their own.
+/// By the API they are part of `prompt_tokens` and `completion_tokens`; some providers count them beside, which shows
+/// in a detail that is larger than its whole, or in a `total_tokens` that holds it as well. What the total has more
+/// than anything explains is reasoning of which nothing else is said.
 pub(crate) fn read_usage(raw: &str) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_str(raw).ok()?;
-    if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() {
+    let (prompt, completion) =
+        (wire.prompt_tokens.or(wire.input_tokens), wire.completion_tokens.or(wire.output_tokens));
+    if prompt.is_none() && completion.is_none() {
         return None;
     }
-    let (prompt, completion) = (wire.prompt_tokens.unwrap_or(0), wire.completion_tokens.unwrap_or(0));
-    let details = wire.prompt_tokens_details.unwrap_or_default();
-    let cache_read = details.cached_tokens.unwrap_or(0).min(prompt);
-    let cache_write_5m = details.cache_write_tokens.unwrap_or(0).min(prompt - cache_read);
-    let reasoning =
-        wire.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or(0).min(completion);
-    let input = prompt - cache_read - cache_write_5m;
-    Some(Usage { input, cache_read, cache_write_5m, cache_write_1h: 0, output: completion - reasoning, reasoning })
+    let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+    let details = wire.prompt_tokens_details.or(wire.input_tokens_details).unwrap_or_default();
+    let cache_read = details.cached_tokens.or(wire.prompt_cache_hit_tokens).or(wire.cached_tokens).unwrap_or(0);
+    let cache_write = details.cache_write_tokens.or(details.cache_creation_tokens).unwrap_or(0);
+    let given = wire.completion_tokens_details.or(wire.output_tokens_details).and_then(|held| held.reasoning_tokens);
+    let reasoning = given.or(wire.reasoning_tokens).unwrap_or(0);
+    let extra = wire.total_tokens.unwrap_or(0).saturating_sub(prompt.saturating_add(completion));
+    let both = cache_read.saturating_add(cache_write);
+    let of_cache = extra > 0 && extra != reasoning && [cache_read, cache_write, both].contains(&extra);
+    let read_beside = cache_read > prompt || (of_cache && (extra == cache_read || extra == both));
+    let fresh = if read_beside { prompt } else { prompt - cache_read };
+    let write_beside = cache_write > fresh || (of_cache && extra != cache_read);
+    let input = if write_beside { fresh } else { fresh - cache_write };
+    let beside = if read_beside { cache_read } else { 0 }.saturating_add(if write_beside { cache_write } else { 0 });
+    // What of the total is no cached input.
+    let extra = match extra.checked_sub(beside) {
+        Some(rest) if of_cache || rest >= reasoning => rest,
+        Some(_) | None => extra,
+    };
+    let (output, reasoning) = if reasoning > completion || (reasoning > 0 && extra >= reasoning) {
+        (completion, reasoning.max(extra))
+    } else {
+        (completion - reasoning, reasoning.saturating_add(extra))
+    };
+    Some(Usage { input, cache_read, cache_write_5m: cache_write, output, reasoning, ..Usage::default() })
+}
+
+/// The tier of service that a member names.
+pub(super) fn tier(raw: Option<&RawValue>) -> ServiceTier {
+    ServiceTier::read(|name| raw.filter(|_| name == "service_tier").map(RawValue::get))
 }
 
 /// Writes a `usage` object.
@@ -44,29 +71,53 @@ pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
     });
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct WireUsage {
-    #[serde(default, deserialize_with = "count")]
+    #[serde(deserialize_with = "count")]
     prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
+    #[serde(deserialize_with = "count")]
     completion_tokens: Option<u64>,
-    #[serde(default)]
+    /// Names of newer APIs.
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    total_tokens: Option<u64>,
+    #[serde(deserialize_with = "details")]
     prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
+    #[serde(deserialize_with = "details")]
+    input_tokens_details: Option<PromptDetails>,
+    #[serde(deserialize_with = "details")]
     completion_tokens_details: Option<CompletionDetails>,
+    #[serde(deserialize_with = "details")]
+    output_tokens_details: Option<CompletionDetails>,
+    /// DeepSeek's and Moonshot's names.
+    #[serde(deserialize_with = "count")]
+    prompt_cache_hit_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cached_tokens: Option<u64>,
+    /// Perplexity's place.
+    #[serde(deserialize_with = "count")]
+    reasoning_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
+#[serde(default)]
 struct PromptDetails {
-    #[serde(default, deserialize_with = "count")]
+    #[serde(deserialize_with = "count")]
     cached_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
+    #[serde(deserialize_with = "count")]
     cache_write_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_creation_tokens: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct CompletionDetails {
-    #[serde(default, deserialize_with = "count")]
+    #[serde(deserialize_with = "count")]
     reasoning_tokens: Option<u64>,
 }
 
@@ -232,7 +283,7 @@ mod tests {
             "prompt_tokens_details":{"cached_tokens":80,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":30}}"#;
         let usage = read_usage(raw).expect("it counts");
         let expected =
-            Usage { input: 15, cache_read: 80, cache_write_5m: 5, cache_write_1h: 0, output: 20, reasoning: 30 };
+            Usage { input: 15, cache_read: 80, cache_write_5m: 5, output: 20, reasoning: 30, ..Usage::default() };
         assert_eq!(usage, expected);
         assert_eq!((usage.input_total(), usage.output_total()), (100, 50));
     }
@@ -245,7 +296,67 @@ mod tests {
             read(r#"{"prompt_tokens":-5,"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":null}}"#),
             Some((0, 3))
         );
-        assert_eq!(read(r#"{"total_tokens":9}"#), None);
-        assert_eq!(read("null"), None);
+        for raw in [r#"{"total_tokens":9}"#, "null", "{}", "[]", "7", r#"{"prompt_tokens":"many"}"#] {
+            assert_eq!(read(raw), None, "{raw}");
+        }
+        assert_eq!(read(r#"{"prompt_tokens":"7","completion_tokens":"3","prompt_tokens_details":[]}"#), Some((7, 3)));
+        assert_eq!(read(r#"{"input_tokens":7,"output_tokens":3}"#), Some((7, 3)));
+        assert_eq!(read(r#"{"prompt_tokens":1e300,"completion_tokens":1e999}"#), Some((u64::MAX, 0)));
+    }
+
+    #[test]
+    fn what_stands_beside_its_whole_is_counted_beside_it() {
+        // Prompt, completion, total, reasoning, cache reads and writes; then fresh input, reads, writes, output, reasoning.
+        for (given, expected) in [
+            ([12, 2, 331, 317, 0, 0], [12, 0, 0, 2, 317]),
+            ([32, 9, 135, 94, 0, 0], [32, 0, 0, 9, 94]),
+            ([32, 9, 41, 94, 0, 0], [32, 0, 0, 9, 94]),
+            ([10, 50, 90, 30, 0, 0], [10, 0, 0, 50, 30]),
+            ([10, 50, 60, 30, 0, 0], [10, 0, 0, 20, 30]),
+            ([8, 20, 500, 0, 0, 0], [8, 0, 0, 20, 472]),
+            ([10, 213, 223, 0, 161, 0], [10, 161, 0, 213, 0]),
+            ([7, 20, 27, 0, 0, 2_161], [7, 0, 2_161, 20, 0]),
+            ([100, 20, 120, 0, 80, 5], [15, 80, 5, 20, 0]),
+            ([100, 20, 200, 0, 80, 0], [100, 80, 0, 20, 0]),
+            ([100, 20, 205, 0, 80, 5], [100, 80, 5, 20, 0]),
+            ([100, 20, 120, 0, 80, 50], [20, 80, 50, 20, 0]),
+            ([10, 2, 490, 317, 161, 0], [10, 161, 0, 2, 317]),
+            ([10, 50, 221, 30, 161, 0], [10, 161, 0, 20, 30]),
+            ([10, 2, 329, 317, 161, 0], [10, 161, 0, 2, 317]),
+            ([100, 20, 150, 0, 30, 30], [70, 30, 30, 20, 0]),
+            ([100, 20, 120, 20, 0, 0], [100, 0, 0, 0, 20]),
+            ([100, 20, 0, 5, 0, 0], [100, 0, 0, 15, 5]),
+        ] {
+            let [prompt, completion, total, reasoning, read, written] = given;
+            let raw = serde_json::json!({
+                "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total,
+                "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+                "completion_tokens_details": {"reasoning_tokens": reasoning},
+            });
+            let usage = read_usage(&raw.to_string()).expect("it counts");
+            let Usage { input, cache_read, cache_write_5m, output, reasoning, .. } = usage;
+            assert_eq!([input, cache_read, cache_write_5m, output, reasoning], expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn no_usage_panics_or_counts_less_than_its_wholes() {
+        bolero::check!().with_type::<[u32; 6]>().for_each(|[prompt, completion, total, reasoning, read, written]| {
+            let raw = format!(
+                r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total},
+                "prompt_tokens_details":{{"cached_tokens":{read},"cache_write_tokens":{written}}},
+                "completion_tokens_details":{{"reasoning_tokens":{reasoning}}}}}"#
+            );
+            let usage = read_usage(&raw).expect("it counts");
+            assert!(usage.input_total() >= u64::from(*prompt.max(read).max(written)), "{raw}");
+            assert!(usage.output_total() >= u64::from(*completion.max(reasoning)), "{raw}");
+        });
+    }
+
+    #[test]
+    fn garbage_is_no_usage() {
+        bolero::check!().with_max_len(512).for_each(|bytes| {
+            let _ = std::str::from_utf8(bytes).ok().and_then(read_usage);
+        });
     }
 }

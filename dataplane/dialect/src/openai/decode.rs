@@ -48,9 +48,8 @@ pub(crate) fn sampling(fields: &Fields<'_, '_>) -> Result<Sampling, Refusal> {
         let refuse = || fields.path.member("reasoning_effort").refuse("invalid_value", why);
         Effort::parse(&name.plain()).ok_or_else(refuse)
     });
-    let (newer, older) = (fields.integer("max_completion_tokens")?, fields.integer("max_tokens")?);
     Ok(Sampling {
-        max_output: newer.or(older),
+        max_output: Dialect::OpenAI.max_output(fields)?,
         temperature: fields.number("temperature")?,
         top_p: fields.number("top_p")?,
         top_k: fields.integer("top_k")?,

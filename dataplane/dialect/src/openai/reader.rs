@@ -1,11 +1,11 @@
 //! A provider's stream, decoded to deltas. Events alone give no error here; order and repetition are taken
 //! as servers send them.
 
-use super::answer::{finish, read_usage};
+use super::answer::{finish, read_usage, tier};
 use super::wire::{self, ToolCall, Wire};
 use crate::chat::Delta;
 use crate::peek::{NoEvent, Read};
-use crate::{ErrorBody, ServiceTier, Text};
+use crate::{ErrorBody, Text};
 
 /// Most tool calls of one choice.
 const MAX_CALLS: usize = 128;
@@ -54,7 +54,7 @@ impl Reader {
         if let Some(usage) = wire.usage.and_then(|raw| read_usage(raw.get())) {
             tell(Delta::Usage(usage));
         }
-        Ok(Read::Deltas(wire.service_tier.and_then(|raw| ServiceTier::read(raw.get()))))
+        Ok(Read::Deltas(tier(wire.service_tier)))
     }
 
     fn choice(&mut self, wire: &wire::Choice<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Result<(), NoEvent> {

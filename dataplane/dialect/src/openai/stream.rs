@@ -2,16 +2,13 @@
 //!
 //! Most events carry content and nothing else; those are told by a scan, without parsing.
 
-use super::answer::read_usage;
+use super::answer::{read_usage, tier};
 use super::wire::{Delta, Wire};
 use crate::json::Members;
 use crate::peek::text_bytes;
-use crate::{Chunk, ErrorBody, Part, ServiceTier};
+use crate::{Chunk, ErrorBody, Part};
 use bytes::Bytes;
 use memchr::memmem;
-
-/// Members that hold the answer's text.
-const TEXTS: &[&[u8]] = &[b"\"content\":\""];
 
 /// Reads an event's data; the error says that it is no chat completion chunk.
 ///
@@ -21,7 +18,7 @@ pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::
         return Ok(Chunk::Done);
     }
     if begun && data.starts_with(b"{") && is_plain(data) {
-        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data, TEXTS), ..Part::default() }));
+        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
     }
     let wire: Wire<'_> = serde_json::from_slice(data)?;
     if wire.error.is_some_and(|raw| raw.get() != "null") {
@@ -32,9 +29,9 @@ pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::
         content: choices.iter().any(|choice| choice.delta.as_ref().is_some_and(Delta::has_content)),
         finish: choices.iter().any(|choice| choice.finish_reason.is_some()),
         usage: wire.usage.and_then(|raw| read_usage(raw.get())),
-        service_tier: wire.service_tier.and_then(|raw| ServiceTier::read(raw.get())),
+        service_tier: tier(wire.service_tier),
         only_usage: choices.is_empty(),
-        text_bytes: text_bytes(data, TEXTS),
+        text_bytes: text_bytes(data),
     }))
 }
 

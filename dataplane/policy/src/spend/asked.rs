@@ -3,9 +3,11 @@
 use crate::budgets::{Budget, Budgets};
 use crate::{Caller, CallerKind, Route, Target};
 use std::sync::{Arc, LazyLock};
-use weir_dialect::Dialect;
+use weir_dialect::{Dialect, InputSize, ServiceTier};
 use weir_snapshot::{AccountRef, BudgetMode, Dimension, Quote};
 
+/// Output of a model whose limit nobody knows and whose caller set none.
+const UNKNOWN_OUTPUT: u64 = 32_768;
 /// A longer value of a header names the same partition as its beginning.
 const PARTITION_CHARS: usize = 256;
 
@@ -20,12 +22,18 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// The target that it is limited to, if any.
     pub only: Option<&'a str>,
-    /// Bytes of its prompt.
-    pub prompt_bytes: usize,
-    /// Most output that the caller asked for, in tokens.
+    /// How large it is.
+    pub input: InputSize,
+    /// Most output that the caller asked for, in tokens, of each answer.
     pub max_output: Option<u64>,
-    /// The tier of service that it names, other than the standard one.
-    pub service_tier: Option<&'a str>,
+    /// How many answers.
+    pub choices: u64,
+    /// Tokens of a predicted output, which are charged as output as well.
+    pub predicted: u64,
+    /// The tier of service that it names.
+    pub service_tier: &'a ServiceTier,
+    /// Whether its tokens are only to be counted: that takes a request of rates, and neither tokens nor money.
+    pub counts_only: bool,
     /// What it is written in.
     pub dialect: Dialect,
     /// Its headers, by lower-case name.
@@ -33,20 +41,27 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The tier of service that a target is asked for, other than the standard one.
-    pub fn tier_at(&self, target: &Target) -> Option<&'a str> {
-        self.service_tier.filter(|_| target.provider.dialect().takes_tiers_of(self.dialect))
+    /// The tier of service that a target is asked for.
+    pub fn tier_at(&self, target: &Target) -> ServiceTier {
+        self.service_tier.told(self.dialect, target.provider.dialect())
+    }
+
+    /// Output tokens that it can come to at a target, all answers together.
+    pub fn most_output(&self, target: &Target) -> u64 {
+        let unasked = target.limits_for(self.model).max_output.unwrap_or(UNKNOWN_OUTPUT);
+        let each = target.most_output(self.max_output).unwrap_or(unasked);
+        each.saturating_mul(self.choices).saturating_add(self.predicted)
     }
 
     /// What it costs at a target; `None` = nobody knows.
     pub(crate) fn quote<'t>(&self, target: &'t Target) -> Option<Quote<'t>> {
-        target.pricing(self.model)?.quote(self.tier_at(target))
+        target.pricing(self.model)?.quote(self.tier_at(target).name().as_deref())
     }
 
     /// The tier of service for which a target has no price whose model has one.
-    pub(super) fn unpriced_tier(&self) -> Option<&'a str> {
-        let unpriced = |target: &Target| target.pricing(self.model).is_some() && self.quote(target).is_none();
-        self.service_tier.filter(|_| self.targets().any(unpriced))
+    pub(super) fn unpriced_tier(&self) -> Option<ServiceTier> {
+        let unpriced = |target: &&Target| target.pricing(self.model).is_some() && self.quote(target).is_none();
+        self.targets().find(unpriced).map(|target| self.tier_at(target))
     }
 
     /// The targets that may answer it.

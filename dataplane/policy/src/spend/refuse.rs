@@ -88,10 +88,15 @@ pub(super) fn unpriced(budget: &Budget, unit: Unit, asked: &Asked<'_>) -> Refusa
     let why = format!("the Budget {} lets nothing through that it cannot count", budget.id);
     let (code, param, message) = match asked.unpriced_tier() {
         Some(tier) => {
-            let what = format!("the model {model:?} has no price in the service tier {tier:?}");
-            let mend =
-                "leave out service_tier, or have the tier priced in pricing.serviceTiers of the Provider's model";
-            ("service_tier_unpriced", "service_tier", format!("{what}, and {why}; {mend}"))
+            let name = tier.name().unwrap_or_default();
+            let members: Vec<_> = tier.members().collect();
+            let what = format!("the model {model:?} has no price in the service tier {name:?}");
+            let mend = format!(
+                "leave out {}, or have the tier priced in pricing.serviceTiers of the Provider's model",
+                members.join(" and ")
+            );
+            let param = members.first().copied().unwrap_or("service_tier");
+            ("service_tier_unpriced", param, format!("{what}, and {why}; {mend}"))
         }
         None => {
             let message = format!("the model {model:?} has no price in {}, and {why}", unit.as_str());

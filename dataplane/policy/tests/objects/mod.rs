@@ -31,6 +31,7 @@ pub(super) fn provider(resources: &mut Resources, name: &str, credentials: &[&st
         timeouts: Timeouts::default(),
         health: Health::default(),
         limits: weir_snapshot::ProviderLimits::default(),
+        allowed_request_members: vec![],
     };
     put(resources, "shared", name, provider);
     put(resources, "shared", name, Consent { all: true, namespaces: vec![] });
