@@ -48,7 +48,7 @@ pub(crate) struct FailedAttempt {
     pub(crate) target: String,
     pub(crate) error: &'static str,
     pub(crate) message: String,
-    /// The provider may have worked on it; its estimated input is charged to nobody.
+    /// The provider may have worked on it; its estimated input, which is charged if no other attempt followed.
     pub(crate) ambiguous_input_tokens: Option<u64>,
 }
 

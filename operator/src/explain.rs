@@ -25,7 +25,7 @@ pub(crate) struct ExplainArgs {
     /// Most output that it asks for, in tokens
     #[arg(long)]
     max_output: Option<u64>,
-    /// The tier of service that it names, such as flex or priority
+    /// The tier of service that it names, such as flex, priority, fast (a speed) or fast-us (with a place)
     #[arg(long)]
     service_tier: Option<String>,
     /// How the answer is written

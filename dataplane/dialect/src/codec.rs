@@ -3,7 +3,7 @@
 use crate::fields::Fields;
 use crate::json::{Invalid, Members};
 use crate::peek::written;
-use crate::{Dialect, ErrorBody, Refusal, ServiceTier, Whole, anthropic, openai};
+use crate::{Dialect, ErrorBody, Refusal, ServiceTier, Usage, Whole, anthropic, openai};
 use bytes::Bytes;
 
 impl Dialect {
@@ -25,7 +25,8 @@ impl Dialect {
                 (usage, tier, "content")
             }
         };
-        let unknown = members.raw(content).filter(|_| usage.is_none());
+        // A count of nothing beside a text is none.
+        let unknown = members.raw(content).filter(|_| usage.is_none_or(|usage: Usage| usage.output_total() == 0));
         let text_bytes = unknown.map_or(0, |raw| written(raw.as_bytes()).0);
         Ok(Whole::Answer { usage, service_tier, text_bytes })
     }

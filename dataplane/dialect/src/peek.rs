@@ -6,8 +6,8 @@ use memchr::memmem;
 /// A whole answer.
 #[derive(Debug, PartialEq)]
 pub enum Whole {
-    /// An answer; usage and tier of service where the provider told them. Where it told no usage, the bytes of its
-    /// text, as JSON has them.
+    /// An answer; usage and tier of service where the provider told them. Where it told no output, the bytes of
+    /// its text, as JSON has them.
     #[expect(missing_docs, reason = "named after what they hold")]
     Answer { usage: Option<Usage>, service_tier: ServiceTier, text_bytes: usize },
     /// An error under a successful status.

@@ -5,10 +5,12 @@
 
 mod image;
 mod media;
+mod weight;
 
 use crate::Dialect;
 use crate::json::Members;
 use media::Media;
+use weight::Weight;
 
 /// Bytes of English prose with its JSON around it that make a token of current tokenizers.
 const LIKELY_BYTES: u64 = 4;
@@ -101,75 +103,6 @@ impl InputSize {
     /// Tokens at most of one member, such as one that is charged as output.
     pub(crate) fn most_of(raw: &str) -> u64 {
         Weight::of(raw).most()
-    }
-}
-
-/// What of a text its tokens are told by, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Weight {
-    bytes: u64,
-    /// Lower-case letters and blanks.
-    soft: u64,
-    /// ASCII other than a repetition of the byte before.
-    fresh: u64,
-    /// First bytes of other characters.
-    wide: u64,
-    backslashes: u64,
-    /// Escapes of the form `\u0000`.
-    unicode: u64,
-}
-
-impl Weight {
-    fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let mut weight = Self { bytes: bytes.len() as u64, ..Self::default() };
-        let mut before = 0;
-        // The lanes of a chunk fit in a byte each, which lets the compiler take many bytes at once.
-        for chunk in bytes.chunks(128) {
-            let (mut soft, mut wide, mut backslashes) = (0u8, 0u8, 0u8);
-            for &byte in chunk {
-                soft += u8::from(byte.is_ascii_lowercase() || byte == b' ');
-                wide += u8::from(byte >= 0xC0);
-                backslashes += u8::from(byte == b'\\');
-            }
-            let mut fresh = u8::from(chunk.first().is_some_and(|byte| byte.is_ascii() && *byte != before));
-            for (byte, before) in chunk.iter().skip(1).zip(chunk) {
-                fresh += u8::from(byte.is_ascii() && byte != before);
-            }
-            before = chunk.last().copied().unwrap_or_default();
-            weight.soft += u64::from(soft);
-            weight.fresh += u64::from(fresh);
-            weight.wide += u64::from(wide);
-            weight.backslashes += u64::from(backslashes);
-        }
-        if weight.backslashes > 0 {
-            weight.unicode = memchr::memmem::find_iter(bytes, b"\\u").count() as u64;
-        }
-        weight
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.bytes += other.bytes;
-        self.soft += other.soft;
-        self.fresh += other.fresh;
-        self.wide += other.wide;
-        self.backslashes += other.backslashes;
-        self.unicode += other.unicode;
-    }
-
-    /// An escape of two bytes weighs nothing, one of six as much as a character that is none of ASCII: two.
-    const fn least(&self) -> u64 {
-        (self.fresh + 2 * self.wide).saturating_sub(2 * self.backslashes + 2 * self.unicode)
-    }
-
-    /// An escape of six bytes weighs as much as most characters that are written so do in UTF-8: three.
-    const fn likely(&self) -> u64 {
-        let repeated = self.bytes.saturating_sub(self.fresh + 3 * self.wide);
-        self.bytes.saturating_sub(3 * self.unicode).saturating_sub(repeated * 3 / 4)
-    }
-
-    const fn most(&self) -> u64 {
-        self.bytes - self.soft / 2
     }
 }
 

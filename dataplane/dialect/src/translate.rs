@@ -5,6 +5,9 @@ use crate::fields::{Fields, Path};
 use crate::{Dialect, Loss, Refusal, UpstreamModel, Usage, anthropic, openai};
 use bytes::Bytes;
 
+/// Most JSON values within one member of an answer: their decoded form is then no larger than an answer may be.
+const MAX_VALUES: usize = 500_000;
+
 /// The caller's side of an answer that is translated.
 #[derive(Debug, Clone, Copy)]
 pub struct Translation<'a> {
@@ -38,6 +41,7 @@ impl Translation<'_> {
     pub fn whole(&self, body: &[u8], loss: &mut Loss) -> Result<(Bytes, Option<Usage>), String> {
         let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
         let fields = Fields::scan(text, Path::Root).map_err(|refusal| refusal.message)?;
+        fields.bound_values(MAX_VALUES).map_err(|refusal| refusal.message)?;
         let reply = match self.from {
             Dialect::OpenAI => openai::decode_reply(&fields, loss),
             Dialect::Anthropic => anthropic::decode_reply(&fields, loss),

@@ -2,13 +2,13 @@
 //! as servers send them.
 
 use super::answer::{finish, read_usage, tier};
-use super::wire::{self, ToolCall, Wire};
+use super::wire::{self, List, MAX_ELEMENTS, ToolCall, Wire};
 use crate::chat::Delta;
 use crate::peek::{NoEvent, Read};
 use crate::{ErrorBody, Text};
 
 /// Most tool calls of one choice.
-const MAX_CALLS: usize = 128;
+const MAX_CALLS: usize = MAX_ELEMENTS;
 /// Most choices.
 const MAX_CHOICES: u64 = 128;
 
@@ -83,7 +83,8 @@ impl Reader {
                 }
             }
             if let Some(raw) = delta.tool_calls.filter(|raw| raw.get() != "null") {
-                let list: Vec<ToolCall<'_>> = serde_json::from_str(raw.get()).map_err(|e| NoEvent(e.to_string()))?;
+                let List(list) =
+                    serde_json::from_str::<List<ToolCall<'_>>>(raw.get()).map_err(|e| NoEvent(e.to_string()))?;
                 for (nth, fragment) in list.iter().enumerate() {
                     tool_call(calls, choice, nth, fragment, tell)?;
                 }

@@ -3,8 +3,8 @@
 //! Text is left out of the weighing only where the structure says that it is the data of a part that its dialect
 //! takes as such.
 
-use super::Weight;
 use super::image::{Base64, pixels};
+use super::weight::Weight;
 use crate::json::{Elements, Members};
 use crate::{Dialect, Text};
 use std::borrow::Cow;
