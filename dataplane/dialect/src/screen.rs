@@ -124,8 +124,8 @@ const LIMITS: &[&str] = &["max_new_tokens", "max_output_tokens", "max_gen_len", 
 
 /// Most elements of `messages`, which is the bound of the Anthropic API.
 const MAX_MESSAGES: usize = 100_000;
-/// Most JSON values within `messages`: their decoded form is then no larger than a body may be.
-const MAX_MESSAGE_VALUES: usize = 500_000;
+/// Most JSON values within `messages`: their decoded form is then about as large as a body may be.
+const MAX_MESSAGE_VALUES: usize = 300_000;
 /// Most JSON values within any other member, such as the schemas in `tools`.
 const MAX_VALUES: usize = 100_000;
 /// Most stop sequences.

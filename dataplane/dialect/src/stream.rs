@@ -24,7 +24,7 @@ enum Kind {
     OpenAI {
         strip: bool,
     },
-    Anthropic(anthropic::Peek),
+    Anthropic(Box<anthropic::Peek>),
     Rewritten(Box<Rewriter>),
 }
 
@@ -37,7 +37,7 @@ impl Stream {
         let Translation { from, to, origin, now_s, wants_usage } = *translation;
         Self(match (from, to) {
             (Dialect::OpenAI, Dialect::OpenAI) => Kind::OpenAI { strip: !wants_usage },
-            (Dialect::Anthropic, Dialect::Anthropic) => Kind::Anthropic(anthropic::Peek::default()),
+            (Dialect::Anthropic, Dialect::Anthropic) => Kind::Anthropic(Box::default()),
             (Dialect::Anthropic, Dialect::OpenAI) => Kind::Rewritten(Box::new(Rewriter {
                 reader: Reader::Anthropic(anthropic::Reader::default()),
                 writer: Writer::OpenAI(openai::Writer::new(origin, now_s, wants_usage)),

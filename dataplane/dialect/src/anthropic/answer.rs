@@ -23,7 +23,7 @@ pub(super) struct Counts {
 }
 
 /// What one pass over the context used, or all of those whose answer the message is.
-#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Pass {
     #[serde(deserialize_with = "count")]

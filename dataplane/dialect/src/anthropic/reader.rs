@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 /// What was read so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    counts: Counts,
+    counts: Box<Counts>,
     /// Tool calls so far.
     calls: u64,
     open: Option<Open>,
@@ -65,7 +65,7 @@ impl Reader {
     /// Tells what was used so far, and gives the tier of service that is named beside it.
     fn usage(&mut self, raw: Option<&RawValue>, tell: &mut impl FnMut(Delta<'_>)) -> ServiceTier {
         let Some(raw) = raw else { return ServiceTier::default() };
-        self.counts = std::mem::take(&mut self.counts).with(raw.get());
+        *self.counts = std::mem::take(&mut *self.counts).with(raw.get());
         if let Some(usage) = self.counts.usage() {
             tell(Delta::Usage(usage));
         }
