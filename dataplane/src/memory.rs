@@ -22,8 +22,8 @@ const MOST_WAITING: usize = 32;
 const UNCOUNTED: usize = 16 * 1024;
 /// By how much the memory of a stream grows and shrinks.
 const STEP: usize = 16 * 1024;
-/// A translation holds a request once more as it is read, and once more as it is written.
-pub(crate) const TRANSLATED: usize = 2;
+/// What a translation may hold of a text besides the text: as it is read and as it is written. Measured of the worst texts.
+pub(crate) const TRANSLATED: usize = 4;
 
 /// The budget of one process.
 #[derive(Debug)]

@@ -414,4 +414,6 @@ fn tally(account: &mut Account, part: Option<Part>) {
 }
 
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod tests;
