@@ -54,7 +54,7 @@ fn route() -> Route {
 fn main() {
     let limits = limits_of_route(&Name::new("a", "b"), &route());
     let limit = Arc::clone(&limits.first().unwrap().0);
-    let settings = Settings { epoch: 1, nonce: 1, shards: 64, shard_bytes: 1 << 30, spaced: true };
+    let settings = Settings::new(1, 1, 64, 1 << 30, true);
     let mut leader = Leader::new(settings, vec![], &BTreeSet::new(), NOW);
     leader.set_limits(limits);
     let say = |kind| FromPod { kind: Some(kind) };

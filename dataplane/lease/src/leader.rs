@@ -15,8 +15,9 @@ mod pot;
 mod settings;
 mod shard;
 mod state;
+mod tell;
 mod view;
 
 pub use settings::Settings;
 pub use state::{Leader, Outcome, Write};
-pub use view::{Health, LimitView, PotView, View};
+pub use view::{Health, LimitView, PotView, TOP, View};

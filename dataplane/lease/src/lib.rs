@@ -7,13 +7,16 @@
 mod counters;
 mod leader;
 mod limit;
+mod part;
+mod room;
 mod wallet;
 mod window;
 
 pub use counters::Counters;
-pub use leader::{Health, Leader, LimitView, Outcome, PotView, Settings, View, Write};
+pub use leader::{Health, Leader, LimitView, Outcome, PotView, Settings, TOP, View, Write};
 pub use limit::{Limit, Nature, limits_of_budget, limits_of_provider, limits_of_route};
-pub use wallet::{Claim, Refusal, Reservation, Reserved, Standing, Taken, Terms, Wallet};
+pub use part::PART_BYTES;
+pub use wallet::{Bounds, Claim, Greeting, Refusal, Reservation, Reserved, Standing, Taken, Terms, Wallet};
 pub use window::{Span, Turn};
 
 /// Milliseconds of a monotonic clock of one process.

@@ -8,7 +8,7 @@ use weir_snapshot::{Budget, BudgetMode, Name, Override, Provider, Route, Unit, W
 const RATE_WINDOW_MS: u64 = 600_000;
 
 /// One limit; each of its partitions and windows is a pot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
     /// How it counts.
     pub nature: Nature,
@@ -62,6 +62,11 @@ impl Limit {
     pub(crate) fn overrides_at(&self, unix_ms: i64) -> impl Iterator<Item = &Override> {
         self.overrides.iter().filter(move |change| unix_ms < change.until.saturating_mul(1_000))
     }
+}
+
+/// Whether the pots of a limit are there to be forgotten, by its name: those of Budgets alone are stored.
+pub(crate) fn is_passing(limit: &str) -> bool {
+    !limit.starts_with("Budget/")
 }
 
 fn id(kind: &str, object: &Name, limit: &str) -> Arc<str> {

@@ -11,7 +11,7 @@ const HOUR: i64 = 3_600_000;
 const NOON: i64 = 1_795_780_800_000;
 
 fn leader(limit: &Limit, now: Now) -> Leader {
-    let settings = Settings { epoch: 1, nonce: 1, shards: 1, shard_bytes: 1 << 17, spaced: false };
+    let settings = Settings::new(1, 1, 1, 1 << 17, false);
     let mut leader = Leader::new(settings, vec![], &BTreeSet::new(), now);
     leader.set_limits([(Arc::from("l"), limit.clone())]);
     let hello = Hello { incarnation: "s".into(), ..Hello::default() };

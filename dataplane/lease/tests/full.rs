@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
-use weir_lease::{Leader, Now, Settings, Wallet, limits_of_budget};
+use weir_lease::{Greeting, Leader, Now, Settings, Wallet, limits_of_budget};
 use weir_snapshot::ledger::refused::Why;
 use weir_snapshot::ledger::{Ask, FromPod, Want, from_pod, to_pod};
 use weir_snapshot::{
@@ -30,7 +30,7 @@ fn ask(leader: &mut Leader, id: u64, partition: &str, ms: u64) -> Option<Why> {
 
 #[test]
 fn a_partition_that_finds_no_place_is_refused_as_such_and_shown_for_a_while() {
-    let settings = Settings { epoch: 1, nonce: 1, shards: 1, shard_bytes: 10, spaced: false };
+    let settings = Settings::new(1, 1, 1, 400, false);
     let mut leader = Leader::new(settings, vec![], &BTreeSet::new(), at(0));
     let budget = Budget {
         limits: vec![Limit { unit: Unit::Tokens, amount: 10 }],
@@ -47,11 +47,10 @@ fn a_partition_that_finds_no_place_is_refused_as_such_and_shown_for_a_while() {
         overrides: vec![],
     };
     leader.set_limits(limits_of_budget(&Name::new("a", "users"), &budget));
-    let hello = FromPod { kind: Some(from_pod::Kind::Hello(Wallet::new("s").hello())) };
+    let hello = FromPod { kind: Some(from_pod::Kind::Hello(Wallet::new("s").hello(&mut Greeting::whole()))) };
     leader.take("s", "pod", hello, at(0));
     assert_eq!(ask(&mut leader, 1, "ann", 1), None);
     assert!(!leader.view(at(1)).limits[LIMIT].full);
-    leader.writes(at(1));
     assert_eq!(ask(&mut leader, 2, "ben", 2), Some(Why::TooManyPartitions));
     assert_eq!(ask(&mut leader, 3, "ann", 3), None, "who has a place keeps it");
     assert!(leader.view(at(4)).limits[LIMIT].full);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_lease::{
-    Claim, LEASE_MS, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_provider,
+    Claim, Greeting, LEASE_MS, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_provider,
 };
 use weir_snapshot::ledger::{FromPod, from_pod};
 use weir_snapshot::{Health, Mock, Name, Provider, ProviderLimits, ProviderType, Timeouts, Upstream};
@@ -54,11 +54,11 @@ impl Pair {
 
     fn of(limits: ProviderLimits) -> Self {
         let (limit, rate) = limit(limits);
-        let settings = Settings { epoch: 1, nonce: 1, shards: 1, shard_bytes: 1 << 17, spaced: false };
+        let settings = Settings::new(1, 1, 1, 1 << 17, false);
         let mut leader = Leader::new(settings, vec![], &BTreeSet::new(), at(0));
         leader.set_limits([(Arc::clone(&limit), rate)]);
         let mut pair = Self { leader, wallet: Wallet::new("s"), limit };
-        let hello = pair.wallet.hello();
+        let hello = pair.wallet.hello(&mut Greeting::whole());
         pair.wallet.set_connected(true);
         pair.say(from_pod::Kind::Hello(hello), 0);
         pair
@@ -95,7 +95,7 @@ impl Pair {
     }
 
     fn round(&mut self, ms: u64) {
-        if let Some(report) = self.wallet.report(at(ms).mono) {
+        for report in self.wallet.reports(at(ms).mono) {
             self.say(from_pod::Kind::Report(report), ms);
         }
     }

@@ -16,8 +16,8 @@ fn at(mono: u64) -> Now {
 }
 
 /// A leader over that many parts, from what is stored.
-fn leader(epoch: u64, shards: usize, stored: Vec<Shard>) -> Leader {
-    let settings = Settings { epoch, nonce: 1, shards, shard_bytes: 1 << 17, spaced: false };
+fn leader(epoch: u64, shards: usize, stored: Vec<(usize, Shard)>) -> Leader {
+    let settings = Settings::new(epoch, 1, shards, 1 << 17, false);
     let mut leader = Leader::new(settings, stored, &BTreeSet::new(), at(1));
     let limit = Limit {
         turn: Turn::of(&Window::Total).unwrap(),
@@ -96,7 +96,7 @@ fn what_the_leader_before_granted_last_its_start_is_told_again() {
         }],
         ..Shard::default()
     };
-    let mut leader = leader(2, 1, vec![stored(1, 10)]);
+    let mut leader = leader(2, 1, vec![(0, stored(1, 10))]);
     let hello = from_pod::Kind::Hello(Hello { incarnation: "start".into(), ..Hello::default() });
     leader.take("start", "pod", FromPod { kind: Some(hello) }, at(2));
     leader.outgoing();
@@ -116,7 +116,8 @@ fn what_the_leader_before_granted_last_its_start_is_told_again() {
 #[test]
 fn what_the_leader_before_granted_of_a_part_that_was_not_written_since_is_never_free() {
     let named = Member { incarnation: "old".into(), pod: "pod".into() };
-    let mut leader = leader(2, 64, vec![Shard { epoch: 1, sequence: 1, members: vec![named], ..Shard::default() }]);
+    let stored = Shard { epoch: 1, sequence: 1, members: vec![named], ..Shard::default() };
+    let mut leader = leader(2, 64, vec![(0, stored)]);
     let writes = leader.writes(at(2));
     all(&mut leader, writes, &Outcome::Stored, at(3));
     let mut say = |kind| leader.take("new", "pod", FromPod { kind: Some(kind) }, at(4));
@@ -139,9 +140,9 @@ fn what_the_leader_before_granted_of_a_part_that_was_not_written_since_is_never_
     }
     let writes = leader.writes(at(7));
     all(&mut leader, writes, &Outcome::Stored, at(8));
-    let pots = &leader.view(at(9)).limits[LIMIT].pots;
-    assert_eq!((pots[""].spent, pots[""].unaccounted), (0, 900));
-    assert_eq!((pots["nobody asked for it since"].spent, pots["nobody asked for it since"].unaccounted), (100, 800));
+    let top = leader.view(at(9)).limits[LIMIT].top.clone();
+    let pots: Vec<_> = top.iter().map(|(name, pot)| (&**name, pot.spent, pot.unaccounted)).collect();
+    assert_eq!(pots, [("nobody asked for it since", 100, 800), ("", 0, 900)]);
     assert_eq!(leader.remaining(LIMIT, "", at(9)), Some(100));
 }
 

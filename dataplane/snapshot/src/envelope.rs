@@ -19,7 +19,8 @@ pub mod from_pod {
         Observed(super::Observed),
     }
 }
-/// The first message of a stream.
+/// The first message of a stream. Where the pod holds so much that one message would be too large, more of them follow
+/// at once, of which `held` alone counts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     /// The pod's projected ServiceAccount token, audience `weir-operator`.
@@ -40,6 +41,9 @@ pub struct Hello {
     /// What the pod holds now, so that only the difference is sent.
     #[prost(message, repeated, tag = "6")]
     pub held: ::prost::alloc::vec::Vec<Held>,
+    /// Another part follows.
+    #[prost(bool, tag = "7")]
+    pub more: bool,
 }
 /// A token newer than that of the hello; the newest is the one reviewed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -65,6 +69,9 @@ pub struct Ack {
     pub revision: u64,
     #[prost(message, repeated, tag = "2")]
     pub rejected: ::prost::alloc::vec::Vec<Rejected>,
+    /// Another part follows.
+    #[prost(bool, tag = "3")]
+    pub more: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rejected {
@@ -85,6 +92,9 @@ pub struct Rejected {
 pub struct Observed {
     #[prost(message, repeated, tag = "1")]
     pub providers: ::prost::alloc::vec::Vec<ProviderState>,
+    /// Another part follows.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProviderState {

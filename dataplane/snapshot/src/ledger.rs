@@ -49,6 +49,9 @@ pub struct Total {
     pub sequence: u64,
     #[prost(uint64, tag = "4")]
     pub granted: u64,
+    /// Milliseconds from now until its window ends; absent = never, or not told.
+    #[prost(uint64, optional, tag = "5")]
+    pub ends_in_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromPod {
@@ -69,7 +72,8 @@ pub mod from_pod {
         Costs(super::CostReport),
     }
 }
-/// The first message of a stream.
+/// The first message of a stream. Where the pod holds much, more of them follow at once, each of which adds to what was
+/// said; a leader that does not say in `Leads` that it takes parts is told all in one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     /// The pod's projected ServiceAccount token, audience `weir-operator`.
@@ -87,6 +91,9 @@ pub struct Hello {
     /// What it was told of pots, its own and others.
     #[prost(message, repeated, tag = "5")]
     pub totals: ::prost::alloc::vec::Vec<Total>,
+    /// Another part follows.
+    #[prost(bool, tag = "6")]
+    pub more: bool,
 }
 /// What changed since the last report, as it is now.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -100,7 +107,8 @@ pub struct Report {
     #[prost(bool, tag = "3")]
     pub last: bool,
 }
-/// A request for room in several pots, granted all or none.
+/// A request for room in several pots, granted all or none. A want of nothing is one ahead of need: it is granted or
+/// left out by itself.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ask {
     #[prost(uint64, tag = "1")]
@@ -148,7 +156,8 @@ pub mod to_pod {
         Adrift(super::Adrift),
     }
 }
-/// The answer to a report; the first one answers the hello.
+/// The answer to a report; the first one answers the hello. Where much has changed it comes in parts, of which the last
+/// tells that all reports up to its round are known.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Round {
     #[prost(uint64, tag = "1")]
@@ -165,6 +174,9 @@ pub struct Round {
     /// For safekeeping.
     #[prost(message, repeated, tag = "5")]
     pub totals: ::prost::alloc::vec::Vec<Total>,
+    /// Another part follows.
+    #[prost(bool, tag = "6")]
+    pub more: bool,
 }
 /// One pot, as the leader sees it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -205,6 +217,9 @@ pub struct Answer {
     /// Why nothing was granted.
     #[prost(message, optional, tag = "4")]
     pub refused: ::core::option::Option<Refused>,
+    /// Wants ahead of need that got nothing.
+    #[prost(message, repeated, tag = "5")]
+    pub left_out: ::prost::alloc::vec::Vec<Refused>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
@@ -236,7 +251,7 @@ pub mod refused {
         Unavailable = 1,
         /// The leader does not know the limit (yet).
         Unknown = 2,
-        /// The ledger holds as many pots as its store takes.
+        /// The limit, or its namespace, has as many pots as its share of the ledger's room.
         TooManyPartitions = 3,
     }
     impl Why {
@@ -281,6 +296,9 @@ pub struct NotLeader {
 pub struct Leads {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
+    /// Whether it takes hellos in parts.
+    #[prost(bool, tag = "2")]
+    pub parts: bool,
 }
 /// Whether the leader of this stream cannot prove that it still leads. While it cannot, it grants from what is stored
 /// alone, and the pod looks for a newer one.

@@ -18,8 +18,6 @@ const SCARCE: u64 = 20;
 const CHUNK_RESERVATIONS: u64 = 80;
 /// So many times the half minute that a pod asks ahead for is a quarter of an hour.
 const CHUNK_AHEADS: u64 = 30;
-/// Pots that no store bounds, in all: some hundred bytes each.
-const MOST_PASSING: usize = 200_000;
 
 /// What stands in the way of a want.
 enum Obstacle {
@@ -43,13 +41,18 @@ impl Leader {
 
     /// Grants an ask, keeps it waiting, or refuses it.
     fn consider(&mut self, mut pending: Pending, now: Now) {
-        let mut amounts = Vec::with_capacity(pending.ask.wants.len());
+        let (mut amounts, mut left_out) = (Vec::with_capacity(pending.ask.wants.len()), Vec::new());
         let (mut recalls, mut patience) = (Vec::new(), 0);
         for want in &pending.ask.wants {
             match self.weigh(pending.member, want, pending.recalled, now) {
                 Ok(granted) => amounts.push(granted),
                 Err(blocked) => {
                     let (obstacle, why) = *blocked;
+                    // Nobody waits for what is ahead of need, and it stands in no other limit's way.
+                    if want.need == 0 && matches!(obstacle, Obstacle::Final) {
+                        left_out.push(why);
+                        continue;
+                    }
                     pending.why = why;
                     match obstacle {
                         Obstacle::Idle(id) => {
@@ -64,7 +67,7 @@ impl Leader {
             }
         }
         if patience == 0 {
-            return self.grant(&pending, amounts, now);
+            return self.grant(&pending, amounts, left_out, now);
         }
         pending.until = pending.began + patience;
         if now.mono >= pending.until {
@@ -106,14 +109,8 @@ impl Leader {
             return Err(Box::new((Obstacle::Final, refused(Why::Unknown, 0, 0, Some(100)))));
         };
         let (nature, durable, most) = (known.nature, known.durable, known.amount_at(now.unix));
-        let id = PotId { limit, window: span.id, partition: want.partition.as_str().into() };
-        let shard = self.shards.of(&id.limit, &id.partition);
-        let is_new =
-            !self.limits.get(&id.limit).is_some_and(|s| s.pots.contains_key(&(id.window, id.partition.clone())));
-        let stored = nature.is_stored();
-        let has_room = if stored { self.shards.has_room(shard) } else { self.passing < MOST_PASSING };
-        self.passing += usize::from(is_new && !stored);
-        if is_new && !has_room {
+        let id = self.id(&limit, span.id, &want.partition);
+        if self.find(&id).is_none() && self.place(&id).is_none() {
             self.limits.entry(id.limit).or_default().full_at = Some(now.mono);
             return Err(Box::new((Obstacle::Final, refused(Why::TooManyPartitions, most, 0, Some(60_000)))));
         }
@@ -148,7 +145,7 @@ impl Leader {
         let short = below < want.need;
         let raised = (short || below < chunk / 2) && pot.want_mark(chunk);
         if raised || short {
-            self.shards.touch(shard, short);
+            self.touch(&id, short);
         }
         if short || !named || hearing {
             return Err(Box::new((Obstacle::Unsure, refused(Why::Unavailable, most, spent, Some(1_000)))));
@@ -156,35 +153,31 @@ impl Leader {
         Ok((id, amount.min(below)))
     }
 
-    fn grant(&mut self, pending: &Pending, amounts: Vec<(PotId, u64)>, now: Now) {
-        self.changes += 1;
-        let (member, changes) = (pending.member, self.changes);
+    fn grant(&mut self, pending: &Pending, amounts: Vec<(PotId, u64)>, mut left_out: Vec<Refused>, now: Now) {
+        let member = pending.member;
         for (id, amount) in &amounts {
-            let pot = self.pot(id, now);
-            if *amount > 0 {
-                pot.grant(member, *amount);
-            }
-            pot.changed = changes;
+            self.pot(id, now).grant(member, *amount);
+            self.changed(id);
         }
-        let states = amounts.iter().map(|(id, _)| self.state(member, id, now)).collect();
+        let states: Vec<_> = amounts.iter().filter_map(|(id, _)| self.state(member, id, now)).collect();
         let keepers = self.members.keepers(member);
         for (id, _) in amounts {
-            for keeper in &keepers {
+            let durable = self.limits.get(&id.limit).and_then(|state| state.limit.as_ref()).is_some_and(|l| l.durable);
+            for keeper in keepers.iter().filter(|_| durable) {
                 if let Some(keeper) = self.members.get_mut(*keeper) {
                     keeper.keeps.insert(id.clone());
                 }
             }
-            if let Some(member) = self.members.get_mut(member) {
-                member.pots.insert(id);
-            }
         }
-        self.answer(member, Answer { epoch: self.settings.epoch, id: pending.ask.id, states, refused: None });
+        // A pod that does not know of wants that are left out is told of the one that it had.
+        let refused = if states.is_empty() { left_out.pop() } else { None };
+        self.answer(member, Answer { epoch: self.settings.epoch, id: pending.ask.id, states, refused, left_out });
     }
 
     fn refuse(&mut self, pending: Pending) {
         let Pending { member, ask, why, .. } = pending;
-        let answer = Answer { epoch: self.settings.epoch, id: ask.id, states: Vec::new(), refused: Some(why) };
-        self.answer(member, answer);
+        let (states, left_out) = (Vec::new(), Vec::new());
+        self.answer(member, Answer { epoch: self.settings.epoch, id: ask.id, states, refused: Some(why), left_out });
     }
 
     fn answer(&mut self, member: usize, answer: Answer) {

@@ -1,9 +1,10 @@
 //! Starts that are given up, and the end of what is unknown.
 
-use super::state::{Leader, LimitState};
-use crate::{Millis, Now};
+use super::pot::size_of;
+use super::state::Leader;
+use crate::limit::is_passing;
+use crate::{LEASE_MS, Millis, Now};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// How long starts that were not heard of hold back grants of durable limits.
 const HEARING_MS: Millis = 10_000;
@@ -11,6 +12,8 @@ const HEARING_MS: Millis = 10_000;
 const HEARING_STEP_MS: Millis = 250;
 /// How long the pots of a window that is over are kept for what is still outstanding.
 const CLOSED_MS: i64 = 24 * 3_600_000;
+/// So long after the end of its window nobody spends of a lease of a rate.
+const LATE_MS: i64 = 2 * LEASE_MS as i64;
 /// Between two looks for pots that nobody needs.
 const SWEEP_MS: Millis = 1_000;
 
@@ -23,34 +26,31 @@ impl Leader {
     }
 
     pub(super) fn close(&mut self, index: usize, now: Now) {
-        let mut parts = BTreeSet::new();
-        for (limit, state) in &mut self.limits {
+        let mut touched = 0;
+        for state in self.limits.values_mut() {
             let nature = state.nature();
-            for ((_, partition), pot) in &mut state.pots {
+            for pot in state.pots.values_mut() {
                 if pot.shares.iter().any(|share| share.member == index) {
                     pot.fold(index, nature, now);
-                    let part = self.shards.of(limit, partition);
-                    self.shards.touch(part, false);
-                    parts.insert(part);
+                    touched |= pot.parts;
                 }
             }
         }
+        self.shards.touch(touched, None);
+        let mut parts = indices(touched);
         // Until all is heard, what it had is known by the marks alone, of any pot.
         if !self.settled {
-            parts = self.parts();
+            parts = indices(self.parts());
         }
         self.pending.retain(|pending| pending.member != index);
         self.stamp += 1;
         self.members.close(index, parts, self.stamp, now);
-        self.shards.touch(0, false);
+        self.shards.touch(1, None);
     }
 
-    /// The parts of the store that have pots.
-    pub(super) fn parts(&self) -> BTreeSet<usize> {
-        let of = |(limit, state): (&Arc<str>, &LimitState)| {
-            state.pots.keys().map(|(_, partition)| self.shards.of(limit, partition)).collect::<Vec<_>>()
-        };
-        self.limits.iter().flat_map(of).collect()
+    /// The parts of the store that have pots, a bit each.
+    pub(super) fn parts(&self) -> u64 {
+        self.limits.values().flat_map(|state| state.pots.values()).fold(0, |parts, pot| parts | pot.parts)
     }
 
     /// Once all is heard, nothing is unknown any more.
@@ -75,8 +75,8 @@ impl Leader {
         }
         self.stamp += 1;
         let parts = self.parts();
-        self.members.settled(&parts, self.stamp);
-        parts.into_iter().for_each(|part| self.shards.touch(part, false));
+        self.members.settled(&indices(parts), self.stamp);
+        self.shards.touch(parts, None);
     }
 
     /// Whether starts and Pods that were not heard of hold back the grants of durable limits.
@@ -94,16 +94,43 @@ impl Leader {
             return;
         }
         self.swept_at = now.mono;
-        for state in self.limits.values_mut() {
+        self.sweep(now);
+    }
+
+    /// Forgets pots that nobody needs, and counts who holds how much room.
+    fn sweep(&mut self, now: Now) {
+        self.shards.clear_rooms();
+        self.passing.clear();
+        for (id, state) in &mut self.limits {
             let (open, nature) = (state.opened(now).id, state.nature());
-            state.pots.retain(|(window, _), pot| {
-                let over = pot.ends.is_some_and(|ends| now.unix >= ends) || (*window != open && pot.ends.is_none());
-                let old = pot.ends.is_some_and(|ends| now.unix >= ends + CLOSED_MS);
-                !(over && (old || pot.is_done() && pot.is_back(nature, now)))
+            let passing = nature.map_or(is_passing(id), |nature| !nature.is_stored());
+            let mut sizes = [0; 64];
+            state.pots.retain(|(window, partition), pot| {
+                let ended_for = |ms| pot.ends.is_some_and(|ends| now.unix >= ends.saturating_add(ms));
+                let over = ended_for(0) || (*window != open && pot.ends.is_none());
+                let (old, late) = (ended_for(CLOSED_MS), passing && (ended_for(LATE_MS) || pot.ends.is_none()));
+                let gone = over && (old || (late || pot.is_done()) && pot.is_back(nature, late, now));
+                let size = if passing { 1 } else { size_of(id, partition, pot) };
+                // One that is in two parts of the store takes room in both.
+                let mut parts = if passing { 1 } else { pot.parts };
+                while parts != 0 && !gone {
+                    sizes[parts.trailing_zeros() as usize] += size;
+                    parts &= parts - 1;
+                }
+                !gone
             });
+            for (part, size) in sizes.into_iter().enumerate().filter(|(_, size)| *size > 0) {
+                match passing {
+                    true => self.passing.take(id, size),
+                    false => self.shards.take(part, id, size),
+                }
+            }
         }
         self.limits.retain(|_, state| state.limit.is_some() || !state.pots.is_empty());
-        let passing = self.limits.values().filter(|state| state.nature().is_some_and(|nature| !nature.is_stored()));
-        self.passing = passing.map(|state| state.pots.len()).sum();
     }
+}
+
+/// The parts of the store whose bits are set.
+fn indices(parts: u64) -> BTreeSet<usize> {
+    (0..64).filter(|part| parts & (1 << part) != 0).collect()
 }

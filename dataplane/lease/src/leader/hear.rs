@@ -2,10 +2,11 @@
 
 use super::id::PotId;
 use super::state::{Leader, LimitState};
+use crate::limit::is_passing;
 use crate::{Counters, Now};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use weir_snapshot::ledger::{self, Closed, FromPod, Hello, Report, Round, State, ToPod, Total, from_pod, to_pod};
+use weir_snapshot::ledger::{self, Closed, FromPod, Hello, Report, ToPod, from_pod, to_pod};
 
 impl Leader {
     /// Takes a message of a start; `pod` is the proven UID of its Pod.
@@ -22,68 +23,79 @@ impl Leader {
         }
     }
 
+    /// Takes a part of what a start holds. It was heard of once it has said the last of them.
     pub(super) fn hello(&mut self, pod: &str, hello: Hello, now: Now) {
-        let Hello { token: _, incarnation, highest_epoch: _, held, totals } = hello;
+        let Hello { token: _, incarnation, highest_epoch: _, held, totals, more } = hello;
         if self.members.is_buried(&incarnation) {
             let closed = ToPod { kind: Some(to_pod::Kind::Closed(Closed {})) };
             self.out.push((incarnation.into(), closed));
             return;
         }
         let member = self.members.enter(&incarnation, pod);
-        self.shards.touch(0, true);
+        self.shards.touch(1, Some(""));
         self.emptied &= held.is_empty() && totals.is_empty();
         for total in totals {
-            let Some(id) = total.pot.as_ref().map(PotId::of) else { continue };
+            let Some(id) = total.pot.as_ref().map(|pot| self.id_of(pot)) else { continue };
             let limit = self.limits.get(&id.limit).and_then(|state| state.limit.as_ref());
-            if self.settled || total.sequence == 0 || limit.is_some_and(|limit| !limit.durable) {
+            let counts = limit.map_or(!is_passing(&id.limit), |limit| limit.durable);
+            if self.settled || total.sequence == 0 || !counts {
                 continue;
             }
             self.pot(&id, now).told((total.epoch, total.sequence, total.granted));
         }
         self.held(member, &held, now);
+        if more {
+            return;
+        }
+        self.members.heard(member);
         // A Pod runs one start at a time: what an earlier one held is lost.
         for lost in self.members.of_pod(pod, Some(member)) {
             self.lose(lost, now);
         }
         self.hear(now);
-        self.round(member, 0, now);
+        self.go_on(member, now);
         if self.adrift {
             self.tell_adrift(member);
         }
     }
 
     pub(super) fn report(&mut self, incarnation: &str, report: &Report, now: Now) {
-        let Some(member) = self.members.find_open(incarnation) else { return };
-        self.held(member, &report.held, now);
+        let Some(index) = self.members.find_open(incarnation) else { return };
+        self.held(index, &report.held, now);
         self.retry(now);
-        self.round(member, report.round, now);
+        if let Some(member) = self.members.get_mut(index) {
+            member.telling.get_or_insert_default().round = report.round;
+        }
+        self.go_on(index, now);
         if report.last {
-            self.close(member, now);
+            self.close(index, now);
         }
     }
 
     pub(super) fn held(&mut self, member: usize, held: &[ledger::Held], now: Now) {
-        self.changes += 1;
-        let changes = self.changes;
         for held in held {
-            let Some(id) = held.pot.as_ref().map(PotId::of) else { continue };
+            let Some(id) = held.pot.as_ref().map(|pot| self.id_of(pot)) else { continue };
             let nature = self.limits.get(&id.limit).and_then(LimitState::nature);
             let pot = self.pot(&id, now);
             pot.report(member, &Counters::from(held), nature, now);
-            pot.changed = changes;
-            self.touch(&id, false);
-            if let Some(member) = self.members.get_mut(member) {
-                member.pots.insert(id);
-            }
+            let parts = pot.parts;
+            self.shards.touch(parts, None);
+            self.changed(&id);
+        }
+    }
+
+    /// Those who have something of a pot are to be told that it changed.
+    pub(super) fn changed(&mut self, id: &PotId) {
+        let Some(state) = self.limits.get(&id.limit) else { return };
+        if let Some(pot) = state.pots.get(&(id.window, Arc::clone(&id.partition))) {
+            self.members.owe(&pot.shares, id);
         }
     }
 
     /// The stream of a start broke; it may come back.
     pub fn left(&mut self, incarnation: &str) {
         let Some(index) = self.members.find(incarnation) else { return };
-        if let Some(member) = self.members.get_mut(index) {
-            member.connected = false;
-        }
+        self.members.left(index);
         self.pending.retain(|pending| pending.member != index);
     }
 
@@ -100,37 +112,5 @@ impl Leader {
     pub fn pods(&self) -> BTreeSet<String> {
         let pods = self.members.open().map(|(_, member)| &member.pod);
         pods.filter(|pod| !pod.is_empty()).cloned().collect()
-    }
-
-    /// Answers a report: what changed of the start's pots, and totals to keep for others.
-    pub(super) fn round(&mut self, index: usize, round: u64, now: Now) {
-        let Some(member) = self.members.get_mut(index) else { return };
-        let (incarnation, told) = (Arc::clone(&member.incarnation), member.told);
-        member.told = self.changes;
-        let (pots, keeps) = (member.pots.clone(), std::mem::take(&mut member.keeps));
-        let changed = |leader: &Self, id: &PotId| {
-            let pots = leader.limits.get(&id.limit).map(|state| &state.pots);
-            pots.and_then(|pots| pots.get(&(id.window, Arc::clone(&id.partition)))).map(|pot| pot.changed)
-        };
-        let mut states = Vec::new();
-        for id in pots {
-            match changed(self, &id) {
-                Some(at) if at > told || round == 0 => states.push(self.state(index, &id, now)),
-                Some(_) => {}
-                None => {
-                    if let Some(member) = self.members.get_mut(index) {
-                        member.pots.remove(&id);
-                    }
-                }
-            }
-        }
-        let totals = keeps.into_iter().map(|id| {
-            let State { pot, epoch, sequence, total, .. } = self.state(index, &id, now);
-            Total { pot, epoch, sequence, granted: total }
-        });
-        let totals = totals.filter(|total| total.pot.is_some() && total.sequence > 0).collect();
-        let pods = u32::try_from(self.members.connected().count()).unwrap_or(u32::MAX);
-        let round = Round { epoch: self.settings.epoch, round, pods, states, totals };
-        self.out.push((incarnation, ToPod { kind: Some(to_pod::Kind::Round(round)) }));
     }
 }

@@ -12,10 +12,6 @@ pub(super) struct PotId {
 }
 
 impl PotId {
-    pub(super) fn of(pot: &ledger::Pot) -> Self {
-        Self { limit: pot.limit.as_str().into(), window: pot.window, partition: pot.partition.as_str().into() }
-    }
-
     pub(super) fn wire(&self) -> ledger::Pot {
         ledger::Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window: self.window }
     }

@@ -4,29 +4,29 @@ use super::id::PotId;
 use super::member::Members;
 use super::pot::Pot;
 use super::settings::Settings;
+use crate::room::Room;
 use super::shard::Shards;
 use super::state::{Leader, Outcome, Promise, Write};
-use crate::{Nature, Now};
+use crate::Now;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_snapshot::ledger::{self, Shard};
 
 impl Leader {
     /// A leader that goes on from what is stored. Until the starts that the store names and the Pods that run are
     /// heard of, durable limits grant nothing.
-    pub fn new(settings: Settings, stored: Vec<Shard>, running: &BTreeSet<String>, now: Now) -> Self {
+    pub fn new(settings: Settings, stored: Vec<(usize, Shard)>, running: &BTreeSet<String>, now: Now) -> Self {
         let mut leader = Self {
             settings,
-            limits: HashMap::new(),
+            limits: BTreeMap::new(),
             members: Members::default(),
             shards: Shards::new(settings),
             under_way: HashMap::new(),
             stamp: 0,
             pending: Vec::new(),
             out: Vec::new(),
-            changes: 0,
-            passing: 0,
+            passing: Room::default(),
             emptied: stored.is_empty() && settings.epoch > 1,
             reset: false,
             settled: false,
@@ -38,31 +38,26 @@ impl Leader {
             swept_at: now.mono,
         };
         leader.members.expect(running);
-        stored.into_iter().for_each(|shard| leader.learn(shard, false, now));
-        leader.shards.touch(0, true);
+        stored.into_iter().for_each(|(part, shard)| leader.learn(part, shard, false, now));
+        leader.shards.touch(1, Some(""));
         leader
     }
 
-    /// Takes what an earlier leader stored. It may have gone on since this one read it: the higher mark counts. Of pots
-    /// this one `knows` better, whatever an old copy of them says.
-    pub(super) fn learn(&mut self, shard: Shard, knows: bool, now: Now) {
+    /// Takes what an earlier leader stored in a part. It may have gone on since this one read it: the higher mark counts.
+    /// Of pots this one `knows` better, whatever an old copy of them says.
+    pub(super) fn learn(&mut self, part: usize, shard: Shard, knows: bool, now: Now) {
         shard.members.into_iter().for_each(|member| self.members.of_store(member));
         shard.tombstones.into_iter().for_each(|tombstone| self.members.buried(tombstone));
-        self.changes += 1;
         for stored in shard.pots {
-            let Some(id) = stored.pot.as_ref().map(PotId::of) else { continue };
+            let Some(id) = stored.pot.as_ref().map(|pot| self.id_of(pot)) else { continue };
             let mut pot = Pot::of_store(stored, &mut self.members);
-            pot.changed = self.changes;
+            pot.parts = 1 << part.min(63);
             // What a start was granted and never heard of, it is told again.
-            for share in &pot.shares {
-                if let Some(member) = self.members.get_mut(share.member) {
-                    member.pots.insert(id.clone());
-                }
-            }
+            self.members.owe(&pot.shares, &id);
             let state = self.limits.entry(id.limit).or_default();
             let nature = state.nature();
             match state.pots.entry((id.window, id.partition)) {
-                Entry::Occupied(_) if knows => {}
+                Entry::Occupied(mut held) if knows => held.get_mut().parts |= pot.parts,
                 Entry::Occupied(mut held) => held.get_mut().learn(pot, &self.members),
                 Entry::Vacant(place) => place.insert(pot).fold_closed(&self.members, nature, now),
             }
@@ -75,38 +70,42 @@ impl Leader {
             return Vec::new();
         }
         let due = self.shards.due(now);
-        due.into_iter().map(|shard| self.write(shard)).collect()
+        self.write(&due)
     }
 
-    pub(super) fn write(&mut self, shard: usize) -> Write {
-        let (mut pots, mut marks, mut bytes) = (Vec::new(), Vec::new(), 0);
+    /// What these parts of the store are to have, by one look at all pots.
+    fn write(&mut self, parts: &[usize]) -> Vec<Write> {
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        let wanted = parts.iter().fold(0, |wanted: u64, part| wanted | 1 << part);
+        let mut bodies: BTreeMap<usize, (Vec<ledger::StoredPot>, Vec<(PotId, u64)>)> = BTreeMap::new();
         for (limit, state) in &self.limits {
-            for ((window, partition), pot) in &state.pots {
-                let kept = state.nature().is_none_or(Nature::is_stored);
-                if !kept || self.shards.of(limit, partition) != shard {
-                    continue;
-                }
+            for ((window, partition), pot) in state.pots.iter().filter(|(_, pot)| pot.parts & wanted != 0) {
                 let id = PotId { limit: Arc::clone(limit), window: *window, partition: Arc::clone(partition) };
-                let stored = pot.store(id.wire(), &self.members, self.settled.then_some(self.settings.epoch));
-                bytes += 48 + limit.len() + partition.len() + stored.held.len() * 56 + stored.buckets.len() * 16;
-                marks.push((id, stored.mark));
-                pots.push(stored);
+                let of = self.settled.then_some(self.settings.epoch);
+                for part in parts.iter().filter(|part| pot.parts & (1 << **part) != 0) {
+                    let stored = pot.store(id.wire(), &self.members, of);
+                    let (pots, marks) = bodies.entry(*part).or_default();
+                    marks.push((id.clone(), stored.mark));
+                    pots.push(stored);
+                }
             }
         }
-        pots.sort_by(|a, b| {
-            let key = |stored: &ledger::StoredPot| stored.pot.clone().map(|pot| (pot.limit, pot.partition, pot.window));
-            key(a).cmp(&key(b))
-        });
+        let with_body = |part: &usize| (*part, bodies.remove(part).unwrap_or_default());
+        let bodies: Vec<_> = parts.iter().map(with_body).collect();
+        bodies.into_iter().map(|(part, (pots, marks))| self.promise(part, pots, marks)).collect()
+    }
+
+    /// A write, and what the store will have been told by it.
+    fn promise(&mut self, shard: usize, pots: Vec<ledger::StoredPot>, marks: Vec<(PotId, u64)>) -> Write {
         let (members, tombstones) =
             if shard == 0 { self.members.store(self.settled) } else { (Vec::new(), Vec::new()) };
         let count = if shard == 0 { self.members.len() } else { 0 };
         self.stamp += 1;
         self.under_way.insert(shard, Promise { marks, members: count, stamp: self.stamp });
         let Settings { epoch, nonce, .. } = self.settings;
-        let sequence = self.shards.parts.get_mut(shard).map_or(0, |part| {
-            part.bytes = bytes;
-            part.sequence
-        });
+        let sequence = self.shards.parts.get(shard).map_or(0, |part| part.sequence);
         Write { shard, body: Shard { epoch, nonce, sequence, pots, members, tombstones } }
     }
 
@@ -129,7 +128,7 @@ impl Leader {
                 }
                 if body.epoch < epoch {
                     // Before it has written a part it grants nothing durable of it, and may learn of it at any time.
-                    self.learn(body, self.settled && stored.is_some(), now);
+                    self.learn(shard, body, self.settled && stored.is_some(), now);
                     for lost in self.members.followed() {
                         self.lose(lost, now);
                     }
@@ -159,7 +158,7 @@ impl Leader {
     /// The store came back from an old copy or empty: whatever it had is told it again.
     fn write_all(&mut self) {
         let parts = self.parts();
-        parts.into_iter().chain([0]).for_each(|part| self.shards.touch(part, false));
+        self.shards.touch(parts | 1, Some(""));
     }
 
     /// Ends in order: grants stop, and the returned parts tell the next leader exactly what is taken. One that is adrift
@@ -177,6 +176,6 @@ impl Leader {
         for part in &mut self.shards.parts {
             part.sequence += 1;
         }
-        parts.into_iter().map(|shard| self.write(shard)).collect()
+        self.write(&parts)
     }
 }

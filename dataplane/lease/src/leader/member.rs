@@ -1,6 +1,7 @@
 //! The starts of pods' processes that may hold leases.
 
 use super::id::PotId;
+use super::pot::Share;
 use crate::Now;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,12 +25,30 @@ pub(super) struct Member {
     unwritten: BTreeSet<usize>,
     /// When it was closed, or what it left behind was settled.
     closed_at: u64,
-    /// Pots that it was told of.
-    pub(super) pots: BTreeSet<PotId>,
+    /// Pots that it has something of and that changed since it was told of them.
+    pub(super) due: BTreeSet<PotId>,
     /// Pots of others whose totals it is to keep.
     pub(super) keeps: BTreeSet<PotId>,
-    /// Changes up to this one it was told.
-    pub(super) told: u64,
+    /// The answer that is not finished yet.
+    pub(super) telling: Option<Telling>,
+}
+
+/// An answer to a report or a hello that goes out in parts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Telling {
+    /// The report that it answers.
+    pub(super) round: u64,
+    /// To a hello, which is told of all: where the next part begins.
+    pub(super) all: Option<From>,
+}
+
+/// Where a part of all pots begins.
+#[derive(Debug, Clone)]
+pub(super) enum From {
+    /// With the first one.
+    First,
+    /// With the one after it.
+    After(PotId),
 }
 
 #[derive(Debug, Default)]
@@ -75,9 +94,9 @@ impl Members {
             closed: false,
             unwritten: BTreeSet::new(),
             closed_at: 0,
-            pots: BTreeSet::new(),
+            due: BTreeSet::new(),
             keeps: BTreeSet::new(),
-            told: 0,
+            telling: None,
         });
         self.all.len() - 1
     }
@@ -102,15 +121,42 @@ impl Members {
         self.tombstones.contains_key(incarnation)
     }
 
-    /// A start says hello.
+    /// A start begins to say what it holds.
     pub(super) fn enter(&mut self, incarnation: &str, pod: &str) -> usize {
         self.expected.remove(pod);
         let index = self.index(incarnation);
         if let Some(member) = self.get_mut(index) {
             pod.clone_into(&mut member.pod);
-            (member.connected, member.heard, member.told) = (true, true, 0);
         }
         index
+    }
+
+    /// A start has said all that it holds, and is told of all its pots.
+    pub(super) fn heard(&mut self, index: usize) {
+        if let Some(member) = self.get_mut(index) {
+            (member.connected, member.heard) = (true, true);
+            member.due.clear();
+            member.telling = Some(Telling { round: 0, all: Some(From::First) });
+        }
+    }
+
+    /// The stream of a start broke. On its next one it is told of all.
+    pub(super) fn left(&mut self, index: usize) {
+        if let Some(member) = self.get_mut(index) {
+            member.connected = false;
+            member.due.clear();
+            member.keeps.clear();
+            member.telling = None;
+        }
+    }
+
+    /// A pot changed: those who have something of it are to be told.
+    pub(super) fn owe(&mut self, shares: &[Share], id: &PotId) {
+        for share in shares {
+            if let Some(member) = self.all.get_mut(share.member).filter(|member| member.connected) {
+                member.due.insert(id.clone());
+            }
+        }
     }
 
     /// A start spends no more; what it left behind is told by these parts of the store.
@@ -118,8 +164,9 @@ impl Members {
         if let Some(member) = self.all.get_mut(index) {
             (member.closed, member.connected) = (true, false);
             (member.unwritten, member.closed_at) = (parts, stamp);
-            member.pots.clear();
+            member.due.clear();
             member.keeps.clear();
+            member.telling = None;
             self.tombstones.insert(member.incarnation.to_string(), now.unix / 1_000);
         }
         self.tombstones.retain(|_, closed_at| now.unix / 1_000 - *closed_at < TOMBSTONE_S);

@@ -19,6 +19,13 @@ pub(super) struct Share {
     pub(super) idle: u64,
 }
 
+impl Share {
+    /// Whether all that was granted is spent or given back. A start that has forgotten what it spent gives that back too.
+    const fn is_done(&self) -> bool {
+        self.counters.taken() <= self.counters.settled
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Pot {
     /// What starts that are closed took.
@@ -44,7 +51,8 @@ pub(super) struct Pot {
     buckets: VecDeque<(u64, u64)>,
     /// Unix milliseconds at which its window ends.
     pub(super) ends: Option<i64>,
-    pub(super) changed: u64,
+    /// Parts of the store that it is in, a bit each: one, or two where an earlier leader put it elsewhere.
+    pub(super) parts: u64,
     /// Requests without a price, of starts that are closed.
     unpriced: u64,
 }
@@ -136,14 +144,20 @@ impl Pot {
     #[expect(clippy::indexing_slicing, reason = "the index is that of the share that was found or pushed")]
     pub(super) fn share(&mut self, member: usize) -> &mut Share {
         let index = self.shares.iter().position(|share| share.member == member).unwrap_or_else(|| {
+            // Most pots are leased by one start or two.
+            self.shares.reserve_exact(1);
             self.shares.push(Share { member, ..Share::default() });
             self.shares.len() - 1
         });
         &mut self.shares[index]
     }
 
+    /// Grants a start so much more; also nothing, so that it is told of the pot from then on.
     pub(super) fn grant(&mut self, member: usize, amount: u64) {
         let share = self.share(member);
+        if amount == 0 {
+            return;
+        }
         share.counters.granted = share.counters.granted.saturating_add(amount);
         // What is unknown does not explain what is granted now.
         self.floor = if self.floor > 0 { self.floor.saturating_add(amount) } else { 0 };
@@ -272,14 +286,20 @@ impl Pot {
 
     /// Whether nobody needs it any more.
     pub(super) fn is_done(&self) -> bool {
-        self.shares.iter().all(|share| share.counters.taken() == share.counters.settled)
+        self.shares.iter().all(Share::is_done)
     }
 
-    /// Whether nothing of it counts any more that a rate's next window would have to know.
-    pub(super) fn is_back(&mut self, nature: Option<Nature>, now: Now) -> bool {
+    /// Whether its window is over and a start holds nothing of it any more, so that it need not be told of it.
+    pub(super) fn is_over_for(&self, share: &Share, now: Now) -> bool {
+        self.ends.is_some_and(|ends| now.unix >= ends) && share.is_done() && share.counters.outstanding == 0
+    }
+
+    /// Whether nothing of it counts any more that a rate's next window would have to know. What is only leased counts
+    /// unless it is `late`: then whoever has it can spend it no more.
+    pub(super) fn is_back(&mut self, nature: Option<Nature>, late: bool, now: Now) -> bool {
         let Some(nature @ Nature::Rate { .. }) = nature else { return true };
         self.age(nature, now);
-        self.committed() == 0
+        self.committed() == 0 || (late && self.spent() == 0)
     }
 
     pub(super) fn of_store(stored: StoredPot, members: &mut Members) -> Self {
@@ -306,7 +326,7 @@ impl Pot {
     pub(super) fn learn(&mut self, later: Self, members: &Members) {
         self.floor = self.floor.max(later.floor);
         self.told = self.told.max(later.told);
-        self.changed = later.changed;
+        self.parts |= later.parts;
         if (later.base, later.aged) > (self.base, self.aged) {
             (self.base, self.unaccounted, self.aged, self.buckets) =
                 (later.base, later.unaccounted, later.aged, later.buckets);
@@ -336,10 +356,27 @@ impl Pot {
             ends: self.ends.unwrap_or(0),
             held: held.collect(),
             buckets: self.buckets.iter().map(|(id, spent)| Bucket { id: *id, spent: *spent }).collect(),
-            told: (epoch > 0).then_some(ledger::Total { pot: None, epoch, sequence, granted }),
+            told: (epoch > 0).then_some(ledger::Total { pot: None, epoch, sequence, granted, ends_in_ms: None }),
             unpriced: self.unpriced,
         }
     }
+}
+
+/// What a pot comes to where it is stored, in bytes: names, six numbers, and what each start has of it.
+pub(super) fn size_of(limit: &str, partition: &str, pot: &Pot) -> u64 {
+    size(limit, partition, pot.shares.len().max(1), pot.buckets.len())
+}
+
+/// The same of one that a start has just got a lease of.
+pub(super) fn new_size(limit: &str, partition: &str) -> u64 {
+    size(limit, partition, 1, 0)
+}
+
+const fn size(limit: &str, partition: &str, shares: usize, buckets: usize) -> u64 {
+    const POT: usize = 56;
+    const SHARE: usize = 68;
+    const BUCKET: usize = 16;
+    (POT + limit.len() + partition.len() + shares * SHARE + buckets * BUCKET) as u64
 }
 
 fn bucket_of(duration_ms: u64, now: Now) -> u64 {

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// So long after a partition was refused for want of a place, that is told.
 const FULL_MS: Millis = 300_000;
 
+/// Partitions of a limit that are shown by themselves.
+pub const TOP: usize = 10;
+
 /// Everything, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
@@ -38,9 +41,13 @@ pub struct LimitView {
     pub overrides: Vec<String>,
     /// The window.
     pub span: Span,
-    /// By partition.
-    pub pots: BTreeMap<Arc<str>, PotView>,
-    /// Whether further partitions were refused of late, since the ledger holds as many pots as it can.
+    /// How many partitions it has; 1 without any.
+    pub partitions: usize,
+    /// The partitions that have spent most, the most first, ten at most; of Budgets alone.
+    pub top: Vec<(Arc<str>, PotView)>,
+    /// Requests whose price nobody knew, over all partitions.
+    pub unpriced: u64,
+    /// Whether further partitions were refused of late, since it or its namespace has its share of the ledger.
     pub full: bool,
 }
 
@@ -85,15 +92,24 @@ fn view(state: &mut LimitState, now: Now) -> Option<LimitView> {
     let limit = state.limit.as_ref()?;
     let (amount, nature) = (limit.amount_at(now.unix), limit.nature);
     let overrides = limit.overrides_at(now.unix).map(|change| change.name.clone()).collect();
-    let open = state.pots.iter_mut().filter(|((window, _), _)| *window == span.id);
-    let pots = open.map(|((_, partition), pot)| {
+    let (mut partitions, mut unpriced, mut top) = (0, 0, Vec::with_capacity(TOP + 1));
+    let stored = nature.is_stored();
+    let open = state.pots.range_mut((span.id, Arc::from(""))..);
+    for ((_, partition), pot) in open.take_while(|((window, _), _)| *window == span.id) {
+        partitions += 1;
+        if !stored {
+            continue;
+        }
         pot.age(nature, now);
-        let unaccounted = pot.unaccounted;
-        (
-            Arc::clone(partition),
-            PotView { spent: pot.spent(), reserved: pot.outstanding(), unaccounted, unpriced: pot.unpriced() },
-        )
-    });
-    let pots = pots.collect();
-    Some(LimitView { amount, overrides, span, pots, full })
+        let (spent, reserved) = (pot.spent(), pot.outstanding());
+        let view = PotView { spent, reserved, unaccounted: pot.unaccounted, unpriced: pot.unpriced() };
+        unpriced += view.unpriced;
+        // Of those that spent the same, the first by name.
+        let place = top.partition_point(|(_, held): &(Arc<str>, PotView)| held.spent >= spent);
+        if place < TOP {
+            top.insert(place, (Arc::clone(partition), view));
+            top.truncate(TOP);
+        }
+    }
+    Some(LimitView { amount, overrides, span, partitions, top, unpriced, full })
 }

@@ -9,6 +9,8 @@ pub struct Refusal {
     pub standing: Standing,
     /// Whether the limit is used up; else it cannot be told.
     pub exhausted: bool,
+    /// Whether the limit or its namespace has as many partitions as its share, so that there is none for this one.
+    pub crowded: bool,
     /// When asking again may help; absent = not by waiting.
     pub retry_after_ms: Option<u64>,
 }
@@ -24,6 +26,13 @@ pub struct Standing {
     pub remaining: u64,
     /// Milliseconds to the end of its window, or until it is full again; absent = never.
     pub resets_in_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// It cannot be told, and may be after that time.
+    pub(super) const fn unknown(standing: Standing, retry_after_ms: u64) -> Self {
+        Self { claim: None, standing, exhausted: false, crowded: false, retry_after_ms: Some(retry_after_ms) }
+    }
 }
 
 /// What a claim lacks.

@@ -1,16 +1,23 @@
 //! What a pod has of one partition of a limit: a lease a window, and what it knows of the pot.
 
 use super::outcome::{Lack, Refusal, Standing};
+use crate::limit::is_passing;
 use crate::{Counters, LEASE_MS, Millis};
 use std::sync::Arc;
 use weir_snapshot::ledger::{Held, Pot, Refused, State, Total, Want, refused::Why};
 
+/// How long a refusal of the leader is believed.
+const BELIEVED_MS: Millis = 500;
+/// How long that there is no place for the partition.
+const CROWDED_MS: Millis = 10_000;
 /// The window of a lease before the leader has named one.
 const UNNAMED: u64 = u64::MAX;
 /// A lease that nothing was taken from for so long goes back.
 const IDLE_MS: Millis = LEASE_MS / 2;
 /// So long ahead of need is asked for.
 const AHEAD_S: u64 = 30;
+/// A lease whose window ended so long ago is forgotten, whoever knows of it: the leader keeps its pot no longer.
+const CLOSED_MS: Millis = 24 * 3_600_000;
 
 /// One partition of a limit.
 #[derive(Debug)]
@@ -21,9 +28,13 @@ pub(super) struct Slot {
     /// Reservations that are not settled yet.
     pub(super) holders: u32,
     /// The leader's last refusal, believed until then.
-    pub(super) refused: Option<(Millis, Refused)>,
+    refused: Option<Box<(Millis, Refused)>>,
     /// Whether an ask ahead of need is under way.
     pub(super) asking: bool,
+    /// Whether it stands in the list of what may have changed since the last report.
+    pub(super) dirty: bool,
+    /// Whether nothing of it is spent for good, so that it can be forgotten without a leader.
+    pub(super) passing: bool,
     pub(super) local: Local,
     pub(super) demand: Demand,
 }
@@ -37,16 +48,25 @@ pub(super) struct Lease {
     pub(super) used_at: Millis,
     /// Since the last report.
     pub(super) changed: bool,
-    reported: u64,
-    acknowledged: bool,
+    /// The round that it was reported in last; 0 = in the hello.
+    reported: Option<u64>,
     /// As the leader told it last.
-    told: State,
+    told: Told,
     /// When that was, and what had been reported as settled by then.
     told_at: (Millis, u64),
     /// What was settled at the last report.
     settled_reported: u64,
     /// Epoch, sequence and amount of the newest word on what was granted to all.
     total: (u64, u64, u64),
+}
+
+/// What the leader said of a pot.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    limit: u64,
+    committed: u64,
+    spent: u64,
+    ends_in_ms: Option<u64>,
 }
 
 impl Lease {
@@ -57,9 +77,8 @@ impl Lease {
             counters: Counters::default(),
             used_at: 0,
             changed: false,
-            reported: 0,
-            acknowledged: false,
-            told: State::default(),
+            reported: None,
+            told: Told::default(),
             told_at: (0, 0),
             settled_reported: 0,
             total: (0, 0, 0),
@@ -73,6 +92,7 @@ impl Lease {
 
 impl Slot {
     pub(super) fn new(limit: Arc<str>, partition: Arc<str>) -> Self {
+        let passing = is_passing(&limit);
         Self {
             limit,
             partition,
@@ -80,6 +100,8 @@ impl Slot {
             holders: 0,
             refused: None,
             asking: false,
+            dirty: false,
+            passing,
             local: Local::default(),
             demand: Demand::default(),
         }
@@ -117,6 +139,8 @@ impl Slot {
     #[expect(clippy::indexing_slicing, reason = "the index is that of the lease that was found or pushed")]
     fn named(&mut self, window: u64) -> &mut Lease {
         let index = self.leases.iter().position(|lease| lease.window == window).unwrap_or_else(|| {
+            // Most partitions have one window at a time.
+            self.leases.reserve_exact(1);
             self.leases.push(Lease::new(window));
             self.leases.len() - 1
         });
@@ -138,7 +162,8 @@ impl Slot {
         }
         lease.counters.granted = lease.counters.granted.max(state.granted);
         lease.until = state.ends_in_ms.map_or(Millis::MAX, |ms| now + ms);
-        (lease.told, lease.told_at) = (state.clone(), (now, lease.settled_reported));
+        let State { limit, committed, spent, ends_in_ms, .. } = *state;
+        (lease.told, lease.told_at) = (Told { limit, committed, spent, ends_in_ms }, (now, lease.settled_reported));
         // A leader that has not heard everybody yet sends no sequence: its total is none.
         if state.sequence > 0 {
             lease.total = lease.total.max((state.epoch, state.sequence, state.total));
@@ -156,10 +181,22 @@ impl Slot {
         Some(Standing { limit: lease.told.limit, spent, remaining, resets_in_ms: ends })
     }
 
-    /// The leader's last refusal, as long as it is believed; it says nothing of a smaller need than it was for.
+    /// Takes a refusal of the leader. That there is no place is believed for longer, so that nobody asks again and again.
+    pub(super) fn refuse(&mut self, refused: Refused, now: Millis) {
+        let most = if is_crowded(&refused) { CROWDED_MS } else { BELIEVED_MS };
+        let wait = refused.retry_after_ms.unwrap_or(most).min(most);
+        self.asking = false;
+        self.refused = Some(Box::new((now + wait, refused)));
+    }
+
+    /// The leader's last refusal, as long as it is believed; it says nothing of a smaller need than it was for, unless
+    /// there is no place.
     pub(super) fn believed(&self, now: Millis, need: u64) -> Option<Refusal> {
-        let holds = |(until, refused): &&(Millis, Refused)| now < *until && need >= refused.need;
-        let (until, refused) = self.refused.as_ref().filter(holds)?;
+        let (until, refused) = self.refused.as_deref()?;
+        let crowded = is_crowded(refused);
+        if now >= *until || (need < refused.need && !crowded) {
+            return None;
+        }
         let standing = self.standing(now).unwrap_or(Standing {
             limit: refused.amount,
             spent: refused.spent,
@@ -169,7 +206,7 @@ impl Slot {
         let exhausted = refused.why() == Why::Exhausted;
         let passed = LEASE_MS.min(until.saturating_sub(now));
         let retry_after_ms = refused.retry_after_ms.map(|ms| ms.max(passed));
-        Some(Refusal { claim: None, standing, exhausted, retry_after_ms })
+        Some(Refusal { claim: None, standing, exhausted, crowded, retry_after_ms })
     }
 
     /// A want of at least `need`.
@@ -211,14 +248,29 @@ impl Slot {
         }
     }
 
+    /// Whether something of it is to be reported.
+    pub(super) fn has_changed(&self) -> bool {
+        self.leases.iter().any(|lease| lease.changed)
+    }
+
+    /// Whether something was reserved of it whose window the leader has not named yet.
+    pub(super) fn is_unnamed(&self) -> bool {
+        self.leases.iter().any(|lease| lease.window == UNNAMED)
+    }
+
+    /// Whether a request holds some of it.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.leases.iter().any(|lease| lease.counters.outstanding > 0)
+    }
+
     /// What changed since the last report.
     pub(super) fn changed(&mut self, round: u64) -> Vec<Held> {
-        let pot = |window| Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window };
         let mut held = Vec::new();
         for lease in self.leases.iter_mut().filter(|lease| lease.changed && lease.window != UNNAMED) {
-            (lease.changed, lease.reported, lease.acknowledged) = (false, round, false);
+            (lease.changed, lease.reported) = (false, Some(round));
             lease.settled_reported = lease.counters.settled;
-            held.push(lease.held(pot(lease.window)));
+            let (limit, partition) = (self.limit.to_string(), self.partition.to_string());
+            held.push(lease.held(Pot { limit, partition, window: lease.window }));
         }
         held
     }
@@ -229,14 +281,22 @@ impl Slot {
         self.changed(0)
     }
 
-    /// The leader has the report of that round: what is over and told can be forgotten.
-    pub(super) fn acknowledged(&mut self, round: u64, now: Millis) {
-        for lease in self.leases.iter_mut().filter(|lease| lease.reported == round && !lease.changed) {
-            lease.acknowledged = true;
-        }
+    /// Forgets leases that are over: what is spent for good once the leader has the report of it, all reports up to
+    /// `acknowledged`; what is passing by time alone. Without a window's name it is passing, or there is no place for it.
+    pub(super) fn drop_done(&mut self, acknowledged: Option<u64>, now: Millis) {
+        let crowded = self.refused.as_deref().is_some_and(|(_, refused)| is_crowded(refused));
+        let passing = self.passing;
         let done = |lease: &Lease| {
-            let told = lease.acknowledged && !lease.changed;
-            now >= lease.until && told && lease.counters.outstanding == 0 && lease.counters.free() == 0
+            if lease.counters.outstanding > 0 {
+                return false;
+            }
+            if lease.window == UNNAMED {
+                return (passing || crowded) && now.saturating_sub(lease.used_at) >= LEASE_MS;
+            }
+            let over_for = now.saturating_sub(lease.until);
+            let told = !lease.changed && lease.reported.is_none_or(|round| acknowledged.is_some_and(|to| round <= to));
+            (now >= lease.until && told && lease.counters.free() == 0)
+                || (over_for >= if passing { LEASE_MS } else { CLOSED_MS })
         };
         self.leases.retain(|lease| !done(lease));
     }
@@ -246,7 +306,7 @@ impl Slot {
         let pot = |window| Pot { limit: self.limit.to_string(), partition: self.partition.to_string(), window };
         self.leases.iter().filter(|lease| lease.total.0 > 0).map(move |lease| {
             let (epoch, sequence, granted) = lease.total;
-            Total { pot: Some(pot(lease.window)), epoch, sequence, granted }
+            Total { pot: Some(pot(lease.window)), epoch, sequence, granted, ends_in_ms: None }
         })
     }
 }
@@ -256,6 +316,10 @@ impl Lease {
         let Counters { granted, settled, returned, overrun, outstanding, unpriced } = self.counters;
         Held { pot: Some(pot), granted, settled, returned, overrun, outstanding, unpriced }
     }
+}
+
+fn is_crowded(refused: &Refused) -> bool {
+    refused.why() == Why::TooManyPartitions
 }
 
 /// How fast a partition is spent from.
@@ -327,7 +391,7 @@ impl Local {
         }
         let standing =
             Standing { limit: self.most, spent: self.most - self.level, remaining: self.level, resets_in_ms: None };
-        Lack::Refused(Refusal { claim: None, standing, exhausted: true, retry_after_ms: Some(1_000) })
+        Lack::Refused(Refusal { exhausted: true, ..Refusal::unknown(standing, 1_000) })
     }
 
     pub(super) const fn take(&mut self, amount: u64) {

@@ -2,7 +2,8 @@
 
 use super::World;
 use super::office::Time;
-use weir_snapshot::ledger::Shard;
+use std::collections::BTreeSet;
+use weir_snapshot::ledger::{self, Shard};
 
 /// A pod notices within that time that a leader answers no more.
 const KEEP_ALIVE_MS: u64 = 40_000;
@@ -58,9 +59,16 @@ impl World {
     pub(super) fn watch_store(&mut self) {
         let Some(since) = self.frail_since else { return };
         let written = |part: &usize| self.store.get(part).filter(|(version, _)| *version > since).map(|(_, body)| body);
-        let knows_all =
-            |body: &Shard| body.pots.iter().any(|pot| pot.told.as_ref().is_some_and(|told| told.epoch == body.epoch));
-        if written(&0).is_some() && self.store.keys().filter_map(written).any(knows_all) {
+        let knows = |body: &Shard| {
+            let of_leader = |told: &ledger::Total| told.epoch == body.epoch;
+            let known = body.pots.iter().filter(|pot| pot.told.as_ref().is_some_and(of_leader));
+            known.filter_map(|pot| pot.pot.clone()).map(|pot| pot.partition).collect::<Vec<_>>()
+        };
+        let known: BTreeSet<String> = self.store.keys().filter_map(written).flat_map(knows).collect();
+        let spent = self.spent.iter().map(|(_, partition, _)| self.name_of(*partition));
+        let held = self.pods.iter().flat_map(|pod| pod.wallet.counters());
+        let granted = held.filter(|(.., counters)| counters.granted > 0).map(|(_, partition, ..)| partition.to_string());
+        if written(&0).is_some() && !known.is_empty() && spent.chain(granted).all(|name| known.contains(&name)) {
             self.frail_since = None;
         }
     }

@@ -2,7 +2,6 @@
 
 use super::office::Time;
 use super::{LIMIT, World};
-use weir_snapshot::ledger::from_pod;
 
 impl World {
     /// Everything works again: what is left can be spent to the last unit, and the sums agree.
@@ -51,20 +50,16 @@ impl World {
     fn settle_down(&mut self, index: usize) {
         let mono = self.mono;
         for request in std::mem::take(&mut self.pods[index].running) {
-            self.spent.push((mono, request.spends));
+            self.spent.push((mono, request.partition, request.spends));
             self.pods[index].wallet.settle(request.reservation, &[Some(request.spends)], mono);
         }
         self.pods[index].waiting.clear();
         let newest = self.offices.len() - 1;
         if self.pods[index].leader.is_none() {
             self.pods[index].leader = Some(newest);
-            let hello = self.pods[index].wallet.hello();
-            self.pods[index].wallet.set_connected(true);
-            self.send(index, from_pod::Kind::Hello(hello));
+            self.greet(index);
         }
-        if let Some(report) = self.pods[index].wallet.report(mono) {
-            self.send(index, from_pod::Kind::Report(report));
-        }
+        self.report(index);
     }
 
     fn compare(&mut self) {
@@ -73,24 +68,28 @@ impl World {
         }
         let newest = self.offices.len() - 1;
         let now = self.now(newest);
-        let view = self.offices[newest].leader.view(now);
-        let limit = &view.limits[LIMIT];
-        let pot = limit.pots.values().next().copied().unwrap_or_default();
-        let spent = self.counted(0);
-        assert_eq!(pot.reserved, 0, "nothing runs any more");
-        assert!(pot.spent + pot.unaccounted + self.overruns >= spent, "{pot:?} forgets some of {spent}");
-        if self.lost_starts == 0 {
-            assert!(pot.spent <= spent, "{pot:?} counts more than {spent}");
+        let limit = self.offices[newest].leader.view(now).limits.remove(LIMIT).unwrap();
+        let mut forgot = 0;
+        for partition in 0..self.partitions {
+            let name = self.name_of(partition);
+            let pot = limit.top.iter().find(|(held, _)| **held == *name).map(|(_, pot)| *pot).unwrap_or_default();
+            let spent = self.counted(partition, 0);
+            assert_eq!(pot.reserved, 0, "nothing runs any more");
+            forgot += spent.saturating_sub(pot.spent + pot.unaccounted);
+            if self.lost_starts == 0 {
+                assert!(pot.spent <= spent, "{pot:?} counts more than {spent}");
+            }
+            if self.lost_starts == 0 && pot.unaccounted == 0 {
+                assert_eq!(pot.spent, spent, "the sums agree");
+            }
+            if self.calm {
+                assert_eq!((pot.spent, pot.unaccounted), (spent, 0));
+            }
+            // What is left is not stuck anywhere.
+            let left = self.limit.saturating_sub(pot.spent + pot.unaccounted);
+            let free = self.offices[newest].leader.remaining(LIMIT, &name, now);
+            assert_eq!(free, Some(left), "{pot:?} of {}", self.limit);
         }
-        if self.lost_starts == 0 && pot.unaccounted == 0 {
-            assert_eq!(pot.spent, spent, "the sums agree");
-        }
-        if self.calm {
-            assert_eq!((pot.spent, pot.unaccounted), (spent, 0));
-        }
-        // What is left is not stuck anywhere.
-        let left = self.limit.saturating_sub(pot.spent + pot.unaccounted);
-        let free = self.offices[newest].leader.remaining(LIMIT, "", now);
-        assert_eq!(free, Some(left), "{pot:?} of {}", self.limit);
+        assert!(self.overruns >= forgot, "{forgot} are forgotten");
     }
 }

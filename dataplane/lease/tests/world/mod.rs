@@ -11,7 +11,9 @@ use fastrand::Rng;
 use office::Office;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use weir_lease::{Claim, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget};
+use weir_lease::{
+    Bounds, Claim, Greeting, Leader, Limit, Now, Reservation, Reserved, Settings, Terms, Wallet, limits_of_budget,
+};
 use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod, to_pod};
 use weir_snapshot::{Budget, BudgetSelector, FailureMode, Name, Period, Unit, Window};
 
@@ -43,6 +45,7 @@ impl Plan {
 
 struct Request {
     reservation: Reservation,
+    partition: usize,
     reserved: u64,
     spends: u64,
     ends: u64,
@@ -64,8 +67,8 @@ struct Pod {
     leaves: Option<(usize, u64)>,
     report_at: u64,
     running: Vec<Request>,
-    /// Amounts that wait for an answer, by the ask.
-    waiting: HashMap<u64, u64>,
+    /// Partitions and amounts that wait for an answer, by the ask.
+    waiting: HashMap<u64, (usize, u64)>,
     inbox: Vec<(u64, usize, ToPod)>,
 }
 
@@ -91,8 +94,14 @@ pub(crate) struct World {
     copies: Vec<(Store, Option<Lease>)>,
     budget: Budget,
     limit: u64,
-    /// What was spent, when.
-    spent: Vec<(u64, u64)>,
+    /// How many pots the limit has.
+    partitions: usize,
+    /// Bytes of a part of a message: mostly so few that each pot has one for itself.
+    part_bytes: usize,
+    /// Bytes of a part of the store: in some runs too few for all partitions.
+    shard_bytes: u64,
+    /// What was spent, when, of which partition.
+    spent: Vec<(u64, usize, u64)>,
     overruns: u64,
     /// Whether something was lost that nobody can know: the store and every pod that knew it.
     forgotten: bool,
@@ -149,6 +158,9 @@ impl World {
             copies: Vec::new(),
             budget,
             limit,
+            partitions: if chance.bool() { 1 } else { chance.usize(2..=6) },
+            part_bytes: if chance.u8(..4) > 0 { 1 } else { 400 },
+            shard_bytes: if chance.u8(..4) > 0 { 1 << 17 } else { 2_000 },
             spent: Vec::new(),
             overruns: 0,
             forgotten: false,
@@ -160,11 +172,12 @@ impl World {
             chance,
         };
         for n in 0..plan.pods {
+            let wallet = world.wallet(format!("{n}-1"));
             world.pods.push(Pod {
                 uid: format!("uid-{n}"),
                 starts: 1,
                 name: format!("{n}-1"),
-                wallet: Wallet::new(format!("{n}-1")),
+                wallet,
                 leader: None,
                 redial_at: 0,
                 hangs_up_at: None,
@@ -193,6 +206,15 @@ impl World {
         self.heal()
     }
 
+    fn wallet(&self, name: String) -> Wallet {
+        Wallet::bounded(name, Bounds { part_bytes: self.part_bytes, ..Bounds::default() })
+    }
+
+    /// What a partition is called; one that has others beside it has a name.
+    fn name_of(&self, partition: usize) -> String {
+        if self.partitions == 1 { String::new() } else { format!("user-{partition}") }
+    }
+
     fn limits(&self) -> Vec<(Arc<str>, Limit)> {
         limits_of_budget(&Name::new("a", "b"), &self.budget)
     }
@@ -210,17 +232,12 @@ impl World {
     /// A new leader, from what is stored.
     fn elect(&mut self) {
         self.epoch += 1;
-        let settings = Settings {
-            epoch: self.epoch,
-            nonce: self.chance.u64(..),
-            shards: self.shards,
-            shard_bytes: 1 << 17,
-            spaced: true,
-        };
+        let settings = Settings::new(self.epoch, self.chance.u64(..), self.shards, self.shard_bytes, true);
+        let settings = Settings { part_bytes: self.part_bytes, ..settings };
         let running: BTreeSet<String> = self.pods.iter().map(|pod| pod.uid.clone()).collect();
         let skew = if self.plan.jumps { self.chance.i64(-3_600_000..3_600_000) } else { self.chance.i64(-500..500) };
         let now = self.now_at(skew);
-        let stored = self.store.values().map(|(_, body)| body.clone()).collect();
+        let stored = self.store.iter().map(|(part, (_, body))| (*part, body.clone())).collect();
         let versions = self.store.iter().map(|(part, (version, _))| (*part, *version)).collect();
         let mut leader = Leader::new(settings, stored, &running, now);
         leader.set_limits(self.limits());
@@ -263,7 +280,7 @@ impl World {
             if mono < request.ends {
                 return true;
             }
-            self.spent.push((mono, request.spends));
+            self.spent.push((mono, request.partition, request.spends));
             self.overruns += request.spends.saturating_sub(request.reserved);
             let reservation = std::mem::take(&mut request.reservation);
             self.pods[index].wallet.settle(reservation, &[Some(request.spends)], mono);
@@ -272,18 +289,37 @@ impl World {
         self.pods[index].running = running;
         for _ in 0..self.chance.usize(..3) {
             let amount = self.chance.u64(1..=(self.limit / 20).clamp(1, 200));
-            self.attempt(index, amount);
+            let partition = self.chance.usize(..self.partitions);
+            self.attempt(index, partition, amount);
         }
         let pod = &mut self.pods[index];
         if pod.leader.is_some() && mono >= pod.report_at {
             pod.report_at = mono + weir_lease::ROUND_MS;
-            if let Some(report) = pod.wallet.report(mono) {
-                self.send(index, from_pod::Kind::Report(report));
-            }
-            if let Some(ask) = self.pods[index].wallet.ask_ahead(mono) {
+            self.report(index);
+            for ask in self.pods[index].wallet.asks_ahead(mono) {
                 self.send(index, from_pod::Kind::Ask(ask));
             }
         }
+    }
+
+    fn report(&mut self, index: usize) {
+        for report in self.pods[index].wallet.reports(self.mono) {
+            self.send(index, from_pod::Kind::Report(report));
+        }
+    }
+
+    /// In parts, of which the stream's end may leave the last ones unheard.
+    fn greet(&mut self, index: usize) {
+        let mut greeting = Greeting::default();
+        loop {
+            let hello = self.pods[index].wallet.hello(&mut greeting);
+            let more = hello.more;
+            self.send(index, from_pod::Kind::Hello(hello));
+            if !more {
+                break;
+            }
+        }
+        self.pods[index].wallet.set_connected(true);
     }
 
     fn say_hello(&mut self, index: usize, office: usize) {
@@ -292,9 +328,7 @@ impl World {
         pod.leaves = pod.leaves.filter(|(left, _)| *left != office);
         pod.inbox.clear();
         pod.wallet.meet(self.offices[office].epoch);
-        let hello = pod.wallet.hello();
-        pod.wallet.set_connected(true);
-        self.send(index, from_pod::Kind::Hello(hello));
+        self.greet(index);
     }
 
     /// The leader that a pod finds: the newest, or one that does not know yet that it is none.
@@ -315,11 +349,11 @@ impl World {
     }
 
     /// A request of that size: sent, asked for, or refused.
-    fn attempt(&mut self, index: usize, amount: u64) {
-        let mono = self.mono;
+    fn attempt(&mut self, index: usize, partition: usize, amount: u64) {
+        let (mono, name) = (self.mono, self.name_of(partition));
         let claim = Claim {
             limit: LIMIT.into(),
-            partition: "".into(),
+            partition: name.into(),
             amount,
             leave: 0,
             terms: Terms::Hard(FailureMode::LeasedOnly),
@@ -330,12 +364,12 @@ impl World {
                 let over = self.plan.overruns && self.chance.u8(..10) == 0;
                 let spends = self.chance.u64(0..=if over { amount * 2 } else { amount });
                 let ends = mono + self.chance.u64(1..5_000);
-                self.pods[index].running.push(Request { reservation, reserved: amount, spends, ends });
+                self.pods[index].running.push(Request { reservation, partition, reserved: amount, spends, ends });
             }
             Reserved::Short(wants) => {
                 if pod.leader.is_some() {
                     let ask = pod.wallet.ask(wants);
-                    pod.waiting.insert(ask.id, amount);
+                    pod.waiting.insert(ask.id, (partition, amount));
                     self.send(index, from_pod::Kind::Ask(ask));
                 }
             }
@@ -372,15 +406,13 @@ impl World {
                 self.restart(index);
                 return;
             }
-            if taken.report
-                && let Some(report) = self.pods[index].wallet.report(mono)
-            {
-                self.send(index, from_pod::Kind::Report(report));
+            if taken.report {
+                self.report(index);
             }
             if let Some((id, None)) = taken.answered
-                && let Some(amount) = self.pods[index].waiting.remove(&id)
+                && let Some((partition, amount)) = self.pods[index].waiting.remove(&id)
             {
-                self.attempt(index, amount);
+                self.attempt(index, partition, amount);
             }
         }
     }
@@ -390,7 +422,7 @@ impl World {
         let mono = self.mono;
         let pod = &mut self.pods[index];
         for request in std::mem::take(&mut pod.running) {
-            self.spent.push((mono, request.spends));
+            self.spent.push((mono, request.partition, request.spends));
             self.overruns += request.spends.saturating_sub(request.reserved);
         }
         // An overrun that was not reported dies with the process, as spending above every grant.
@@ -398,11 +430,11 @@ impl World {
         self.lost_starts += 1;
         pod.starts += 1;
         pod.name = format!("{}-{}", &pod.uid[4..], pod.starts);
-        pod.wallet = Wallet::new(pod.name.clone());
         (pod.leader, pod.redial_at, pod.hangs_up_at) = (None, mono + 100, None);
         (pod.looks_at, pod.leaves) = (None, None);
         pod.waiting.clear();
         pod.inbox.clear();
+        self.pods[index].wallet = self.wallet(self.pods[index].name.clone());
     }
 
     fn disconnect(&mut self, index: usize, redial_at: u64) {
@@ -420,9 +452,10 @@ impl World {
         }
     }
 
-    /// What counts of what was spent, in the window that is open by that clock.
-    fn counted(&self, since: u64) -> u64 {
-        self.spent.iter().filter(|(at, _)| *at >= since).map(|(_, spent)| spent).sum()
+    /// What counts of what was spent of a partition, in the window that is open by that clock.
+    fn counted(&self, partition: usize, since: u64) -> u64 {
+        let counts = self.spent.iter().filter(|(at, of, _)| *of == partition && *at >= since);
+        counts.map(|(_, _, spent)| spent).sum()
     }
 
     fn check(&self) {
@@ -431,7 +464,6 @@ impl World {
                 assert!(held.settled + held.outstanding <= held.granted + held.overrun - held.returned, "{held:?}");
             }
         }
-        let running: u64 = self.pods.iter().flat_map(|pod| &pod.running).map(|request| request.reserved).sum();
         let since = match self.budget.window {
             Window::Rolling { duration_ms } => self.mono.saturating_sub(duration_ms - 1_000),
             // A run is shorter than a day; clocks that jump may see midnight.
@@ -440,7 +472,10 @@ impl World {
         if self.plan.jumps {
             return;
         }
-        let used = self.counted(since) + running;
-        assert!(used <= self.limit + self.overruns, "{used} of {} and {} overrun", self.limit, self.overruns);
+        for partition in 0..self.partitions {
+            let runs = self.pods.iter().flat_map(|pod| &pod.running).filter(|request| request.partition == partition);
+            let used = self.counted(partition, since) + runs.map(|request| request.reserved).sum::<u64>();
+            assert!(used <= self.limit + self.overruns, "{used} of {} and {} overrun", self.limit, self.overruns);
+        }
     }
 }

@@ -113,6 +113,10 @@ impl World {
         for write in self.offices[index].leader.writes(now) {
             self.post(index, write.shard, write.body);
         }
+        for name in self.offices[index].leader.telling() {
+            let parts = self.chance.usize(..4);
+            (0..parts).for_each(|_| _ = self.offices[index].leader.tell_more(&name, now));
+        }
         for (name, message) in self.offices[index].leader.outgoing() {
             let at = self.delay();
             let Some(pod) = self.pods.iter_mut().find(|pod| *pod.name == *name && pod.leader == Some(index)) else {
