@@ -17,6 +17,8 @@ use weir_snapshot::{Name, Quote};
 const MOST: usize = 2_000;
 /// How many go into one report.
 const REPORTED: usize = 1_000;
+/// And how many bytes: names that callers choose may be of a kilobyte each.
+const REPORTED_BYTES: usize = 4 * weir_lease::PART_BYTES;
 const SECONDS_AN_HOUR: u64 = 3_600;
 
 /// The sums of this start of the process.
@@ -59,7 +61,7 @@ impl Costs {
 
     /// What is not stored yet, if anything is not; `last` where nothing follows.
     pub(crate) fn report(&self, last: bool) -> Option<CostReport> {
-        let report = self.tally().report(self.stored.load(Ordering::Relaxed), REPORTED);
+        let report = self.tally().report(self.stored.load(Ordering::Relaxed), REPORTED, REPORTED_BYTES);
         (!report.sums.is_empty()).then(|| CostReport { last, ..report.to_wire(&self.start) })
     }
 

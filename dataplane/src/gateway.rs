@@ -73,7 +73,7 @@ impl Gateway {
 
     /// Speaks with a leader of the ledger that is in this process, until the channels close.
     pub async fn join_ledger(&self, outgoing: mpsc::Sender<FromPod>, incoming: mpsc::Receiver<ToPod>) {
-        converse(&self.ledger, String::new(), outgoing, ReceiverStream::new(incoming).map(Ok)).await;
+        converse(&self.ledger, (String::new(), true), outgoing, ReceiverStream::new(incoming).map(Ok)).await;
     }
 
     /// Gives what is leased back and reports the last that was spent: the process ends.

@@ -43,7 +43,8 @@ impl Room<'_> {
         let (line, class) = (&self.target.provider.line, self.asked.caller.priority);
         let until = deadline.min(Instant::now() + Duration::from_millis(queue.max_wait_ms));
         let standing = Standing::default();
-        let mut met = Refusal { claim: None, standing, exhausted: true, retry_after_ms: Some(1_000) };
+        let (exhausted, crowded) = (true, false);
+        let mut met = Refusal { claim: None, standing, exhausted, crowded, retry_after_ms: Some(1_000) };
         if !line.is_before(class) {
             match self.take().await {
                 Ok(funds) => return Ok(funds),

@@ -132,7 +132,7 @@ impl Ledger {
                 _ = tenure.wait_for(|tenure| *tenure == Tenure::Over) => return,
             }
         };
-        let newest = stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
+        let newest = stored.iter().map(|(_, shard)| shard.epoch).max().unwrap_or(0);
         if newest >= epoch {
             self.floor.raise(newest.saturating_add(1));
             return;
@@ -161,14 +161,14 @@ impl Ledger {
                     }
                     let told = desired.borrow_and_update().clone();
                     if let Some(told) = told {
-                        office.tell(Command::Limits(limits(&told.snapshot)));
+                        office.tell(Command::Limits(limits(&told.snapshot))).await;
                         // Pods find the leader once it knows the limits.
                         self.desk.office.store(Some(Arc::clone(office)));
                     }
                 }
                 _ = pods.tick() => {
                     if let Some(running) = self.running() {
-                        office.tell(Command::Running(running));
+                        office.tell(Command::Running(running)).await;
                     }
                 }
                 Ok(()) = viewed.changed() => {

@@ -140,7 +140,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let pods = Arc::new(Pods::new(Arc::clone(&metrics)));
     let (events, telling) = Events::new(client.clone(), args.pod_name.clone(), Arc::clone(&metrics));
     let (webhooks, sending) = Webhooks::new(events.clone(), Arc::clone(&metrics));
-    let (tell_spending, spending) = watch::channel(Arc::new(Spending::new()));
+    let (tell_spending, spending) = watch::channel(Arc::new(Spending::default()));
     let owner = args.deployment.clone();
 
     let authority = Authority::new(&client, namespace, owner.clone(), Arc::clone(&leaf), Arc::clone(&metrics));

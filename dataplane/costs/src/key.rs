@@ -103,6 +103,14 @@ impl Key {
         }
     }
 
+    /// How many bytes its texts have.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let Self { currency, namespace, user, team, project, cost_center, provider_type, model, .. } = self;
+        let texts = [currency, namespace, user, team, project, cost_center, provider_type, model];
+        let names = [&self.route, &self.provider].map(|name| name.namespace.len() + name.name.len());
+        texts.iter().map(|text| text.len()).chain(names).sum()
+    }
+
     /// The day of its hour, since the Unix epoch.
     pub const fn day(&self) -> u64 {
         self.hour / HOURS_A_DAY

@@ -6,6 +6,9 @@ use crate::key::{Key, KeyRef};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher as _;
 
+/// What a sum needs in a message besides its texts, at most: 40 numbers of ten bytes.
+const ROW_BYTES: usize = 400;
+
 /// What one process summed since it began.
 pub struct Tally {
     most: usize,
@@ -62,11 +65,20 @@ impl Tally {
         held.version = self.version;
     }
 
-    /// Up to `most` sums that changed after the report of that version, the longest unchanged first.
-    pub fn report(&self, after: u64, most: usize) -> Report {
+    /// Sums that changed after the report of that version, the longest unchanged first: up to `most`, and no more than
+    /// fit into that many bytes of a message, but for the first.
+    pub fn report(&self, after: u64, most: usize, bytes: usize) -> Report {
         let mut changed: Vec<_> = self.sums.iter().filter(|held| held.version > after).collect();
         changed.sort_by_key(|held| held.version);
         changed.truncate(most);
+        let mut sum = 0;
+        let fit = changed.iter().take_while(|held| {
+            let is_first = sum == 0;
+            sum += held.key.text_bytes() + ROW_BYTES;
+            is_first || sum <= bytes
+        });
+        let fit = fit.count();
+        changed.truncate(fit);
         let version = changed.last().map_or(after, |held| held.version);
         let sums = changed.into_iter().map(|held| (held.key.clone(), held.amounts)).collect();
         Report { version, open_from: self.open_from, sums }

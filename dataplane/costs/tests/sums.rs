@@ -70,7 +70,7 @@ fn a_row_is_a_class_of_token_and_rows_add_up_to_the_charge() {
     tally.add(key(HOUR, "ada, \"the first\"", "USD").borrowed(), &request(3, 0));
     tally.add(key(HOUR, "ada", "").borrowed(), &Amounts { unpriced: 1, ..Amounts::default().with(Class::Input, 5, 0) });
     let mut books = Books::default();
-    books.take("pod-a", &tally.report(0, 100));
+    books.take("pod-a", &tally.report(0, 100, usize::MAX));
     let totals = books.totals();
     assert_eq!(unpriced(&totals), 1);
 
@@ -119,7 +119,7 @@ fn too_many_users_become_one_and_too_many_names_become_others_and_nothing_is_los
     assert_eq!(whole, [true, true, true, false, false, true]);
     assert!(!tally.add(Key { team: "late".into(), ..key(HOUR, "a", "USD") }.borrowed(), &request(1, 0)));
     let mut books = Books::default();
-    books.take("pod", &tally.report(0, 100));
+    books.take("pod", &tally.report(0, 100, usize::MAX));
     let totals = books.totals();
     let counts: Vec<_> = totals.iter().map(|(key, sums)| (&*key.user, &*key.model, sums.sums[0].count)).collect();
     let of = |user, count| (user, "gpt-5", count);
@@ -148,9 +148,9 @@ fn a_day_that_is_folded_says_that_a_report_is_too_late() {
     let mut tally = Tally::new(10);
     tally.add(key(HOUR, "ada", "USD").borrowed(), &request(1, 1));
     let mut book = Book::new(HOUR / HOURS_A_DAY);
-    assert!(book.take("pod", &tally.report(0, 100)));
+    assert!(book.take("pod", &tally.report(0, 100, usize::MAX)));
     book.fold();
-    assert!(!book.take("pod", &tally.report(0, 100)));
+    assert!(!book.take("pod", &tally.report(0, 100, usize::MAX)));
     let mut totals = BTreeMap::new();
     book.add_to(&mut totals);
     assert_eq!(nano(&totals), request(1, 1).nano);
@@ -193,7 +193,7 @@ impl Pod {
 
     /// Says all that it has not said yet.
     fn tell(&mut self, books: &mut Books) {
-        let report = self.tally.report(self.acknowledged, usize::MAX);
+        let report = self.tally.report(self.acknowledged, usize::MAX, usize::MAX);
         books.take(&self.incarnation, &report);
         self.acknowledged = report.version;
     }
@@ -221,7 +221,7 @@ proptest! {
                 }
                 Step::Report { pod, most, arrives } => {
                     let pod = &mut pods[pod];
-                    let report = pod.tally.report(pod.acknowledged, most);
+                    let report = pod.tally.report(pod.acknowledged, most, usize::MAX);
                     sent.push((pod.incarnation.clone(), report.clone()));
                     if arrives {
                         books.take(&pod.incarnation, &report);

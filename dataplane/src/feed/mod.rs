@@ -6,6 +6,7 @@ mod config;
 mod follow;
 mod holding;
 mod observed;
+mod parts;
 mod service;
 mod session;
 mod store;

@@ -4,10 +4,10 @@ use crate::gateway::Gateway;
 use weir_policy::{CredentialState, Provider, Standing};
 use weir_snapshot::Upstream;
 use weir_snapshot::envelope::credential_state::Verdict;
-use weir_snapshot::envelope::{self, Observed, ProviderState, Trouble};
+use weir_snapshot::envelope::{self, ProviderState, Trouble};
 
 /// Of every provider.
-pub(super) fn observe(gateway: &Gateway) -> Observed {
+pub(super) fn observe(gateway: &Gateway) -> Vec<ProviderState> {
     let live = gateway.live.load();
     let now = gateway.clock.now();
     let providers = live.table.providers().map(|provider| {
@@ -28,7 +28,7 @@ pub(super) fn observe(gateway: &Gateway) -> Observed {
             endpoints_total: total,
         }
     });
-    Observed { providers: providers.collect() }
+    providers.collect()
 }
 
 fn credentials(provider: &Provider) -> Vec<envelope::CredentialState> {

@@ -2,9 +2,9 @@
 
 use super::config::Config;
 use super::holding::{Holding, Outdated};
-use super::observed;
 use super::service::config_client::ConfigClient;
 use super::store::Store;
+use super::{observed, parts};
 use crate::gateway::Gateway;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
-use weir_snapshot::envelope::{self, Ack, Commit, FromPod, Hello, Observed, Token, from_pod, to_pod};
+use weir_snapshot::envelope::{self, Commit, FromPod, Hello, Rejected, Token, from_pod, to_pod};
 use weir_snapshot::{FEATURES, OPERATOR_SERVER_NAME};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Between two looks at the token file and at what is to be reported.
 const TOKEN_EVERY: Duration = Duration::from_secs(10);
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
-/// tonic's own default, stated because both ends must agree.
+/// Largest message of the operator: the parts of a resource are of a megabyte.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// How a session ended.
@@ -51,15 +51,22 @@ pub(super) async fn run(
     };
     holding.unstage();
     let (sender, receiver) = mpsc::channel(64);
-    let hello = hello(config, token.clone(), incarnation, holding);
-    if say(&sender, from_pod::Kind::Hello(hello)).await.is_err() {
-        return closed("the stream closed at once".into());
-    }
+    let hello = hello(config, token.clone(), incarnation, holding.epoch);
+    let said = async {
+        for hello in parts::hellos(hello, held(holding)) {
+            say(&sender, from_pod::Kind::Hello(hello)).await?;
+        }
+        Ok::<_, ()>(())
+    };
     let mut client = ConfigClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let mut stream = match client.subscribe(ReceiverStream::new(receiver)).await {
+    let (said, answer) = tokio::join!(said, client.subscribe(ReceiverStream::new(receiver)));
+    let mut stream = match answer {
         Ok(response) => response.into_inner(),
         Err(status) => return closed(format!("{}: {}", status.code(), status.message())),
     };
+    if said.is_err() {
+        return closed("the stream closed at once".into());
+    }
     let reports = tokio::spawn(report(Arc::clone(gateway), config.clone(), token, sender.clone()));
     let mut served = false;
     let end = loop {
@@ -77,10 +84,12 @@ pub(super) async fn run(
             }
             Some(to_pod::Kind::Remove(remove)) => holding.remove(remove),
             Some(to_pod::Kind::Commit(commit)) => match apply(gateway, holding, store, &commit).await {
-                Ok(ack) => {
+                Ok(rejected) => {
                     served = true;
-                    if say(&sender, from_pod::Kind::Ack(ack)).await.is_err() {
-                        break End::Closed { served, why: "it was closed".into() };
+                    for ack in parts::acks(commit.revision, rejected) {
+                        if say(&sender, from_pod::Kind::Ack(ack)).await.is_err() {
+                            tracing::debug!("the operator does not hear what became of a commit");
+                        }
                     }
                 }
                 Err(why) => break End::Closed { served, why },
@@ -109,30 +118,34 @@ pub(crate) async fn dial(config: &Config, address: &str) -> Result<tonic::transp
     })
 }
 
-fn hello(config: &Config, token: String, incarnation: &str, holding: &Holding) -> Hello {
+fn hello(config: &Config, token: String, incarnation: &str, highest_epoch: u64) -> Hello {
+    Hello {
+        token,
+        gateway: config.gateway.clone(),
+        incarnation: incarnation.to_owned(),
+        features: FEATURES.iter().map(ToString::to_string).collect(),
+        highest_epoch,
+        ..Hello::default()
+    }
+}
+
+fn held(holding: &Holding) -> Vec<envelope::Held> {
     let held = holding.iter().map(|(id, held)| envelope::Held {
         kind: id.kind.as_str().to_owned(),
         namespace: id.name.namespace.clone(),
         name: id.name.name.clone(),
         digest: held.digest.to_string(),
     });
-    Hello {
-        token,
-        gateway: config.gateway.clone(),
-        incarnation: incarnation.to_owned(),
-        features: FEATURES.iter().map(ToString::to_string).collect(),
-        highest_epoch: holding.epoch,
-        held: held.collect(),
-    }
+    held.collect()
 }
 
-/// Applies a commit and keeps a copy. The table is built off the request threads.
+/// Applies a commit and keeps a copy; what is refused of it. The table is built off the request threads.
 async fn apply(
     gateway: &Arc<Gateway>,
     holding: &mut Holding,
     store: &mut Option<Store>,
     commit: &Commit,
-) -> Result<Ack, String> {
+) -> Result<Vec<Rejected>, String> {
     let outdated = |e: Outdated| format!("its epoch is {}, older than {}", commit.epoch, e.seen);
     let mut rejected = holding.commit(commit).map_err(outdated)?;
     let (resources, applying) = (holding.resources(), Arc::clone(gateway));
@@ -153,14 +166,14 @@ async fn apply(
     {
         tracing::error!(%why, "the config cannot be kept for a restart");
     }
-    Ok(Ack { revision: commit.revision, rejected })
+    Ok(rejected)
 }
 
 /// Sends newer tokens, and what was seen of upstreams whenever it changes.
 async fn report(gateway: Arc<Gateway>, config: Config, mut token: String, sender: Sender<FromPod>) {
     let mut tokens = tokio::time::interval(TOKEN_EVERY);
     let mut observing = tokio::time::interval(OBSERVE_EVERY);
-    let mut told = Observed::default();
+    let mut told = Vec::new();
     loop {
         tokio::select! {
             _ = tokens.tick() => {
@@ -175,9 +188,11 @@ async fn report(gateway: Arc<Gateway>, config: Config, mut token: String, sender
             _ = observing.tick() => {
                 let seen = observed::observe(&gateway);
                 if seen != told {
-                    told = seen;
-                    if say(&sender, from_pod::Kind::Observed(told.clone())).await.is_err() {
-                        return;
+                    told.clone_from(&seen);
+                    for observed in parts::observed(seen) {
+                        if say(&sender, from_pod::Kind::Observed(observed)).await.is_err() {
+                            return;
+                        }
                     }
                 }
             }

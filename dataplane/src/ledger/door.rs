@@ -6,10 +6,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use weir_snapshot::ledger::{FromPod, ToPod, to_pod};
+use weir_snapshot::ledger::{FromPod, Leads, ToPod, to_pod};
 
 /// Messages that wait to be sent; beyond it requests are told that the leader does not answer.
 const QUEUE: usize = 4_096;
+/// Largest message of a leader. Its parts are of 256 KiB; one of the release before says in one message what it says of
+/// all pots.
+const DECODE_BYTES: usize = 64 * 1024 * 1024;
 /// Longest wait for the first word: a new leader reads its store first.
 const WORD: Duration = Duration::from_secs(3);
 
@@ -17,6 +20,8 @@ const WORD: Duration = Duration::from_secs(3);
 pub(super) struct Door {
     /// Of the leader.
     pub(super) epoch: u64,
+    /// Whether it takes hellos in parts.
+    pub(super) parts: bool,
     pub(super) token: String,
     pub(super) outgoing: mpsc::Sender<FromPod>,
     pub(super) incoming: Streaming<ToPod>,
@@ -37,7 +42,8 @@ impl Door {
         let channel = dial(config, address).await?;
         let (outgoing, messages) = mpsc::channel(QUEUE);
         let (told, incoming) = tokio::time::timeout(WORD, async {
-            let mut incoming = LedgerClient::new(channel).lease(ReceiverStream::new(messages)).await?.into_inner();
+            let mut client = LedgerClient::new(channel).max_decoding_message_size(DECODE_BYTES);
+            let mut incoming = client.lease(ReceiverStream::new(messages)).await?.into_inner();
             Ok((incoming.message().await?, incoming))
         })
         .await
@@ -45,7 +51,8 @@ impl Door {
         .map_err(|status: tonic::Status| format!("{}: {}", status.code(), status.message()))?;
         match told.and_then(|told| told.kind) {
             Some(to_pod::Kind::Leads(leads)) => {
-                Ok(Word::Leads(Box::new(Self { epoch: leads.epoch, token, outgoing, incoming })))
+                let Leads { epoch, parts } = leads;
+                Ok(Word::Leads(Box::new(Self { epoch, parts, token, outgoing, incoming })))
             }
             Some(to_pod::Kind::NotLeader(leader)) => Ok(Word::Elsewhere(leader.address)),
             Some(

@@ -48,10 +48,10 @@ async fn session(gateway: &Gateway, config: &Config, address: &str) -> End {
     };
     let ledger = &gateway.ledger;
     loop {
-        let Door { epoch, token, outgoing, incoming } = *door;
+        let Door { epoch, parts, token, outgoing, incoming } = *door;
         ledger.meet(epoch);
         tokio::select! {
-            end = converse(ledger, token, outgoing, incoming) => return end,
+            end = converse(ledger, (token, parts), outgoing, incoming) => return end,
             // Nothing more is read of the old stream before the hello on the new one.
             found = newer(config, ledger.adrift.subscribe()) => door = found,
         }

@@ -81,7 +81,8 @@ impl Ledger {
             if !goes_on {
                 held(&self.waiting).remove(&id);
                 let standing = Standing::default();
-                return Err(Refusal { claim: place, standing, exhausted: false, retry_after_ms: Some(1_000) });
+                let (exhausted, crowded) = (false, false);
+                return Err(Refusal { claim: place, standing, exhausted, crowded, retry_after_ms: Some(1_000) });
             }
         }
     }
@@ -108,8 +109,8 @@ impl Ledger {
 
     /// Tells the leader that nothing more is spent, and waits a little for its word.
     pub(crate) async fn farewell(&self) {
-        let report = held(&self.wallet).last_report();
-        if self.say(from_pod::Kind::Report(report)) {
+        let reports = held(&self.wallet).last_reports(self.clock.now());
+        if reports.into_iter().all(|report| self.say(from_pod::Kind::Report(report))) {
             let gone = async {
                 self.store_costs().await;
                 while held(&self.stream).as_ref().is_some_and(|stream| stream.capacity() < stream.max_capacity()) {

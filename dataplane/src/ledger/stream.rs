@@ -7,9 +7,13 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
-use weir_lease::ROUND_MS;
+use weir_lease::{Greeting, ROUND_MS};
 use weir_snapshot::ledger::{FromPod, Hello, ToPod, from_pod, to_pod};
 
+/// Parts of a hello that wait to be sent, of 256 KiB each.
+const AHEAD: usize = 8;
+/// A leader that takes none of them within that time is left.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two reports of what requests cost.
 const COSTS_EVERY: Duration = Duration::from_secs(5);
 
@@ -21,15 +25,14 @@ pub(crate) enum End {
     Closed { served: bool, why: String },
 }
 
-/// Speaks with a leader until the stream ends; `token` proves the pod.
+/// Speaks with a leader until the stream ends. The token proves the pod; the leader takes hellos in `parts`, or not.
 pub(crate) async fn converse(
     ledger: &Ledger,
-    token: String,
+    (token, parts): (String, bool),
     outgoing: mpsc::Sender<FromPod>,
     mut incoming: impl Stream<Item = Result<ToPod, Status>> + Unpin,
 ) -> End {
-    let hello = Hello { token, ..held(&ledger.wallet).hello() };
-    let end = if outgoing.send(FromPod { kind: Some(from_pod::Kind::Hello(hello)) }).await.is_ok() {
+    let end = if greet(ledger, token, parts, &outgoing).await {
         ledger.turn_to(&outgoing);
         exchange(ledger, &outgoing, &mut incoming).await
     } else {
@@ -37,6 +40,24 @@ pub(crate) async fn converse(
     };
     ledger.hang_up();
     end
+}
+
+/// Tells a leader all that is held here, a part at a time, so that requests go on meanwhile; false if it is gone.
+async fn greet(ledger: &Ledger, mut token: String, parts: bool, outgoing: &mpsc::Sender<FromPod>) -> bool {
+    let mut greeting = if parts { Greeting::default() } else { Greeting::whole() };
+    let few_wait = outgoing.max_capacity().saturating_sub(AHEAD).max(1);
+    loop {
+        let taken = tokio::time::timeout(PATIENCE, outgoing.reserve_many(few_wait)).await;
+        let Ok(Ok(_)) = taken else { return false };
+        let hello = Hello { token: std::mem::take(&mut token), ..held(&ledger.wallet).hello(&mut greeting) };
+        let more = hello.more;
+        if outgoing.send(FromPod { kind: Some(from_pod::Kind::Hello(hello)) }).await.is_err() {
+            return false;
+        }
+        if !more {
+            return true;
+        }
+    }
 }
 
 async fn exchange(
@@ -52,10 +73,10 @@ async fn exchange(
     loop {
         let message = tokio::select! {
             message = incoming.next() => message,
-            _ = rounds.tick(), if served => {
-                report(ledger);
-                continue;
-            }
+            _ = rounds.tick(), if served => match report(ledger) {
+                true => continue,
+                false => return End::Closed { served, why: "the leader does not read".into() },
+            },
             _ = costs.tick(), if served => {
                 ledger.tell_costs(false);
                 continue;
@@ -98,8 +119,8 @@ async fn exchange(
         {
             let _ = waiting.send(());
         }
-        if taken.report {
-            report(ledger);
+        if taken.report && !report(ledger) {
+            return End::Closed { served, why: "the leader does not read".into() };
         }
         if taken.closed {
             held(&ledger.wallet).restart(new_incarnation());
@@ -108,13 +129,13 @@ async fn exchange(
     }
 }
 
-/// Reports what changed, and asks ahead of need.
-fn report(ledger: &Ledger) {
+/// Reports what changed, and asks ahead of need. False where the leader does not read: on the next stream it is told all.
+fn report(ledger: &Ledger) -> bool {
     let now = ledger.clock.now();
-    let (report, ask) = {
+    let (reports, asks) = {
         let mut wallet = held(&ledger.wallet);
-        (wallet.report(now), wallet.ask_ahead(now))
+        (wallet.reports(now), wallet.asks_ahead(now))
     };
-    report.into_iter().for_each(|report| _ = ledger.say(from_pod::Kind::Report(report)));
-    ask.into_iter().for_each(|ask| _ = ledger.say(from_pod::Kind::Ask(ask)));
+    let reported = reports.into_iter().all(|report| ledger.say(from_pod::Kind::Report(report)));
+    reported && asks.into_iter().all(|ask| ledger.say(from_pod::Kind::Ask(ask)))
 }

@@ -15,6 +15,14 @@ use weir_snapshot::ledger::{FromPod, Shard, ToPod, from_pod, to_pod};
 const TICK: Duration = Duration::from_millis(100);
 /// Between two pictures of what is spent.
 const VIEW: Duration = Duration::from_millis(500);
+/// Commands that wait; pods wait with what they say next. Of the largest, parts of what pods hold, some 50 MB.
+const QUEUE: usize = 64;
+/// So many are taken before anything is sent.
+const AT_ONCE: usize = 64;
+/// Parts of an answer that wait for a pod to read; the next one is made once there are fewer.
+const AHEAD: usize = 4;
+/// Between two looks whether it has read them.
+const AHEAD_LOOK: Duration = Duration::from_millis(5);
 /// How long the last writes may take.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -77,7 +85,7 @@ pub enum End {
 #[derive(Clone)]
 pub struct Office {
     epoch: u64,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Office {
@@ -86,9 +94,9 @@ impl Office {
         self.epoch
     }
 
-    /// Tells the leader; false if it leads no more.
-    pub fn tell(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok()
+    /// Tells the leader, as soon as it has time; false if it leads no more.
+    pub async fn tell(&self, command: Command) -> bool {
+        self.commands.send(command).await.is_ok()
     }
 }
 
@@ -96,7 +104,7 @@ impl Office {
 pub struct Lead {
     leader: Leader,
     store: Arc<Store>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::Receiver<Command>,
     streams: HashMap<Arc<str>, (u64, mpsc::Sender<ToPod>)>,
     writing: JoinSet<(usize, u64, Outcome)>,
     views: watch::Sender<Arc<View>>,
@@ -112,12 +120,12 @@ impl Lead {
     pub fn new(
         settings: Settings,
         store: Arc<Store>,
-        stored: Vec<Shard>,
+        stored: Vec<(usize, Shard)>,
         running: &BTreeSet<String>,
         views: watch::Sender<Arc<View>>,
         meters: &Meters,
     ) -> (Self, Office) {
-        let (sender, commands) = mpsc::unbounded_channel();
+        let (sender, commands) = mpsc::channel(QUEUE);
         let zero = Instant::now();
         let term = Term::begin(meters.clone(), settings.epoch);
         let leader = Leader::new(settings, stored, running, now(zero));
@@ -134,6 +142,7 @@ impl Lead {
         let mut views = tokio::time::interval(VIEW);
         loop {
             let due = self.leader.next_due().map(|at| self.zero + Duration::from_millis(at));
+            let goes_on = self.tell_more();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.take(command),
@@ -145,6 +154,7 @@ impl Lead {
                     }
                 }
                 () = sleep_until(due) => self.leader.tick(now(self.zero)),
+                () = tokio::time::sleep(AHEAD_LOOK), if goes_on => {}
                 _ = ticks.tick() => self.leader.tick(now(self.zero)),
                 _ = views.tick() => self.show(),
                 () = over(&mut tenure) => return self.hand_over().await,
@@ -172,9 +182,24 @@ impl Lead {
     }
 
     fn take_waiting(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
+        for _ in 0..AT_ONCE {
+            let Ok(command) = self.commands.try_recv() else { return };
             self.take(command);
         }
+    }
+
+    /// Goes on with answers that come in parts, where the pod has read those before; false if there are none.
+    fn tell_more(&mut self) -> bool {
+        let telling = self.leader.telling();
+        for start in &telling {
+            let few_wait = |stream: &mpsc::Sender<ToPod>| stream.max_capacity() - stream.capacity() < AHEAD;
+            while self.streams.get(start).is_some_and(|(_, stream)| few_wait(stream))
+                && self.leader.tell_more(start, now(self.zero))
+            {
+                self.send();
+            }
+        }
+        !telling.is_empty()
     }
 
     fn take(&mut self, command: Command) {
@@ -316,12 +341,12 @@ mod tests {
         let (late, mut words) = mpsc::channel(8);
         let (start, pod) = (|| "start".to_owned(), || "pod".to_owned());
         for (stream, outgoing) in [(2, late), (1, early)] {
-            office.tell(Command::Enter { incarnation: start(), pod: pod(), stream, outgoing });
+            office.tell(Command::Enter { incarnation: start(), pod: pod(), stream, outgoing }).await;
         }
-        office.tell(Command::Left { incarnation: start(), stream: 1 });
+        office.tell(Command::Left { incarnation: start(), stream: 1 }).await;
         let hello = from_pod::Kind::Hello(Hello { incarnation: start(), ..Hello::default() });
         let message = FromPod { kind: Some(hello) };
-        office.tell(Command::Message { incarnation: start(), pod: pod(), message });
+        office.tell(Command::Message { incarnation: start(), pod: pod(), message }).await;
         let word = words.recv().await.and_then(|word| word.kind);
         assert!(matches!(word, Some(to_pod::Kind::Round(_))), "{word:?}");
         drop(office);

@@ -88,7 +88,7 @@ impl Term {
     }
 
     pub(crate) fn show(&self, view: &View, starts: usize) {
-        let pots: usize = view.limits.values().map(|limit| limit.pots.len()).sum();
+        let pots: usize = view.limits.values().map(|limit| limit.partitions).sum();
         self.0.pots.set(i64::try_from(pots).unwrap_or(i64::MAX));
         self.0.starts.set(i64::try_from(starts).unwrap_or(i64::MAX));
         self.0.exact.set(i64::from(view.health == Health::Exact));

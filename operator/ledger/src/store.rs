@@ -20,8 +20,11 @@ use weir_snapshot::ledger::Shard;
 
 /// Into how many parts the ledger is cut.
 const SHARDS: usize = 64;
-/// How large a part may grow; an object of the API server holds a megabyte.
-const SHARD_BYTES: usize = 256 * 1024;
+/// How large a part may grow in ConfigMaps: an object of the API server holds a megabyte, and every change writes a part
+/// as a whole. 24 MiB in all.
+const CLUSTER_BYTES: u64 = 384 * 1024;
+/// The same elsewhere: 96 MiB in all, which a leader holds some 400,000 pots for.
+const SHARD_BYTES: u64 = 1_536 * 1024;
 
 /// A durable store.
 pub enum Store {
@@ -69,7 +72,7 @@ impl Store {
     pub const fn settings(&self, epoch: u64, nonce: u64) -> Settings {
         // The API server is shared with the cluster, and writes to it are spaced.
         let spaced = matches!(self, Self::Cluster(_));
-        Settings { epoch, nonce, shards: SHARDS, shard_bytes: SHARD_BYTES, spaced }
+        Settings::new(epoch, nonce, SHARDS, if spaced { CLUSTER_BYTES } else { SHARD_BYTES }, spaced)
     }
 
     /// How long costs are kept. In the API server there is room for less.
@@ -87,15 +90,17 @@ impl Store {
         }
     }
 
-    /// All parts.
-    pub async fn load(&self) -> Result<Vec<Shard>, String> {
+    /// All parts, each with its number.
+    pub async fn load(&self) -> Result<Vec<(usize, Shard)>, String> {
         let bodies = match self {
             Self::Cluster(store) => store.shards().await?,
             Self::File(store) => store.shards()?,
             Self::Redis(store) => store.shards().await?,
         };
         let decode = |(part, body): (Part, Vec<u8>)| {
-            Shard::decode(body.as_slice()).map_err(|e| format!("{part:?} of the ledger cannot be read: {e}"))
+            let Part::Shard(number) = part else { return Err(format!("{part:?} is no part of the ledger")) };
+            let shard = Shard::decode(body.as_slice());
+            Ok((number, shard.map_err(|e| format!("{part:?} of the ledger cannot be read: {e}"))?))
         };
         bodies.into_iter().map(decode).collect()
     }

@@ -102,7 +102,7 @@ async fn enter(
         }
     });
     let office = office.await.map_err(|_| End::NotLeader(String::new()))?;
-    let leads = Leads { epoch: office.epoch() };
+    let leads = Leads { epoch: office.epoch(), parts: true };
     outgoing.send(ToPod { kind: Some(to_pod::Kind::Leads(leads)) }).await.map_err(|_| End::Left)?;
     let Ok(first) = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await else {
         return Err(End::Refused("a stream that says nothing is not held open"));
@@ -137,9 +137,10 @@ async fn pass(
 ) {
     let closed = outgoing.clone();
     let enter = Command::Enter { incarnation: incarnation.clone(), pod: pod.uid.clone(), stream, outgoing };
+    let mut greets = is_unfinished(&hello);
     let hello = Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message: hello };
     // The leader may have ended while the pod proved itself.
-    if !office.tell(enter) || !office.tell(hello) {
+    if !office.tell(enter).await || !office.tell(hello).await {
         return;
     }
     let until = tokio::time::sleep(MAX_AGE);
@@ -148,9 +149,18 @@ async fn pass(
         tokio::select! {
             message = incoming.message() => {
                 let Ok(Some(message)) = message else { break None };
-                let hello_again = matches!(message.kind, Some(from_pod::Kind::Hello(_)) | None);
+                // Until its hello is whole it says nothing else, and nothing of it afterwards.
+                let is_expected = match &message.kind {
+                    Some(from_pod::Kind::Hello(hello)) => {
+                        let goes_on = greets && hello.incarnation == incarnation;
+                        greets = hello.more;
+                        goes_on
+                    }
+                    Some(_) => !greets,
+                    None => false,
+                };
                 let message = Command::Message { incarnation: incarnation.clone(), pod: pod.uid.clone(), message };
-                if hello_again || !office.tell(message) {
+                if !is_expected || !office.tell(message).await {
                     break None;
                 }
             }
@@ -167,5 +177,10 @@ async fn pass(
     if let Some(address) = address {
         let _ = closed.try_send(ToPod { kind: Some(to_pod::Kind::NotLeader(NotLeader { address })) });
     }
-    office.tell(Command::Left { incarnation, stream });
+    office.tell(Command::Left { incarnation, stream }).await;
+}
+
+/// Whether it is a part of a hello that goes on.
+fn is_unfinished(message: &FromPod) -> bool {
+    matches!(&message.kind, Some(from_pod::Kind::Hello(hello)) if hello.more)
 }

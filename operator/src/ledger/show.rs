@@ -3,20 +3,42 @@
 use crate::status::{Caveat, Spending, Spent, SpentOfLimit, SpentOfPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_lease::{Health, LimitView, PotView, View, limits_of_budget};
-use weir_snapshot::{Budget, Kind, Limit, Name, Resource, Snapshot};
+use weir_lease::{Health, LimitView, PotView, TOP, View, limits_of_budget, limits_of_route};
+use weir_snapshot::{Budget, BudgetMode, Limit, Name, Resource, Snapshot};
 
-/// Partitions that a status names.
-const TOP: usize = 10;
-
-/// How every Budget of the snapshot stands.
+/// How every Budget and the rates of every route of the snapshot stand.
 pub(crate) fn spending(view: &View, snapshot: &Snapshot) -> Spending {
-    let of_kind = snapshot.resources.iter().filter(|(id, _)| id.kind == Kind::Budget);
-    let budgets = of_kind.filter_map(|(id, sealed)| {
-        let Resource::Budget(budget) = &sealed.resource else { return None };
-        Some((&id.name, budget))
-    });
-    budgets.filter_map(|(name, budget)| Some((name.clone(), Arc::new(spent(view, name, budget)?)))).collect()
+    let mut spending = Spending::default();
+    for (id, sealed) in &snapshot.resources {
+        match &sealed.resource {
+            Resource::Budget(budget) => {
+                let spent = spent(view, &id.name, budget).map(Arc::new);
+                spending.budgets.extend(spent.map(|spent| (id.name.clone(), spent)));
+            }
+            Resource::Route(route) => {
+                let full =
+                    |(pot, _): &(Arc<str>, weir_lease::Limit)| view.limits.get(pot).is_some_and(|held| held.full);
+                let limits = limits_of_route(&id.name, route);
+                let crowded = route.rate_limits.iter().zip(&limits).filter(|(_, limit)| full(limit));
+                let crowded: Vec<String> = crowded.map(|(rate, _)| rate.name.clone()).collect();
+                if !crowded.is_empty() {
+                    spending.crowded_rates.insert(id.name.clone(), crowded);
+                }
+            }
+            Resource::Settings(_)
+            | Resource::Issuer(_)
+            | Resource::KeySet(_)
+            | Resource::Namespace(_)
+            | Resource::ServiceAccount(_)
+            | Resource::ApiKey(_)
+            | Resource::Prices(_)
+            | Resource::Provider(_)
+            | Resource::Consent(_)
+            | Resource::Credential(_)
+            | Resource::Access(_) => {}
+        }
+    }
+    spending
 }
 
 fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
@@ -26,25 +48,20 @@ fn spent(view: &View, name: &Name, budget: &Budget) -> Option<Spent> {
     let span = limits.first()?.1.span;
     let most_used = |of: &(&Limit, &LimitView)| {
         let (limit, held) = of;
-        let pot = held.pots.values().max_by_key(|pot| pot.spent).copied().unwrap_or_default();
+        let pot = held.top.first().map(|(_, pot)| *pot).unwrap_or_default();
         of_limit(limit, held, pot)
     };
-    let partitions = limits.iter().map(|(_, held)| held.pots.len() as u64).max().unwrap_or(0);
+    let partitions = limits.iter().map(|(_, held)| held.partitions as u64).max().unwrap_or(0);
     Some(Spent {
         limits: limits.iter().map(most_used).collect(),
         starts: span.ends.map(|_| span.begins / 1_000),
         ends: span.ends.map(|ends| ends / 1_000),
         partitions: if budget.partition_by.is_empty() { 1 } else { partitions },
         top: if budget.partition_by.is_empty() { Vec::new() } else { top(&limits) },
-        unpriced: limits.iter().map(unpriced).max().unwrap_or(0),
+        unpriced: limits.iter().map(|(_, held)| held.unpriced).max().unwrap_or(0),
         overrides: limits.iter().flat_map(|(_, held)| held.overrides.iter().cloned()).collect(),
-        caveat: caveat(view.health).or_else(|| limits.iter().any(|(_, held)| held.full).then(full)),
+        caveat: caveat(view.health).or_else(|| limits.iter().any(|(_, held)| held.full).then(|| full(budget.mode))),
     })
-}
-
-/// Requests whose price nobody knew, over all partitions.
-fn unpriced((_, held): &(&Limit, &LimitView)) -> u64 {
-    held.pots.values().map(|pot| pot.unpriced).sum()
 }
 
 fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
@@ -52,11 +69,12 @@ fn of_limit(limit: &Limit, held: &LimitView, pot: PotView) -> SpentOfLimit {
     SpentOfLimit { unit: limit.unit, limit: held.amount, spent, reserved, unaccounted }
 }
 
-/// The partitions that are used most, each by its limit that is used most.
+/// The partitions that are used most, each by its limit that is used most. Whoever is among them is among those that
+/// have spent most of that limit.
 fn top(limits: &[(&Limit, &LimitView)]) -> Vec<SpentOfPartition> {
     let mut all: BTreeMap<&Arc<str>, SpentOfLimit> = BTreeMap::new();
     for (limit, held) in limits {
-        for (partition, pot) in &held.pots {
+        for (partition, pot) in &held.top {
             let of = of_limit(limit, held, *pot);
             if all.get(partition).is_none_or(|known| known.percent() < of.percent()) {
                 all.insert(partition, of);
@@ -88,10 +106,17 @@ fn caveat(health: Health) -> Option<Caveat> {
     Some(Caveat { reason, message: message.to_owned() })
 }
 
-fn full() -> Caveat {
-    let message = "the ledger holds as many partitions as its store takes, and requests of further ones are refused with 503; \
-        have fewer, or keep the ledger in Redis (ledger.redisSecretName of the chart)";
-    Caveat { reason: "TooManyPartitions", message: message.to_owned() }
+fn full(mode: BudgetMode) -> Caveat {
+    let what = match mode {
+        BudgetMode::Enforce => "requests of further ones are refused with 503",
+        BudgetMode::Warn | BudgetMode::Shadow | BudgetMode::Off | BudgetMode::Block => "further ones are not counted",
+    };
+    let message = format!(
+        "this Budget, or its namespace, has as many partitions as its share of the ledger holds, and {what}; divide it by \
+         something of fewer values (spec.partitionBy), have fewer such Budgets, or keep the ledger in Redis \
+         (ledger.redisSecretName of the chart), which holds more"
+    );
+    Caveat { reason: "TooManyPartitions", message }
 }
 
 #[cfg(test)]
@@ -108,7 +133,8 @@ mod tests {
         .expect("a Budget");
         let name = Name::new("team", "users");
         let shown = |health, full| {
-            let held = LimitView { amount: 10, overrides: vec![], span: Span::ALWAYS, pots: BTreeMap::new(), full };
+            let (overrides, top) = (vec![], vec![]);
+            let held = LimitView { amount: 10, overrides, span: Span::ALWAYS, partitions: 0, top, unpriced: 0, full };
             let limits = limits_of_budget(&name, &budget).into_iter().map(|(pot, _)| (pot, held.clone())).collect();
             let spent = spent(&View { limits, health }, &name, &budget).expect("it is known");
             spent.caveat.map(|caveat| caveat.reason)

@@ -27,7 +27,8 @@ const BACKLOG: usize = 64;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages that wait for a pod to read; with the largest body, 8 MiB.
 const QUEUE: usize = 8;
-/// Largest message of a pod: what it holds, which for ten thousand resources is 1.5 MiB.
+/// Largest message of a pod: what grows with what it holds comes in parts, of 3 MiB on the config stream and of 256 KiB on
+/// the ledger's. Whoever has not proven itself yet can say so much.
 const DECODE_BYTES: usize = 4 * 1024 * 1024;
 /// Streams of one connection: a pod has one, and another while it redials.
 const STREAMS: u32 = 4;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
-use weir_snapshot::envelope::{Ack, FromPod, Hello, NotLeader, ToPod, from_pod, to_pod};
+use weir_snapshot::envelope::{Ack, FromPod, Hello, NotLeader, ProviderState, Rejected, ToPod, from_pod, to_pod};
 use weir_snapshot::{Digest, Kind, ResourceId};
 
 /// A stream that does not say who it is by then ends.
@@ -31,6 +31,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// An epoch is a Lease's count of transitions, which is no greater.
 const MAX_EPOCH: u64 = i32::MAX as u64;
+/// Most entries of what a pod says in several messages: some hundred bytes each.
+const MOST_ENTRIES: usize = 300_000;
 /// Longest reason of a pod that is kept.
 const REASON_BYTES: usize = 1024;
 
@@ -86,7 +88,7 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
     let Some(from_pod::Kind::Hello(hello)) = kind else {
         return Err(End::Closed(Status::invalid_argument("the first message of a stream is its hello")));
     };
-    let Hello { token, gateway, incarnation, features, highest_epoch, held } = hello;
+    let Hello { token, gateway, incarnation, features, highest_epoch, held, more } = hello;
     if highest_epoch > MAX_EPOCH {
         return Err(End::Closed(Status::invalid_argument("no leader ever had that epoch")));
     }
@@ -107,7 +109,17 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
     let known = |held: weir_snapshot::envelope::Held| {
         Some((ResourceId::new(Kind::parse(&held.kind)?, held.namespace, held.name), Digest::read(&held.digest)))
     };
-    let held: BTreeMap<_, _> = held.into_iter().filter_map(known).collect();
+    let mut held: BTreeMap<_, _> = held.into_iter().filter_map(known).collect();
+    let mut goes_on = more;
+    while goes_on {
+        let next = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
+        let kind = next.ok().and_then(Result::ok).flatten().and_then(|message| message.kind);
+        let Some(from_pod::Kind::Hello(part)) = kind.filter(|_| held.len() < MOST_ENTRIES) else {
+            return Err(End::Closed(Status::invalid_argument("a hello that never ends")));
+        };
+        held.extend(part.held.into_iter().filter_map(known));
+        goes_on = part.more;
+    }
     tracing::info!(pod = pod.name, gateway, incarnation, held = held.len(), "a pod follows");
     let holdings = Holdings { held, rejected: BTreeMap::new(), features: features.into_iter().collect() };
     let member = shared.pods.enter(&pod.uid, holdings);
@@ -125,6 +137,8 @@ async fn enter(shared: &Arc<Shared>, incoming: &mut Streaming<FromPod>) -> Resul
         pace: Pace::new(now),
         wait_until: None,
         under_way: None,
+        refused: Vec::new(),
+        observed: Vec::new(),
         greeted: false,
         review_at: now + REVIEW,
         reviewing: None,
@@ -145,6 +159,9 @@ struct Session {
     /// No push before.
     wait_until: Option<Instant>,
     under_way: Option<(Sent, Instant)>,
+    /// What it said so far of what it refuses, and of upstreams, where that goes on in another message.
+    refused: Vec<Rejected>,
+    observed: Vec<ProviderState>,
     /// Whether a first commit was sent, which tells the pod that it is up to date.
     greeted: bool,
     review_at: Instant,
@@ -231,7 +248,11 @@ impl Session {
                 Ok(())
             }
             Some(from_pod::Kind::Observed(observed)) => {
-                self.member.change(|pod| pod.observed = Some(observed.providers));
+                gather(&mut self.observed, observed.providers)?;
+                if !observed.more {
+                    let providers = std::mem::take(&mut self.observed);
+                    self.member.change(|pod| pod.observed = Some(providers));
+                }
                 Ok(())
             }
             Some(from_pod::Kind::Hello(_)) => Err(End::Closed(Status::invalid_argument("a second hello"))),
@@ -241,11 +262,16 @@ impl Session {
     }
 
     fn acknowledged(&mut self, ack: Ack) -> Result<(), End> {
+        gather(&mut self.refused, ack.rejected)?;
+        if ack.more {
+            return Ok(());
+        }
+        let rejected = std::mem::take(&mut self.refused);
         let Some((sent, _)) = self.under_way.take_if(|(sent, _)| sent.revision == ack.revision) else {
             return Err(End::Closed(Status::invalid_argument("an acknowledgement of what was not sent")));
         };
         let mut refused = BTreeMap::new();
-        for mut rejected in ack.rejected {
+        for mut rejected in rejected {
             let end = rejected.reason.floor_char_boundary(REASON_BYTES);
             rejected.reason.truncate(end);
             let Some(kind) = Kind::parse(&rejected.kind) else { continue };
@@ -316,6 +342,13 @@ impl Session {
         let permitted = loss.is_none_or(|loss| self.shared.brake.permits(&self.pod.uid, loss));
         if permitted { delta } else { delta.without_removes() }
     }
+}
+
+/// Adds what a further message tells.
+fn gather<T>(held: &mut Vec<T>, more: Vec<T>) -> Result<(), End> {
+    held.extend(more);
+    let bounded = held.len() <= MOST_ENTRIES;
+    bounded.then_some(()).ok_or_else(|| End::Closed(Status::invalid_argument("a message that never ends")))
 }
 
 async fn at(moment: Option<Instant>) {

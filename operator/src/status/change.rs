@@ -3,7 +3,7 @@
 //! What changes the state of an object is written at once; what only changes words or counts waits.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use weir_compile::ObjectId;
 
@@ -11,7 +11,7 @@ use weir_compile::ObjectId;
 const TEXT: Duration = Duration::from_secs(10);
 /// Counts of pods may change that often.
 const COUNTS: Duration = Duration::from_secs(30);
-/// Writes over all objects.
+/// Writes and reads over all objects.
 const PER_SECOND: u32 = 20;
 /// How long the echo of a write is awaited before it is written again.
 const ECHO: Duration = Duration::from_secs(5);
@@ -75,9 +75,10 @@ fn without_counts(status: &Value) -> Value {
     status
 }
 
-/// When each object was written last, and how many writes are left for now.
+/// When each object and namespace was written last, and how many writes are left for now.
 pub(crate) struct Pace {
     written: BTreeMap<ObjectId, (Instant, String)>,
+    served: BTreeMap<String, Instant>,
     tokens: u32,
     refilled: Instant,
 }
@@ -85,7 +86,29 @@ pub(crate) struct Pace {
 impl Pace {
     /// Nothing was written yet.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { written: BTreeMap::new(), tokens: PER_SECOND, refilled: now }
+        Self { written: BTreeMap::new(), served: BTreeMap::new(), tokens: PER_SECOND, refilled: now }
+    }
+
+    /// Brings what is to be done into the order in which namespaces take turns: first one of each, the one that was
+    /// served the longest ago before the others, then a second of each. Of one turn what changes state comes first; within
+    /// a namespace too, and there what was written the longest ago.
+    pub(crate) fn order<T>(&self, work: Vec<T>, of: impl Fn(&T) -> (&ObjectId, Change)) -> Vec<T> {
+        let mut by_namespace: BTreeMap<String, Vec<T>> = BTreeMap::new();
+        for work in work {
+            let namespace = of(&work).0.name.namespace.clone();
+            by_namespace.entry(namespace).or_default().push(work);
+        }
+        let mut turns = Vec::new();
+        for (namespace, mut work) in by_namespace {
+            work.sort_by_key(|work| {
+                let (id, change) = of(work);
+                (change, self.written.get(id).map(|(at, _)| *at))
+            });
+            let served = self.served.get(&namespace).copied();
+            turns.extend(work.into_iter().enumerate().map(|(turn, work)| ((turn, of(&work).1, served), work)));
+        }
+        turns.sort_by_key(|(key, _)| *key);
+        turns.into_iter().map(|(_, work)| work).collect()
     }
 
     /// From when on an object may be written whose stored version is `version`.
@@ -100,13 +123,14 @@ impl Pace {
         *last + wait.max(echo)
     }
 
-    /// Takes one of the writes of this second; says when there will be one otherwise.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+    /// Takes one of the writes of this second for an object of that namespace; says when there will be one otherwise.
+    pub(crate) fn take(&mut self, namespace: &str, now: Instant) -> Result<(), Instant> {
         let second = Duration::from_secs(1);
         if now.saturating_duration_since(self.refilled) >= second {
             (self.tokens, self.refilled) = (PER_SECOND, now);
         }
         self.tokens = self.tokens.checked_sub(1).ok_or(self.refilled + second)?;
+        self.served.insert(namespace.to_owned(), now);
         Ok(())
     }
 
@@ -118,6 +142,8 @@ impl Pace {
     /// Forgets objects that are gone.
     pub(crate) fn keep(&mut self, exists: impl Fn(&ObjectId) -> bool) {
         self.written.retain(|id, _| exists(id));
+        let namespaces: BTreeSet<&str> = self.written.keys().map(|id| id.name.namespace.as_str()).collect();
+        self.served.retain(|namespace, _| namespaces.contains(namespace.as_str()));
     }
 }
 
@@ -175,7 +201,42 @@ mod tests {
     fn no_more_than_twenty_a_second() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let taken = (0..3000).filter(|ms| pace.take(start + Duration::from_millis(*ms)).is_ok()).count();
+        let taken = (0..3000).filter(|ms| pace.take("ns", start + Duration::from_millis(*ms)).is_ok()).count();
         assert_eq!(taken, 60);
+    }
+
+    #[test]
+    fn namespaces_take_turns_whoever_has_much_to_write() {
+        let start = Instant::now();
+        let id =
+            |namespace: &str, name: &str| ObjectId { kind: ObjectKind::Provider, name: Name::new(namespace, name) };
+        let mut pace = Pace::new(start);
+        let busy: Vec<_> = (0..60).map(|n| (id("busy", &format!("p-{n:02}")), Change::State)).collect();
+        let (mut written, mut quiet_after) = (BTreeMap::new(), None);
+        for second in 0..10 {
+            let now = start + Duration::from_secs(second);
+            let mut work = busy.clone();
+            work.extend((second == 3).then(|| (id("quiet", "route"), Change::State)));
+            work.extend((second == 3).then(|| (id("counted", "budget"), Change::Text)));
+            let mut taken = 0;
+            for (id, _) in pace.order(work, |(id, change)| (id, *change)) {
+                if pace.take(&id.name.namespace, now).is_err() {
+                    break;
+                }
+                taken += 1;
+                if id.name.namespace != "busy" {
+                    quiet_after = Some(taken);
+                }
+                *written.entry(id.name.name.clone()).or_insert(0) += 1;
+                pace.wrote(id, String::new(), now);
+            }
+            assert_eq!(taken, PER_SECOND);
+        }
+        assert_eq!(quiet_after, Some(3), "both were written within one turn");
+        assert_eq!(written.len(), 62);
+        assert!(
+            written.values().all(|count| *count <= 4),
+            "no object of a busy namespace starves another: {written:?}"
+        );
     }
 }

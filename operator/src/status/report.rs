@@ -4,7 +4,7 @@
 //! old leader loses.
 
 use super::alarm::Told;
-use super::change::Pace;
+use super::change::{Change, Pace};
 use super::conditions::Finding;
 use super::fleet::Fleet;
 use super::spending::{Spending, Spent};
@@ -81,6 +81,8 @@ struct Look<K> {
     verdict: Arc<Verdict>,
     programmed: (Finding, String),
     spent: Option<Arc<Spent>>,
+    /// Rates of a route that have as many partitions as they may.
+    crowded: Vec<String>,
     /// Nothing where its status was right.
     draft: Option<Arc<Draft>>,
 }
@@ -92,11 +94,36 @@ impl<K> Look<K> {
         verdict: &Arc<Verdict>,
         programmed: &(Finding, String),
         spent: Option<&Arc<Spent>>,
+        crowded: &[String],
     ) -> bool {
         Arc::ptr_eq(&self.object, object)
             && Arc::ptr_eq(&self.verdict, verdict)
             && self.programmed == *programmed
             && self.spent.as_ref().map(Arc::as_ptr) == spent.map(Arc::as_ptr)
+            && self.crowded == crowded
+    }
+}
+
+/// What is to be done of one object.
+enum Work {
+    Write(Arc<Draft>),
+    /// It does not decode, and is read as it is stored.
+    Read(Undecoded),
+}
+
+impl Work {
+    fn of(&self) -> (&ObjectId, Change) {
+        match self {
+            Self::Write(draft) => (&draft.id, draft.change),
+            Self::Read(object) => (&object.id, Change::State),
+        }
+    }
+
+    fn version(&self) -> &str {
+        match self {
+            Self::Write(draft) => &draft.version,
+            Self::Read(object) => &object.version,
+        }
     }
 }
 
@@ -152,7 +179,7 @@ impl Reporter {
         self.tell_of_keys(&desired, &mut done.keys);
         self.tell_of_spending(&desired, &spending, &mut done.told);
         let Done { pace, leads_since: _, inspected, keys: _, looked, told: _ } = done;
-        let Drafts { mut drafts, undecoded, whole } = self.drafts(&desired, &spending, looked)?;
+        let Drafts { drafts, undecoded, whole } = self.drafts(&desired, &spending, looked)?;
         if !whole && Instant::now() < redial {
             return Some(redial);
         }
@@ -160,26 +187,28 @@ impl Reporter {
         inspected.retain(|id, _| desired.verdicts.contains_key(id));
         looked.routes.retain(|id, _| desired.verdicts.contains_key(id));
         looked.budgets.retain(|id, _| desired.verdicts.contains_key(id));
+        let unread = undecoded.into_iter().filter(|object| inspected.get(&object.id) != Some(&object.version));
+        let work = drafts.into_iter().map(Work::Write).chain(unread.map(Work::Read)).collect();
         let mut next: Option<Instant> = None;
-        for object in undecoded {
-            if inspected.get(&object.id) != Some(&object.version) && self.may_write() {
-                let (id, version) = (object.id.clone(), object.version.clone());
-                match self.inspect(object, &desired).await {
-                    Ok(Some(draft)) => drafts.push(Arc::new(draft)),
-                    Ok(None) => drop(inspected.insert(id, version)),
-                    Err(error) => next = Some(self.failed(&id, &error)),
+        for work in pace.order(work, Work::of) {
+            let (now, (id, change)) = (Instant::now(), work.of());
+            let due = pace.due(id, work.version(), change, now);
+            let due = if due <= now { pace.take(&id.name.namespace, now).err() } else { Some(due) };
+            let due = match (due, work) {
+                (None, _) if !self.may_write() => return Some(now + RETRY),
+                (None, Work::Write(draft)) => self.write(&draft, pace).await.err(),
+                (None, Work::Read(object)) => {
+                    let (id, version) = (object.id.clone(), object.version.clone());
+                    match self.inspect(object, &desired).await {
+                        Ok(Some(draft)) => self.write(&draft, pace).await.err(),
+                        Ok(None) => {
+                            inspected.insert(id, version);
+                            None
+                        }
+                        Err(error) => Some(self.failed(&id, &error)),
+                    }
                 }
-            }
-        }
-        drafts.sort_by_key(|draft| draft.change);
-        for draft in drafts {
-            let now = Instant::now();
-            let due = pace.due(&draft.id, &draft.version, draft.change, now);
-            let due = if due <= now { pace.take(now).err() } else { Some(due) };
-            let due = match due {
-                None if !self.may_write() => return Some(now + RETRY),
-                None => self.write(&draft, pace).await.err(),
-                Some(due) => Some(due),
+                (Some(due), _) => Some(due),
             };
             next = [next, due].into_iter().flatten().min();
         }
@@ -210,7 +239,9 @@ impl Reporter {
         told.keep(|name| desired.alarms.contains_key(name));
         for object in budgets.iter().filter_map(|guarded| guarded.0.as_ref().ok()) {
             let name = name_of(&**object);
-            let (Some(alarms), Some(spent)) = (desired.alarms.get(&name), spending.get(&name)) else { continue };
+            let (Some(alarms), Some(spent)) = (desired.alarms.get(&name), spending.budgets.get(&name)) else {
+                continue;
+            };
             for crossing in told.crossings(&name, object.status.as_ref(), alarms, spent) {
                 for alarm in alarms.iter().filter(|alarm| alarm.percent == crossing.percent) {
                     let about = object.object_ref(&());
@@ -248,27 +279,32 @@ impl Reporter {
             for object in &routes {
                 drafts.add(ObjectKind::LLMRoute, object, desired, |object, id, verdict| {
                     let programmed = fleet.programmed(verdict);
-                    if let Some(look) = looked.get(id).filter(|look| look.is_of(object, verdict, &programmed, None)) {
+                    let crowded = spending.crowded_rates.get(&id.name).map(Vec::as_slice).unwrap_or_default();
+                    if let Some(look) =
+                        looked.get(id).filter(|look| look.is_of(object, verdict, &programmed, None, crowded))
+                    {
                         return look.draft.clone();
                     }
-                    let new = route::status(object, verdict, programmed.clone(), now);
+                    let new = route::status(object, verdict, programmed.clone(), crowded, now);
                     let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new);
                     let (object, verdict) = (Arc::clone(object), Arc::clone(verdict));
-                    looked.insert(id.clone(), Look { object, verdict, programmed, spent: None, draft: draft.clone() });
+                    let (crowded, spent, draft_of) = (crowded.to_vec(), None, draft.clone());
+                    looked.insert(id.clone(), Look { object, verdict, programmed, spent, crowded, draft: draft_of });
                     draft
                 });
             }
             for object in &budgets {
                 drafts.add(ObjectKind::Budget, object, desired, |object, id, verdict| {
-                    let (programmed, spent) = (fleet.programmed(verdict), spending.get(&id.name));
+                    let (programmed, spent) = (fleet.programmed(verdict), spending.budgets.get(&id.name));
                     let held = looked_budgets.get(id);
-                    if let Some(look) = held.filter(|look| look.is_of(object, verdict, &programmed, spent)) {
+                    if let Some(look) = held.filter(|look| look.is_of(object, verdict, &programmed, spent, &[])) {
                         return look.draft.clone();
                     }
                     let new = budget::status(object, verdict, programmed.0.clone(), spent.map(|spent| &**spent), now);
                     let draft = Draft::new(id.clone(), &**object, object.status.as_ref(), &new).map(Arc::new);
                     let (object, verdict, spent) = (Arc::clone(object), Arc::clone(verdict), spent.cloned());
-                    let look = Look { object, verdict, programmed, spent, draft: draft.clone() };
+                    let crowded = Vec::new();
+                    let look = Look { object, verdict, programmed, spent, crowded, draft: draft.clone() };
                     looked_budgets.insert(id.clone(), look);
                     draft
                 });

@@ -12,16 +12,20 @@ const MAX_BUDGETS: usize = 16;
 /// Longest entry of such a list.
 const ENTRY_BYTES: usize = 1024;
 
-/// What stands in status at `now`; `programmed` is what the fleet says of it.
+/// What stands in status at `now`; `programmed` is what the fleet says of it, and `crowded` are its rates that have as many
+/// partitions as they may.
 pub(crate) fn status(
     route: &LLMRoute,
     verdict: &Verdict,
     (programmed, pods): (Finding, String),
+    crowded: &[String],
     now: Timestamp,
 ) -> LLMRouteStatus {
     let mut findings = compiled(verdict);
     findings.push(programmed);
     findings.extend(summary(&findings));
+    // Requests of known partitions flow, so that it says nothing of `Ready`.
+    findings.extend((!route.spec.rate_limits.is_empty()).then(|| enforcing(crowded)));
     let stored = route.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let Verdict { targets_ready, targets_total, targets_bad, generation, .. } = verdict;
     let not_ready = targets_bad.iter().take(MAX_LISTED).cloned().map(|mut entry| {
@@ -43,6 +47,19 @@ pub(crate) fn status(
         budgets: verdict.budgets.iter().take(MAX_BUDGETS).map(ToString::to_string).collect(),
         budgets_total: Some(count(verdict.budgets.len())),
     }
+}
+
+/// Whether the rates let every caller in that they should.
+fn enforcing(crowded: &[String]) -> Finding {
+    if crowded.is_empty() {
+        return Finding::new("Enforcing", Some(true), "Enforcing", "every rate limit has room for further partitions");
+    }
+    let message = format!(
+        "these rate limits, or their namespace, have as many partitions as their share of the ledger holds, and requests of \
+         further ones are refused with 503: {}; divide them by something of fewer values (rateLimits[].partitionBy)",
+        crowded.join(", "),
+    );
+    Finding::new("Enforcing", Some(false), "TooManyPartitions", message)
 }
 
 fn count(n: usize) -> i64 {

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_snapshot::{Name, Unit};
 
-/// What the ledger knows of every Budget; of one that is missing here nothing is known yet.
-pub(crate) type Spending = BTreeMap<Name, Arc<Spent>>;
+/// What the ledger knows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spending {
+    /// Of every Budget; of one that is missing here nothing is known yet.
+    pub(crate) budgets: BTreeMap<Name, Arc<Spent>>,
+    /// The routes' rates that have as many partitions as they may, by their names.
+    pub(crate) crowded_rates: BTreeMap<Name, Vec<String>>,
+}
 
 /// How a Budget stands in its open window. Where it has partitions, the numbers are of the one that is used most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

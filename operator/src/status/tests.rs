@@ -152,7 +152,7 @@ fn a_refused_route_is_neither_ready_nor_programmed_and_stalls() {
     let (pods, streams, desired) = ([pod("a", true)], BTreeMap::new(), desired());
     let fleet = Fleet::new(&pods, &streams, &desired);
     let object = serde_json::from_value(object).unwrap();
-    let status = route::status(&object, &verdict, fleet.programmed(&verdict), Timestamp::UNIX_EPOCH);
+    let status = route::status(&object, &verdict, fleet.programmed(&verdict), &[], Timestamp::UNIX_EPOCH);
     for type_ in ["Ready", "Programmed"] {
         assert_eq!(condition(&status, type_).0, "False");
     }

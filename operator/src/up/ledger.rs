@@ -28,7 +28,7 @@ impl Ledger {
     pub(super) async fn start(file: &Path, gateway: &Arc<Gateway>) -> Result<Self, String> {
         let store = Arc::new(Store::file(file)?);
         let stored = store.load().await?;
-        let epoch = 1 + stored.iter().map(|shard| shard.epoch).max().unwrap_or(0);
+        let epoch = 1 + stored.iter().map(|(_, shard)| shard.epoch).max().unwrap_or(0);
         let settings = store.settings(epoch, fastrand::u64(..));
         let (views, _) = watch::channel(Arc::new(View::default()));
         let meters = Meters::new().map_err(|error| error.to_string())?;
@@ -44,8 +44,8 @@ impl Ledger {
     }
 
     /// What may be spent from now on.
-    pub(super) fn limit(&self, snapshot: &Snapshot) {
-        self.office.tell(Command::Limits(limits(snapshot)));
+    pub(super) async fn limit(&self, snapshot: &Snapshot) {
+        self.office.tell(Command::Limits(limits(snapshot))).await;
     }
 
     /// Writes what was spent.
@@ -60,12 +60,14 @@ impl Ledger {
 async fn pass(office: Office, mut words: mpsc::Receiver<FromPod>, to_pod: mpsc::Sender<ToPod>) {
     let mut start = String::new();
     while let Some(message) = words.recv().await {
-        if let Some(from_pod::Kind::Hello(hello)) = &message.kind {
+        if let Some(from_pod::Kind::Hello(hello)) = &message.kind
+            && hello.incarnation != start
+        {
             start.clone_from(&hello.incarnation);
             let (incarnation, outgoing) = (start.clone(), to_pod.clone());
-            office.tell(Command::Enter { incarnation, pod: POD.to_owned(), stream: 0, outgoing });
+            office.tell(Command::Enter { incarnation, pod: POD.to_owned(), stream: 0, outgoing }).await;
         }
-        office.tell(Command::Message { incarnation: start.clone(), pod: POD.to_owned(), message });
+        office.tell(Command::Message { incarnation: start.clone(), pod: POD.to_owned(), message }).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a leader says to a pod.
 
-use super::claim::Taken;
 use super::Wallet;
+use super::claim::Taken;
 use crate::{LEASE_MS, Millis};
 use std::sync::Arc;
 use weir_snapshot::ledger::{Answer, Refused, Round, State, ToPod, to_pod};

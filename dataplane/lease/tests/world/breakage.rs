@@ -67,7 +67,8 @@ impl World {
         let known: BTreeSet<String> = self.store.keys().filter_map(written).flat_map(knows).collect();
         let spent = self.spent.iter().map(|(_, partition, _)| self.name_of(*partition));
         let held = self.pods.iter().flat_map(|pod| pod.wallet.counters());
-        let granted = held.filter(|(.., counters)| counters.granted > 0).map(|(_, partition, ..)| partition.to_string());
+        let granted =
+            held.filter(|(.., counters)| counters.granted > 0).map(|(_, partition, ..)| partition.to_string());
         if written(&0).is_some() && !known.is_empty() && spent.chain(granted).all(|name| known.contains(&name)) {
             self.frail_since = None;
         }

@@ -32,6 +32,9 @@ pub fn no_room(provider: &Name, met: &weir_lease::Refusal) -> Refusal {
 
 fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal) -> Refusal {
     let Some(rate) = route.data.rate_limits.get(place) else { return Refusal::internal() };
+    if met.crowded {
+        return crowded(&format!("the rate limit {:?} of the route {}", rate.name, route.id), met);
+    }
     if !met.exhausted {
         return unavailable(&format!("the rate limit {:?}", rate.name), "rate_limit_unavailable", met);
     }
@@ -49,6 +52,9 @@ fn rate(charge: &Charge, route: &Route, place: usize, met: &weir_lease::Refusal)
 }
 
 fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Refusal {
+    if met.crowded {
+        return crowded(&format!("the Budget {}", budget.id), met);
+    }
     if !met.exhausted {
         return unavailable(&format!("the Budget {}", budget.id), "budget_store_unavailable", met);
     }
@@ -65,6 +71,16 @@ fn of_budget(budget: &Budget, charge: &Charge, met: &weir_lease::Refusal) -> Ref
         again(met.retry_after_ms),
     );
     let refusal = Refusal::new(429, ErrorType::RateLimit, "budget_exceeded", message);
+    Refusal { retry_after_ms: met.retry_after_ms, should_retry: Some(false), ..refusal }
+}
+
+/// The limit, or its namespace, has as many partitions as its share of the ledger, and this request is of a further one.
+fn crowded(what: &str, met: &weir_lease::Refusal) -> Refusal {
+    let message = format!(
+        "{what} has as many partitions as its namespace's share of the ledger holds, and there is none for this caller;          whoever owns it should divide it by something of fewer values (partitionBy){}",
+        again(met.retry_after_ms),
+    );
+    let refusal = Refusal::new(503, ErrorType::Overloaded, "too_many_partitions", message);
     Refusal { retry_after_ms: met.retry_after_ms, should_retry: Some(false), ..refusal }
 }
 
