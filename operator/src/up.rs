@@ -46,7 +46,7 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
     let (_watcher, mut changes) = watch(&folder, &file)?;
     let (serves, leases) = (Arc::clone(&gateway), Arc::clone(&ledger));
     let mut served = Served { gateway: serves, ledger: leases, folder, key_sets, shown: String::new() };
-    served.apply().await;
+    served.apply();
     let (listen, _, serving) = gateway.start().map_err(|e| e.to_string())?;
     tracing::info!("send requests to http://{listen}/v1/chat/completions");
     let following = tokio::spawn(async move {
@@ -57,7 +57,7 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), String> {
             }
             while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
             let applied = tokio::task::spawn_blocking(move || {
-                served.apply().await;
+                served.apply();
                 served
             });
             let Ok(applied) = applied.await else { return };
@@ -112,7 +112,7 @@ struct Served {
 
 impl Served {
     /// Reads, compiles and applies the folder if there is nothing against it. The same complaints are shown once.
-    async fn apply(&mut self) {
+    fn apply(&mut self) {
         let Self { gateway, ledger, folder, key_sets, shown } = self;
         let mut found = match files::read(folder, |name| std::env::var(name).ok()) {
             Ok(found) => found,
@@ -137,7 +137,7 @@ impl Served {
         if !compiled.alarms.is_empty() {
             tracing::warn!("thresholds tell nobody here: Events and webhooks are sent in a cluster alone");
         }
-        ledger.limit(&compiled.snapshot).await;
+        ledger.limit(&compiled.snapshot);
         for rejected in gateway.apply(compiled.snapshot) {
             tracing::error!("{} was rejected: {}", rejected.id, rejected.reason);
         }

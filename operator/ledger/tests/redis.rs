@@ -125,7 +125,7 @@ async fn pause() {
 async fn loaded(store: &Store) -> Vec<Shard> {
     for _ in 0..600 {
         if let Ok(shards) = store.load().await {
-            return shards;
+            return shards.into_iter().map(|(_, shard)| shard).collect();
         }
         pause().await;
     }

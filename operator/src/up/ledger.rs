@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use weir_dataplane::Gateway;
-use weir_lease::View;
+use weir_lease::{Limit, View};
 use weir_ledger::{Command, End, Lead, Meters, Office, Store, Tenure, limits};
 use weir_snapshot::Snapshot;
 use weir_snapshot::ledger::{FromPod, ToPod, from_pod};
@@ -18,7 +18,7 @@ const POD: &str = "up";
 
 /// The leader, and the way to it.
 pub(super) struct Ledger {
-    office: Office,
+    limits: watch::Sender<Vec<(Arc<str>, Limit)>>,
     tenure: watch::Sender<Tenure>,
     leading: Mutex<JoinHandle<End>>,
 }
@@ -37,15 +37,17 @@ impl Ledger {
         let leading = tokio::spawn(lead.run(tenure));
         let (to_leader, words) = mpsc::channel(QUEUE);
         let (to_pod, answers) = mpsc::channel(QUEUE);
-        tokio::spawn(pass(office.clone(), words, to_pod));
+        let (limits, told) = watch::channel(Vec::new());
+        tokio::spawn(inform(office.clone(), told));
+        tokio::spawn(pass(office, words, to_pod));
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move { gateway.join_ledger(to_leader, answers).await });
-        Ok(Self { office, tenure: tell, leading: Mutex::new(leading) })
+        Ok(Self { limits, tenure: tell, leading: Mutex::new(leading) })
     }
 
     /// What may be spent from now on.
-    pub(super) async fn limit(&self, snapshot: &Snapshot) {
-        self.office.tell(Command::Limits(limits(snapshot))).await;
+    pub(super) fn limit(&self, snapshot: &Snapshot) {
+        self.limits.send_replace(limits(snapshot));
     }
 
     /// Writes what was spent.
@@ -53,6 +55,14 @@ impl Ledger {
         self.tenure.send_replace(Tenure::Over);
         let mut leading = self.leading.lock().await;
         let _ = (&mut *leading).await;
+    }
+}
+
+/// Tells the leader what may be spent, whenever that changes.
+async fn inform(office: Office, mut limits: watch::Receiver<Vec<(Arc<str>, Limit)>>) {
+    while limits.changed().await.is_ok() {
+        let told = limits.borrow_and_update().clone();
+        office.tell(Command::Limits(told)).await;
     }
 }
 

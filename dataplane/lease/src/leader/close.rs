@@ -114,7 +114,9 @@ impl Leader {
                 // One that is in two parts of the store takes room in both.
                 let mut parts = if passing { 1 } else { pot.parts };
                 while parts != 0 && !gone {
-                    sizes[parts.trailing_zeros() as usize] += size;
+                    if let Some(held) = sizes.get_mut(parts.trailing_zeros() as usize) {
+                        *held += size;
+                    }
                     parts &= parts - 1;
                 }
                 !gone

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_snapshot::ledger::{self, Shard};
 
+/// What a part of the store is to have of pots, and their marks in it.
+type Body = (Vec<ledger::StoredPot>, Vec<(PotId, u64)>);
+
 impl Leader {
     /// A leader that goes on from what is stored. Until the starts that the store names and the Pods that run are
     /// heard of, durable limits grant nothing.
@@ -79,7 +82,7 @@ impl Leader {
             return Vec::new();
         }
         let wanted = parts.iter().fold(0, |wanted: u64, part| wanted | 1 << part);
-        let mut bodies: BTreeMap<usize, (Vec<ledger::StoredPot>, Vec<(PotId, u64)>)> = BTreeMap::new();
+        let mut bodies: BTreeMap<usize, Body> = BTreeMap::new();
         for (limit, state) in &self.limits {
             for ((window, partition), pot) in state.pots.iter().filter(|(_, pot)| pot.parts & wanted != 0) {
                 let id = PotId { limit: Arc::clone(limit), window: *window, partition: Arc::clone(partition) };
@@ -94,11 +97,11 @@ impl Leader {
         }
         let with_body = |part: &usize| (*part, bodies.remove(part).unwrap_or_default());
         let bodies: Vec<_> = parts.iter().map(with_body).collect();
-        bodies.into_iter().map(|(part, (pots, marks))| self.promise(part, pots, marks)).collect()
+        bodies.into_iter().map(|(part, body)| self.promise(part, body)).collect()
     }
 
     /// A write, and what the store will have been told by it.
-    fn promise(&mut self, shard: usize, pots: Vec<ledger::StoredPot>, marks: Vec<(PotId, u64)>) -> Write {
+    fn promise(&mut self, shard: usize, (pots, marks): Body) -> Write {
         let (members, tombstones) =
             if shard == 0 { self.members.store(self.settled) } else { (Vec::new(), Vec::new()) };
         let count = if shard == 0 { self.members.len() } else { 0 };
