@@ -251,7 +251,7 @@ pub struct LLMRouteStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted, ResolvedRefs, Conflicted, Programmed, Ready; Stalled where only an edit helps.
+    /// Accepted, ResolvedRefs, Conflicted, Programmed, Enforcing, Ready; Stalled where only an edit helps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,

@@ -2,14 +2,14 @@
 //!
 //! Telling never waits: when the API server does not take them, they are dropped and counted.
 
+use crate::fair::Fair;
 use crate::telemetry::Metrics;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
-/// Events that wait; a reconcile of many objects tells of each.
+/// Events that wait, of all namespaces; a reconcile of many objects tells of each.
 const QUEUE: usize = 1024;
 /// The API server takes notes of up to 1 kB.
 const NOTE_BYTES: usize = 1000;
@@ -48,7 +48,7 @@ impl News {
 /// Where news go.
 #[derive(Clone)]
 pub(crate) struct Events {
-    queue: mpsc::Sender<News>,
+    queue: Arc<Fair<News>>,
     metrics: Arc<Metrics>,
 }
 
@@ -59,12 +59,14 @@ impl Events {
         instance: String,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, mut news) = mpsc::channel::<News>(QUEUE);
+        let queue = Arc::new(Fair::new(QUEUE));
+        let news: Arc<Fair<News>> = Arc::clone(&queue);
         let reporter = Reporter { controller: "weir-operator".to_owned(), instance: Some(instance) };
         let recorder = Recorder::new(client, reporter);
         let counts = Arc::clone(&metrics);
         let publish = async move {
-            while let Some(News { about, event }) = news.recv().await {
+            loop {
+                let News { about, event } = news.pop(|_| true).await;
                 if let Err(error) = recorder.publish(&event, &about).await {
                     counts.failed("event");
                     tracing::debug!(%error, "an Event cannot be written");
@@ -76,7 +78,8 @@ impl Events {
 
     /// Tells.
     pub(crate) fn tell(&self, news: News) {
-        if self.queue.try_send(news).is_err() {
+        let namespace = news.about.namespace.clone().unwrap_or_default();
+        if !self.queue.push(&namespace, news) {
             self.metrics.failed("event");
         }
     }

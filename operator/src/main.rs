@@ -8,6 +8,7 @@ mod costs;
 mod election;
 mod events;
 mod explain;
+mod fair;
 mod key;
 mod key_sets;
 mod ledger;

@@ -3,23 +3,26 @@
 //! They tell and decide nothing; telling never waits. A URL may be a secret and is never shown.
 
 use crate::events::{Events, News};
+use crate::fair::Fair;
 use crate::telemetry::Metrics;
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use weir_compile::Webhook;
 use weir_dataplane::Callout;
 use weir_snapshot::{Headers, Settings};
 
-/// Webhooks that wait; more are dropped and counted.
+/// Webhooks that wait, of all namespaces; more are dropped and counted.
 const QUEUE: usize = 256;
-/// Sent side by side, so that one receiver that does not answer holds up few others.
-const AT_ONCE: usize = 8;
+/// Sent side by side.
+const AT_ONCE: usize = 16;
+/// Of one namespace, so that receivers that do not answer hold up those of their own alone.
+const AT_ONCE_EACH: usize = 2;
 /// One attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Pauses before further attempts.
@@ -46,25 +49,46 @@ pub(crate) struct Message {
 /// Where messages go.
 #[derive(Clone)]
 pub(crate) struct Webhooks {
-    queue: mpsc::Sender<Message>,
+    queue: Arc<Fair<Message>>,
     metrics: Arc<Metrics>,
 }
 
 impl Webhooks {
     /// A queue, and the task that empties it.
     pub(crate) fn new(events: Events, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, messages) = mpsc::channel(QUEUE);
-        let (callout, counts) = (Callout::default(), Arc::clone(&metrics));
+        let queue = Arc::new(Fair::new(QUEUE));
+        let (callout, counts, messages) = (Callout::default(), Arc::clone(&metrics), Arc::clone(&queue));
         let deliver = async move {
-            let deliver = |message| deliver(&callout, message, &events, &counts);
-            ReceiverStream::new(messages).for_each_concurrent(AT_ONCE, deliver).await;
+            let under_way: Mutex<BTreeMap<String, usize>> = Mutex::default();
+            let held = || under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let few = |namespace: &str| held().get(namespace).is_none_or(|count| *count < AT_ONCE_EACH);
+            let sender = async || loop {
+                let message = messages.pop(few).await;
+                let namespace = message.about.namespace.clone().unwrap_or_default();
+                *held().entry(namespace.clone()).or_default() += 1;
+                deliver(&callout, message, &events, &counts).await;
+                {
+                    let mut held = held();
+                    let left = held.get_mut(&namespace).map_or(0, |count| {
+                        *count -= 1;
+                        *count
+                    });
+                    if left == 0 {
+                        held.remove(&namespace);
+                    }
+                }
+                messages.look_again();
+            };
+            let senders: FuturesUnordered<_> = (0..AT_ONCE).map(|_| sender()).collect();
+            senders.for_each(|()| std::future::ready(())).await;
         };
         (Self { queue, metrics }, deliver)
     }
 
     /// Sends it some time.
     pub(crate) fn send(&self, message: Message) {
-        if self.queue.try_send(message).is_err() {
+        let namespace = message.about.namespace.clone().unwrap_or_default();
+        if !self.queue.push(&namespace, message) {
             self.metrics.failed("webhook");
         }
     }

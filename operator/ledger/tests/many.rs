@@ -28,7 +28,11 @@ fn users() -> usize {
     std::env::var("WEIR_TESTS_PARTITIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(USERS)
 }
 
-struct Redis(Child, u16, tempfile::TempDir);
+struct Redis {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
 
 impl Redis {
     fn start() -> Self {
@@ -37,11 +41,12 @@ impl Redis {
         let mut program = Program::new(std::env::var("WEIR_TESTS_REDIS").unwrap_or_else(|_| "redis-server".to_owned()));
         program.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         let spawned = program.current_dir(folder.path()).stdout(Stdio::null()).spawn();
-        Self(spawned.expect("redis-server starts: run by tests/run, which installs it"), port, folder)
+        let process = spawned.expect("redis-server starts: run by tests/run, which installs it");
+        Self { process, port, _folder: folder }
     }
 
     async fn store(&self) -> Arc<Store> {
-        let store = Store::redis(&format!("redis://127.0.0.1:{}", self.1), "weir:many").unwrap();
+        let store = Store::redis(&format!("redis://127.0.0.1:{}", self.port), "weir:many").unwrap();
         while store.load().await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -51,8 +56,8 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
