@@ -27,8 +27,8 @@ fn partitions() -> usize {
 async fn fill(clients: &[Client], header: &str, values: Vec<String>) -> Vec<(u16, usize)> {
     let values = std::sync::Arc::new(std::sync::Mutex::new(values));
     let mut asking = Vec::new();
-    for client in clients.iter().cycle().take(clients.len() * CONNECTIONS).cloned() {
-        let (values, header) = (std::sync::Arc::clone(&values), header.to_owned());
+    for client in clients.iter().cycle().take(clients.len() * CONNECTIONS) {
+        let (client, values, header) = (client.clone(), std::sync::Arc::clone(&values), header.to_owned());
         asking.push(tokio::spawn(async move {
             let mut statuses = std::collections::BTreeMap::new();
             let mut connection = client.connect().await.expect("a connection");

@@ -120,7 +120,7 @@ fn a_want_ahead_of_need_that_finds_no_place_stands_in_no_other_limits_way() {
     let settings = Settings { passing: 100, ..Settings::new(1, 1, 1, 1 << 20, false) };
     let (greedy, modest) = ("LLMRoute/greedy/r/tag", "LLMRoute/modest/r/user");
     let mut leader = leader(settings, [(greedy.to_owned(), rate()), (modest.to_owned(), rate())]);
-    while ask(&mut leader, greedy, &format!("tag-{}", leader.pots()), 5).is_none() {}
+    (0..100).for_each(|n| _ = ask(&mut leader, greedy, &format!("tag-{n}"), 5));
     say(&mut leader, vec![want(greedy, "more", 0), want(modest, "ada", 0)], 10);
     let answer = answers(&mut leader).pop().unwrap();
     assert_eq!((answer.refused, answer.states.len(), answer.left_out.len()), (None, 1, 1));

@@ -16,7 +16,7 @@ async fn a_file_outlives_its_process_and_belongs_to_one() {
     assert!(matches!(store.write(5, &body(1, 1)).await, Outcome::Stored));
     assert!(Store::file(&path).is_err_and(|error| error.contains("ledger.redb")), "it is taken");
     drop(store);
-    assert_eq!(Store::file(&path).unwrap().load().await, Ok(vec![(3, body(1, 1))]));
+    assert_eq!(Store::file(&path).unwrap().load().await, Ok(vec![(5, body(1, 1))]));
 }
 
 #[test]
