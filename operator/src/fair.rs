@@ -95,7 +95,8 @@ mod tests {
         for _ in 0..49 {
             queue.pop(|_| true).await;
         }
-        assert_eq!((queue.waiting().count, queue.waiting().by_namespace.len()), (0, 0));
+        let waiting = queue.waiting();
+        assert_eq!((waiting.count, waiting.by_namespace.len()), (0, 0));
     }
 
     #[tokio::test]

@@ -6,12 +6,16 @@ use super::pot::Pot;
 use super::settings::Settings;
 use super::shard::Shards;
 use super::state::{Leader, Outcome, Promise, Write};
-use crate::Now;
+use crate::{Millis, Now};
 use crate::room::Room;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_snapshot::ledger::{self, Shard};
+
+/// So many pots are looked at in a fraction of a millisecond. Looks at all of them for what is to be written are so far
+/// apart that they take a small part of the time.
+const POTS_A_MS: Millis = 4_000;
 
 /// What a part of the store is to have of pots, and their marks in it.
 type Body = (Vec<ledger::StoredPot>, Vec<(PotId, u64)>);
@@ -39,6 +43,7 @@ impl Leader {
             listened: 0,
             ticked_at: now.mono,
             swept_at: now.mono,
+            gathers_until: 0,
         };
         leader.members.expect(running);
         stored.into_iter().for_each(|(part, shard)| leader.learn(part, shard, false, now));
@@ -69,10 +74,13 @@ impl Leader {
 
     /// The parts of the store to write now: none while it is adrift.
     pub fn writes(&mut self, now: Now) -> Vec<Write> {
-        if self.adrift {
+        if self.adrift || now.mono < self.gathers_until {
             return Vec::new();
         }
         let due = self.shards.due(now);
+        if !due.is_empty() {
+            self.gathers_until = now.mono + self.pots() as Millis / POTS_A_MS;
+        }
         self.write(&due)
     }
 

@@ -65,6 +65,8 @@ pub struct Leader {
     pub(super) listened: Millis,
     pub(super) ticked_at: Millis,
     pub(super) swept_at: Millis,
+    /// No writes are made before, so that one look at all pots serves several.
+    pub(super) gathers_until: Millis,
 }
 
 /// What a write under way will have told the store.
