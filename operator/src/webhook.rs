@@ -56,7 +56,7 @@ pub(crate) struct Webhooks {
 impl Webhooks {
     /// A queue, and the task that empties it.
     pub(crate) fn new(events: Events, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send) {
-        let queue = Arc::new(Fair::new(QUEUE));
+        let queue: Arc<Fair<Message>> = Arc::new(Fair::new(QUEUE));
         let (callout, counts, messages) = (Callout::default(), Arc::clone(&metrics), Arc::clone(&queue));
         let deliver = async move {
             let under_way: Mutex<BTreeMap<String, usize>> = Mutex::default();
