@@ -149,6 +149,8 @@ async fn work(
         Attempts::new(&gateway, &live, surface, &call, &body, asked, headers).run(&mut account).await
     }
     .await;
+    // The request is not needed any more; a stream may go on for long.
+    account.held.shrink(0);
     (account, outcome)
 }
 

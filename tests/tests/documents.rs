@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use weir_tests::{gateway, helm, repository, schema};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/budgets.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/budgets.md"];
 
 fn documents() -> impl Iterator<Item = (&'static str, String)> {
     DOCUMENTS

@@ -166,3 +166,25 @@ fn lock_files_name_no_registry_host() {
         assert!(!text.contains("://"), "{} names a host", lock.display());
     }
 }
+
+#[test]
+fn every_queue_pool_and_share_has_a_row_in_security_md() {
+    const MADE_BY: [&str; 6] =
+        ["Semaphore::new(", "mpsc::channel", "unbounded_channel", "broadcast::channel", "Cache::new(", "Shares::of("];
+    let text = std::fs::read_to_string(repository().join("SECURITY.md")).expect("there is a SECURITY.md");
+    let table = text.split("<!-- shared resources -->").nth(1).expect("it has the table of shared resources");
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.iter().all(|row| row.matches('|').count() == 5), "each row says what, where, the bound and the share");
+    let own = ["tests/", "crds/"].map(|folder| repository().join(folder));
+    for (path, text) in written_files() {
+        let name = path.strip_prefix(repository()).expect("it is in the repository").display().to_string();
+        let is_test =
+            own.iter().any(|folder| path.starts_with(folder)) || name.contains("/tests") || name.contains("/bench");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if is_test || !MADE_BY.iter().any(|maker| code.contains(maker)) {
+            continue;
+        }
+        let named = rows.iter().any(|row| row.contains(&format!("`{name}`")));
+        assert!(named, "{name} makes a queue, pool or share: say its bound and one tenant's share in SECURITY.md");
+    }
+}
