@@ -218,6 +218,11 @@ pub struct BudgetSelector {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub providers: Vec<ObjectRef>,
+    /// Sent to Providers of these namespaces, and to no others; its own namespace is always among them. When absent, of
+    /// every namespace; in the platform namespace without `providers`, of the platform namespace alone, so that no
+    /// other namespace's Provider spends it by what it says of usage and prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_namespaces: Option<AllowedNamespaces>,
     /// For these models, by the names in `models` of the route; an alias counts as what it stands for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -55,6 +55,10 @@ pub struct Caller {
     pub project: Option<String>,
     /// In the same way.
     pub cost_center: Option<String>,
+    /// The team that the label of its namespace names; every Budget believes it.
+    pub namespace_team: Option<String>,
+    /// Who said what of its user and team, a later one over an earlier one.
+    pub statements: Vec<Statement>,
     /// Who goes first at a provider without room, by the label of its namespace.
     pub priority: Priority,
     /// Groups that its token names.
@@ -65,6 +69,27 @@ pub struct Caller {
     pub token: Option<Arc<Token>>,
     /// The client certificate of its connection, where it came with no other credential.
     pub certificate: Option<Arc<Certificate>>,
+}
+
+/// What somebody says of a caller's user and team: the annotations of a key's Secret, the claims of a token, or headers
+/// that a route trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The namespace that says it: of the Secret, of the route, or of the route that names the token's issuer.
+    pub by: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The team.
+    pub team: Option<String>,
+}
+
+/// Whom a caller asks for, as far as a namespace believes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Believed<'a> {
+    /// The user.
+    pub user: Option<&'a str>,
+    /// The team.
+    pub team: Option<&'a str>,
 }
 
 impl Caller {
@@ -80,6 +105,8 @@ impl Caller {
             team: None,
             project: None,
             cost_center: None,
+            namespace_team: None,
+            statements: Vec::new(),
             priority: Priority::default(),
             groups: Vec::new(),
             models: Vec::new(),
@@ -92,11 +119,40 @@ impl Caller {
     pub(crate) fn fill_from(&mut self, namespace: Option<&Namespace>) {
         let Some(Namespace { team, project, cost_center, priority, accept_routes_from: _ }) = namespace else { return };
         self.priority = *priority;
+        self.namespace_team.clone_from(team);
         for (held, said) in [(&mut self.team, team), (&mut self.project, project), (&mut self.cost_center, cost_center)]
         {
             if held.is_none() {
                 held.clone_from(said);
             }
+        }
+    }
+
+    /// Whom it asks for, as far as Budgets and rates of one namespace believe it. They believe the label of the
+    /// caller's namespace, the platform and their own namespace. What another namespace says could spend their pots in
+    /// the name of others, or pass them by under ever new names.
+    pub fn believed_by(&self, namespace: &str, platform: &str) -> Believed<'_> {
+        let mut held = Believed { user: None, team: self.namespace_team.as_deref() };
+        for Statement { by, user, team } in &self.statements {
+            if by == namespace || by == platform {
+                held.user = user.as_deref().or(held.user);
+                held.team = team.as_deref().or(held.team);
+            }
+        }
+        held
+    }
+
+    /// Notes what a namespace says of its user and team.
+    pub(crate) fn is_said(&mut self, by: &str, user: Option<String>, team: Option<String>) {
+        if user.is_none() && team.is_none() {
+            return;
+        }
+        match self.statements.last_mut().filter(|last| last.by == by) {
+            Some(last) => {
+                last.user = user.or(last.user.take());
+                last.team = team.or(last.team.take());
+            }
+            None => self.statements.push(Statement { by: by.to_owned(), user, team }),
         }
     }
 
@@ -106,35 +162,39 @@ impl Caller {
         let is_of = |issuer: &&_| token.is_of(namespace, issuer) && token.has_grant(issuer, &|_| true);
         let Some(issuer) = access.jwt.iter().find(is_of) else { return };
         let ClaimPaths { user, team, project, cost_center, groups } = &issuer.claims;
-        for (held, path) in [
-            (&mut self.user, user),
-            (&mut self.team, team),
-            (&mut self.project, project),
-            (&mut self.cost_center, cost_center),
-        ] {
-            if let Some(text) = path.as_deref().and_then(|path| token.claims.text(path)) {
-                *held = Some(cut(&text));
-            }
-        }
+        let said = |path: &Option<String>| Some(cut(&token.claims.text(path.as_deref()?)?));
+        let facts = [user, team, project, cost_center].map(said);
         let groups = groups.iter().flat_map(|path| token.claims.texts(path));
         self.groups = groups.take(MOST_GROUPS).map(cut).collect();
+        self.take(namespace, facts);
     }
 
-    /// Takes over what headers say that a route trusts; `header` gives the value of one.
-    pub(crate) fn take_headers(&mut self, trusted: &TrustedHeaders, header: impl Fn(&str) -> Option<String>) {
+    /// Takes over what headers say that a route of that namespace trusts; `header` gives the value of one.
+    pub(crate) fn take_headers(
+        &mut self,
+        namespace: &str,
+        trusted: &TrustedHeaders,
+        header: impl Fn(&str) -> Option<String>,
+    ) {
         let TrustedHeaders { user, team, project, cost_center } = trusted;
         let said = |name: &Option<String>| {
             let text = cut(header(name.as_deref()?)?.trim());
             (!text.is_empty()).then_some(text)
         };
-        for (held, name) in [
+        self.take(namespace, [user, team, project, cost_center].map(said));
+    }
+
+    /// Takes over user, team, project and cost centre as a namespace says them.
+    fn take(&mut self, by: &str, [user, team, project, cost_center]: [Option<String>; 4]) {
+        self.is_said(by, user.clone(), team.clone());
+        for (held, said) in [
             (&mut self.user, user),
             (&mut self.team, team),
             (&mut self.project, project),
             (&mut self.cost_center, cost_center),
         ] {
-            if let Some(text) = said(name) {
-                *held = Some(text);
+            if said.is_some() {
+                *held = said;
             }
         }
     }

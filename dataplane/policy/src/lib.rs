@@ -26,7 +26,7 @@ mod table;
 mod token;
 
 pub use budgets::Budget;
-pub use caller::{Caller, CallerKind};
+pub use caller::{Believed, Caller, CallerKind, Statement};
 pub use certificate::Certificate;
 pub use credential::{CredentialHealth, CredentialState, mark_of};
 pub use explain::{Explanation, Moment};

@@ -20,7 +20,7 @@ use crate::{Table, Target};
 use std::sync::Arc;
 use weir_dialect::{ErrorType, Refusal, Usage};
 use weir_lease::{Claim, Terms};
-use weir_snapshot::{BudgetMode, Currency, Name, OnUnpriced, Quote, Reservation, Unit};
+use weir_snapshot::{BudgetMode, Currency, Name, Quote, Reservation, Unit};
 
 /// Output that a rate makes room for where the caller set no limit.
 const LIKELY_OUTPUT: u64 = 1_024;
@@ -37,6 +37,7 @@ struct At<'a> {
     /// No request comes to more.
     most: Size,
     pricing: Option<Quote<'a>>,
+    provider: &'a Name,
 }
 
 /// In tokens.
@@ -97,10 +98,11 @@ impl Table {
                 continue;
             }
             let terms = Terms::Rate { amount: rate.amount, per_ms: rate.per_ms, burst: rate.burst };
-            let amounts = targets.iter().map(|at| self.estimate(rate.unit, at.likely, at.pricing, OnUnpriced::Refuse));
+            let amounts = targets.iter().map(|at| self.estimate(rate.unit, at.likely, at.pricing, None));
             // A request over the whole burst could never be met: it takes all of it.
             let amount = dearest_of(amounts).unwrap_or(0).min(rate.burst);
-            let partition = asked.partition(&rate.partition_by);
+            let believed = self.budgets.believed(&asked.route.id.namespace, asked.caller);
+            let partition = asked.partition(&rate.partition_by, believed);
             let claim = Claim { limit: Arc::clone(limit), partition, amount, leave: 0, terms };
             charges.push(Charge { claim, unit: rate.unit, of: Payer::Rate(place) });
         }
@@ -119,10 +121,12 @@ impl Table {
         }
         let hard = budget.data.mode == BudgetMode::Enforce && !soft;
         let terms = if hard { Terms::Hard(budget.data.failure_mode) } else { Terms::Soft };
-        let partition = asked.partition(&budget.data.partition_by);
+        let believed = self.budgets.believed(&budget.id.namespace, asked.caller);
+        let partition = asked.partition(&budget.data.partition_by, believed);
+        let covered = || targets.iter().filter(|at| budget.counts(Some(at.provider)));
         for (limit, pot) in budget.data.limits.iter().zip(&budget.limits) {
-            let amounts =
-                targets.iter().map(|at| self.estimate(limit.unit, at.most, at.pricing, budget.data.on_unpriced));
+            let amounts = covered()
+                .map(|at| self.estimate(limit.unit, at.most, at.pricing, budget.ceiling_of(Some(at.provider))));
             let amount = match budget.data.reservation {
                 Reservation::Fixed(amount) => Some(amount),
                 Reservation::UpperBound => dearest_of(amounts),
@@ -139,8 +143,9 @@ impl Table {
         Ok(())
     }
 
-    /// What a request of that size comes to of a unit; `None` where a price is needed and missing.
-    fn estimate(&self, unit: Unit, size: Size, pricing: Option<Quote<'_>>, on_unpriced: OnUnpriced) -> Option<u64> {
+    /// What a request of that size comes to of a unit; `None` where a price is needed and missing. The dearest price of
+    /// `ceiling`'s namespaces counts there, if given.
+    fn estimate(&self, unit: Unit, size: Size, pricing: Option<Quote<'_>>, ceiling: Option<[&str; 2]>) -> Option<u64> {
         let Size { input, output } = size;
         match unit {
             Unit::Requests => Some(1),
@@ -148,7 +153,7 @@ impl Table {
             Unit::InputTokens => Some(input),
             Unit::OutputTokens => Some(output),
             Unit::Currency(currency) => {
-                let pricing = self.pricing(pricing, currency, on_unpriced)?;
+                let pricing = self.pricing(pricing, currency, ceiling)?;
                 self.in_currency(&dearest(pricing, input, output), currency)
             }
         }
@@ -159,12 +164,9 @@ impl Table {
         &'a self,
         known: Option<Quote<'a>>,
         currency: Currency,
-        on_unpriced: OnUnpriced,
+        ceiling: Option<[&str; 2]>,
     ) -> Option<Quote<'a>> {
-        known.or_else(|| match on_unpriced {
-            OnUnpriced::Refuse => None,
-            OnUnpriced::Ceiling => self.budgets.ceiling(currency),
-        })
+        known.or_else(|| self.budgets.ceiling(ceiling?, currency))
     }
 
     fn in_currency(&self, cost: &Cost, currency: Currency) -> Option<u64> {
@@ -173,19 +175,19 @@ impl Table {
 
     /// What a charge comes to in the end, in its unit's smallest parts; `None` = nobody knows the price.
     pub fn spent(&self, charge: &Charge, came: &Came<'_>) -> Option<u64> {
-        let on_unpriced = match &charge.of {
+        let ceiling = match &charge.of {
             Payer::Rate(..) => {
                 if charge.unit == Unit::Requests {
                     return Some(1);
                 }
-                OnUnpriced::Refuse
+                None
             }
             Payer::Provider { gauge: true, .. } => return Some(0),
             // It was sent, whatever came of it.
             Payer::Provider { gauge: false, .. } if charge.unit == Unit::Requests => return Some(1),
-            Payer::Provider { gauge: false, .. } => OnUnpriced::Refuse,
+            Payer::Provider { gauge: false, .. } => None,
             Payer::Budget(budget) if !budget.counts(came.provider) => return Some(0),
-            Payer::Budget(budget) => budget.data.on_unpriced,
+            Payer::Budget(budget) => budget.ceiling_of(came.provider),
         };
         let Some(usage) = came.usage else { return Some(0) };
         match charge.unit {
@@ -194,7 +196,7 @@ impl Table {
             Unit::InputTokens => Some(usage.input_total()),
             Unit::OutputTokens => Some(usage.output_total()),
             Unit::Currency(currency) => {
-                let pricing = self.pricing(came.pricing, currency, on_unpriced);
+                let pricing = self.pricing(came.pricing, currency, ceiling);
                 pricing.and_then(|pricing| self.in_currency(&cost(usage, pricing), currency))
             }
         }
@@ -208,7 +210,7 @@ impl Table {
                 None | Some(Unit::Requests) => 1,
                 Some(unit) => {
                     let most = limits.tokens_per_minute.unwrap_or(u64::MAX);
-                    self.estimate(*unit, likely, pricing, OnUnpriced::Refuse).unwrap_or(0).min(most)
+                    self.estimate(*unit, likely, pricing, None).unwrap_or(0).min(most)
                 }
             };
             let most = match terms {
@@ -240,6 +242,7 @@ fn at<'a>(asked: &Asked<'_>, target: &'a Target) -> At<'a> {
         likely: Size { input: within(asked.input.likely), output: each.saturating_mul(asked.choices) },
         most: Size { input: within(asked.input.most), output: asked.most_output(target) },
         pricing: asked.quote(target),
+        provider: &target.provider.id,
     }
 }
 

@@ -58,9 +58,16 @@ pub struct Facts<'a> {
 pub(crate) struct Key {
     pushed: Arc<ResourceId>,
     pub(crate) data: Arc<ApiKey>,
+    /// Other Secrets' keys with the same id, which are told apart by their hashes.
+    namesakes: Vec<Key>,
 }
 
 impl Key {
+    /// It and all others of its id.
+    pub(crate) fn with_namesakes(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.namesakes)
+    }
+
     /// The Secret that holds it.
     pub(crate) fn secret(&self) -> &Name {
         &self.pushed.name
@@ -235,7 +242,7 @@ impl Route {
         if tells {
             let caller = Arc::make_mut(caller);
             caller.take_claims(&self.id.namespace, &self.access);
-            caller.take_headers(trusted, header);
+            caller.take_headers(&self.id.namespace, trusted, header);
         }
         tells
     }
@@ -382,13 +389,14 @@ impl Table {
         self.providers.values()
     }
 
-    pub(crate) fn key(&self, id: &str) -> Option<&Key> {
-        self.keys.by_id.get(id)
+    /// The keys of that id: one, or as many as Secrets have it.
+    pub(crate) fn keys(&self, id: &str) -> impl Iterator<Item = &Key> {
+        self.keys.by_id.get(id).into_iter().flat_map(Key::with_namesakes)
     }
 
     /// The key that a Secret holds.
     pub(crate) fn key_of(&self, secret: &Name) -> Option<&Key> {
-        self.keys.by_id.iter().find(|key| key.secret() == secret)
+        self.keys.by_id.iter().flat_map(Key::with_namesakes).find(|key| key.secret() == secret)
     }
 
     pub(crate) fn account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {

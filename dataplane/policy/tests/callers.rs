@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use weir_policy::{Caller, CallerKind, Claims, Facts, Table, Token};
+use weir_policy::{Caller, CallerKind, Claims, Facts, Statement, Table, Token};
 use weir_snapshot::{
     Access, AccountRef, AdmittedAccount, AdmittedGroup, ApiKey, ClaimPaths, KeyHash, Kind, ModelName, Name, Namespace,
     Resource, ResourceId, Resources, Route, TokenIssuer, TrustedHeaders, api_key,
@@ -70,6 +70,13 @@ fn a_key_says_whom_it_is_for_and_its_namespace_says_the_rest() {
         Namespace { team: text("blues"), project: text("atlas"), cost_center: text("cc-7"), ..Namespace::default() },
     );
     let caller = by_key(&table(&resources));
+    let own = caller.believed_by("a", "platform");
+    let others = caller.believed_by("platform", "platform");
+    assert_eq!(
+        (own.team, others.team),
+        (Some("reds"), Some("blues")),
+        "a key speaks for Budgets of its namespace alone"
+    );
     assert_eq!((caller.team, caller.project, caller.cost_center), (text("reds"), text("atlas"), text("cc-7")));
 }
 
@@ -104,6 +111,7 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         team: text("reds"),
         project: Some("p".repeat(256)),
         namespace: "a".into(),
+        statements: vec![Statement { by: "a".into(), user: text("ann"), team: None }],
         ..Caller::anonymous()
     };
     assert_eq!(learnt(trusted), Some(expected), "an empty header says nothing");

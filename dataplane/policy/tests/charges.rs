@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use weir_dialect::{Dialect, InputSize, Refusal, ServiceTier, Usage};
 use weir_lease::Terms;
-use weir_policy::{Asked, Caller, Came, Charge, Table};
+use weir_policy::{Asked, Caller, Came, Charge, Statement, Table};
 use weir_snapshot::{
     Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced,
     Price, PriceSource, Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Reservation, Resource, Resources,
@@ -254,8 +254,8 @@ fn partitions_tell_callers_apart_and_no_two_read_the_same() {
     add(&mut resources, "platform", "two", by(&[Dimension::User, Dimension::Team, Dimension::Model]));
     let table = table(&resources);
     let named = |user: &str, team: &str| {
-        let caller = Caller { user: Some(user.into()), team: Some(team.into()), ..caller("team") };
-        charges(&table, &caller, 0, None)
+        let said = Statement { by: "platform".into(), user: Some(user.into()), team: Some(team.into()) };
+        charges(&table, &Caller { statements: vec![said], ..caller("team") }, 0, None)
     };
     assert_eq!(pots(&named("ann", "blue")).iter().map(|(_, of, _)| *of).collect::<Vec<_>>(), ["ann", "ann|blue|m"]);
     assert_ne!(pots(&named("a|b", "c"))[1].1, pots(&named("a", "b|c"))[1].1);

@@ -132,9 +132,9 @@ pub struct BudgetSelector {
     /// ServiceAccounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_accounts: Vec<crate::AccountRef>,
-    /// Ids of API keys; absent = it selects by no key.
+    /// Secrets of API keys; absent = it selects by no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_keys: Option<Vec<String>>,
+    pub key_secrets: Option<Vec<Name>>,
     /// Teams.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<String>,
@@ -147,9 +147,20 @@ pub struct BudgetSelector {
     /// Providers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<Name>,
+    /// Namespaces of Providers. What goes to a Provider of another one does not count; absent = of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_namespaces: Option<Vec<String>>,
     /// Models as the client names them (an alias counts as what it stands for).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+}
+
+impl Budget {
+    /// The features without which a pod must not apply it.
+    pub(crate) fn needs(&self) -> Vec<&'static str> {
+        let by_secret = self.selector.key_secrets.as_ref().map(|_| "budget.key-secrets");
+        std::iter::once("budget").chain(by_secret).collect()
+    }
 }
 
 impl BudgetSelector {

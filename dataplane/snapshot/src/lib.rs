@@ -54,6 +54,7 @@ pub const FEATURES: &[&str] = &[
     "params.remove",
     "on-loss",
     "budget",
+    "budget.key-secrets",
     "rate-limits",
     "provider.limits",
     "trusted-headers",

@@ -132,7 +132,7 @@ impl Resource {
             Self::Route(route) => route.needs(),
             Self::Settings(settings) => settings.needs(),
             Self::Prices(prices) => prices.needs(),
-            Self::Budget(_) => vec!["budget"],
+            Self::Budget(budget) => budget.needs(),
             Self::Access(access) => access.needs(),
             Self::KeySet(_) => vec!["access.jwt"],
             Self::Issuer(_)

@@ -23,20 +23,20 @@ pub(crate) struct Key {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// Reads all keys. Of two with the same id the older stays, so that nobody takes over a key by its id.
+/// Secrets of one namespace that may have the same key id: a request with that id is compared to all of them.
+const MOST_OF_ONE_ID: usize = 4;
+
+/// Reads all keys. Ids are no secret, so that anybody may write one that is another's: Secrets with one id are told apart
+/// by their hashes. Of two with one hash the older stays, so that nobody takes over a key by a copy of its Secret.
 pub(crate) fn read(secrets: &BTreeMap<Name, Arc<Secret>>) -> (BTreeMap<Name, Key>, BTreeMap<Name, String>) {
     let (mut keys, mut refused) = (BTreeMap::new(), BTreeMap::new());
     let mut oldest_first: Vec<_> = secrets.iter().filter(|(_, secret)| is_key(secret)).collect();
     oldest_first.sort_by_key(|(name, secret)| (created_at(&secret.metadata), *name));
-    let mut taken: BTreeMap<String, Name> = BTreeMap::new();
+    let mut taken = Taken::default();
     for (name, secret) in oldest_first {
-        match read_one(secret) {
-            Ok(data) if taken.contains_key(&data.id) => {
-                refused.insert(name.clone(), "another, older Secret has this key id; mint a new key".into());
-            }
+        match read_one(secret).and_then(|data| taken.take(name, &data).map(|()| data)) {
             Ok(data) => {
                 let id = data.id.clone();
-                taken.insert(id.clone(), name.clone());
                 let labels = secret.metadata.labels.clone().unwrap_or_default();
                 let sealed = Arc::new(Sealed::new(data));
                 keys.insert(name.clone(), Key { id, sealed, labels });
@@ -47,6 +47,34 @@ pub(crate) fn read(secrets: &BTreeMap<Name, Arc<Secret>>) -> (BTreeMap<Name, Key
         }
     }
     (keys, refused)
+}
+
+/// What older Secrets have.
+#[derive(Default)]
+struct Taken {
+    by_id: BTreeMap<String, Vec<Older>>,
+}
+
+struct Older {
+    namespace: String,
+    hashes: Box<[KeyHash]>,
+}
+
+impl Taken {
+    /// Gives a Secret its key id, unless older ones leave it none.
+    fn take(&mut self, secret: &Name, key: &ApiKey) -> Result<(), String> {
+        let held = self.by_id.entry(key.id.clone()).or_default();
+        if held.iter().any(|older| older.hashes.iter().any(|hash| key.hashes.contains(hash))) {
+            return Err("another, older Secret has this key; mint a new key".into());
+        }
+        if held.iter().filter(|older| older.namespace == secret.namespace).count() >= MOST_OF_ONE_ID {
+            return Err(format!(
+                "{MOST_OF_ONE_ID} older Secrets of this namespace have this key id; remove one, or mint a new key"
+            ));
+        }
+        held.push(Older { namespace: secret.namespace.clone(), hashes: key.hashes.clone() });
+        Ok(())
+    }
 }
 
 fn is_key(secret: &Secret) -> bool {
@@ -103,4 +131,48 @@ fn hashes(secret: &Secret, id: &str) -> Result<Box<[KeyHash]>, String> {
         return Err("data holds none of current, previous and plaintext; `weir-operator key new` writes one".into());
     }
     Ok(hashes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ID: &str = "abcdef012345";
+
+    /// A Secret of that namespace, age and secret.
+    fn secret(namespace: &str, name: &str, second: u8, hash: u8) -> (Name, Arc<Secret>) {
+        let stored = format!("{STORED_PREFIX}{}", format!("{hash:02x}").repeat(32));
+        let current = k8s_openapi::ByteString(stored.into_bytes());
+        let secret = json!({"type": MARK, "data": {"current": current}, "metadata": {"name": name,
+            "namespace": namespace, "labels": {MARK: ID}, "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z")}});
+        (Name::new(namespace, name), Arc::new(serde_json::from_value(secret).unwrap()))
+    }
+
+    fn read_all(secrets: impl IntoIterator<Item = (Name, Arc<Secret>)>) -> (Vec<String>, Vec<String>) {
+        let (keys, refused) = read(&secrets.into_iter().collect());
+        let names = |names: Vec<&Name>| names.into_iter().map(ToString::to_string).collect();
+        (names(keys.keys().collect()), names(refused.keys().collect()))
+    }
+
+    #[test]
+    fn an_older_secret_with_the_same_id_takes_nothing_from_a_key() {
+        let found = read_all([secret("stranger", "s", 0, 9), secret("owner", "k", 5, 1), secret("owner", "k2", 6, 2)]);
+        assert_eq!(found, (vec!["owner/k".into(), "owner/k2".into(), "stranger/s".into()], vec![]));
+    }
+
+    #[test]
+    fn a_copy_of_a_keys_secret_is_refused_in_any_namespace() {
+        let found =
+            read_all([secret("owner", "k", 0, 1), secret("owner", "copy", 1, 1), secret("other", "copy", 2, 1)]);
+        assert_eq!(found, (vec!["owner/k".into()], vec!["other/copy".into(), "owner/copy".into()]));
+    }
+
+    #[test]
+    fn a_namespace_has_few_secrets_of_one_id_and_no_other_namespace_has_fewer_by_that() {
+        let many = (0..10).map(|at| secret("stranger", &format!("s{at}"), at, 100 + at));
+        let (keys, refused) = read_all(many.chain([secret("owner", "k", 50, 1)]));
+        assert_eq!((keys.len(), refused.len()), (MOST_OF_ONE_ID + 1, 10 - MOST_OF_ONE_ID));
+        assert!(keys.contains(&"owner/k".to_owned()));
+    }
 }

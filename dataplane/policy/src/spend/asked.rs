@@ -1,10 +1,10 @@
 //! What is known of a request before it is sent, and which limits that brings it under.
 
 use crate::budgets::{Budget, Budgets};
-use crate::{Caller, CallerKind, Route, Target};
+use crate::{Believed, Caller, CallerKind, Route, Target};
 use std::sync::{Arc, LazyLock};
 use weir_dialect::{Dialect, InputSize, ServiceTier};
-use weir_snapshot::{AccountRef, BudgetMode, Digest, Dimension, Quote};
+use weir_snapshot::{AccountRef, BudgetMode, Digest, Dimension, Name, Quote};
 
 /// Output of a model whose limit nobody knows and whose caller set none.
 const UNKNOWN_OUTPUT: u64 = 32_768;
@@ -77,14 +77,16 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// The Budgets that cover a request, and all their ancestors, each once.
+    /// The Budgets that cover a request, and all their ancestors, each once; none for which no target counts.
     pub(super) fn covering<'b>(&self, budgets: &'b Budgets) -> Vec<&'b Arc<Budget>> {
-        let covering = budgets.of(&self.caller.namespace).filter(|budget| self.is_covered_by(budget));
+        let believed = |budget: &Budget| budgets.believed(&budget.id.namespace, self.caller);
+        let covers = |budget: &&Arc<Budget>| self.is_covered_by(budget, believed(budget));
+        let covering = budgets.of(&self.caller.namespace).filter(covers);
         let mut all: Vec<&Arc<Budget>> = Vec::new();
         for budget in covering {
             for budget in std::iter::once(budget).chain(budgets.above(budget)) {
-                let counts = budget.data.mode != BudgetMode::Off;
-                if counts && !all.iter().any(|held| held.id == budget.id) {
+                let counts = || self.targets().any(|target| budget.counts(Some(&target.provider.id)));
+                if budget.data.mode != BudgetMode::Off && counts() && !all.iter().any(|held| held.id == budget.id) {
                     all.push(budget);
                 }
             }
@@ -92,38 +94,44 @@ impl<'a> Asked<'a> {
         all
     }
 
-    fn is_covered_by(&self, budget: &Budget) -> bool {
+    fn is_covered_by(&self, budget: &Budget, believed: Believed<'_>) -> bool {
         let selector = &budget.data.selector;
         let caller = self.caller;
         let listed = |wanted: &[String], held: Option<&str>| {
             wanted.is_empty() || held.is_some_and(|held| wanted.iter().any(|one| one == held))
         };
-        let by_key =
-            selector.api_keys.as_ref().is_none_or(|ids| caller.key_id.as_ref().is_some_and(|id| ids.contains(id)));
+        let is_secret = |held: &Name| held.namespace == caller.namespace && held.name == caller.name;
+        let has_key = |secrets: &Vec<Name>| caller.kind == CallerKind::ApiKey && secrets.iter().any(is_secret);
+        let by_key = selector.key_secrets.as_ref().is_none_or(has_key);
         let by_account = selector.service_accounts.is_empty() || is_account(caller, &selector.service_accounts);
         let by_route = selector.routes.is_empty() || selector.routes.contains(&self.route.id);
-        let by_provider = selector.providers.is_empty()
-            || self.targets().any(|target| selector.providers.contains(&target.provider.id));
+        let by_provider = self.targets().any(|target| budget.counts(Some(&target.provider.id)));
         by_key
             && by_account
             && by_route
             && by_provider
-            && listed(&selector.teams, caller.team.as_deref())
-            && listed(&selector.users, caller.user.as_deref())
+            && listed(&selector.teams, believed.team)
+            && listed(&selector.users, believed.user)
             && listed(&selector.models, Some(self.model))
     }
 
-    /// Which of a limit's pots a request is charged to.
-    pub(super) fn partition(&self, by: &[Dimension]) -> Arc<str> {
+    /// Which of a limit's pots a request is charged to. Callers whose user or team is not known count together with
+    /// those of their own namespace; without one, with those of the route's.
+    pub(super) fn partition(&self, by: &[Dimension], believed: Believed<'_>) -> Arc<str> {
         let caller = self.caller;
+        let known = |fact: Option<&str>| match fact {
+            Some(fact) => fact.to_owned(),
+            None if caller.namespace.is_empty() => [&self.route.id.namespace, "/"].concat(),
+            None => [&caller.namespace, "/"].concat(),
+        };
         let named = || [&caller.namespace, "/", &caller.name].concat();
         let kind = |kind| if caller.kind == kind { named() } else { String::new() };
         let value = |dimension: &Dimension| match dimension {
             Dimension::Caller => named(),
             Dimension::ApiKey => kind(CallerKind::ApiKey),
             Dimension::ServiceAccount => kind(CallerKind::ServiceAccount),
-            Dimension::User => caller.user.clone().unwrap_or_default(),
-            Dimension::Team => caller.team.clone().unwrap_or_default(),
+            Dimension::User => known(believed.user),
+            Dimension::Team => known(believed.team),
             Dimension::Model => self.model.to_owned(),
             Dimension::Header(name) => (self.header)(name).unwrap_or_default(),
         };

@@ -5,7 +5,7 @@
 use super::{Credential, Key, Keys, Provider, Route, Table, Target, TargetId};
 use crate::Caller;
 use crate::budgets::Budgets;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
 use std::sync::Arc;
 use weir_lease::{Nature, Terms, limits_of_provider, limits_of_route};
@@ -128,10 +128,13 @@ impl Table {
     }
 }
 
-fn budgets(table: &Table, resources: &Resources, previous: &Table) -> Budgets {
-    let listed = table.providers.values().flat_map(|provider| provider.data.models.values());
-    let prices = listed.filter_map(|model| model.pricing.as_ref());
-    Budgets::build(of_kind(resources, Kind::Budget), prices, &previous.budgets)
+fn budgets<'t>(table: &'t Table, resources: &Resources, previous: &Table) -> Budgets {
+    let of = |provider: &'t Arc<Provider>| {
+        provider.data.models.values().filter_map(|model| Some((&provider.id, model.pricing.as_ref()?)))
+    };
+    let prices = table.providers.values().flat_map(of);
+    let platform = &table.settings.platform_namespace;
+    Budgets::build(of_kind(resources, Kind::Budget), prices, platform, &previous.budgets)
 }
 
 fn keys(resources: &Resources, held: &Arc<Keys>) -> Arc<Keys> {
@@ -142,8 +145,18 @@ fn keys(resources: &Resources, held: &Arc<Keys>) -> Arc<Keys> {
     if of_now().map(|(_, data)| Arc::as_ptr(data)).eq(held.pushed.iter().map(Arc::as_ptr)) {
         return Arc::clone(held);
     }
-    let key = |(id, data)| Key { pushed: Arc::clone(id), data: Arc::clone(data) };
-    Arc::new(Keys { by_id: of_now().map(key).collect(), pushed: of_now().map(|(_, data)| Arc::clone(data)).collect() })
+    let mut by_id: HashSet<Key> = HashSet::with_capacity(held.pushed.len());
+    for (id, data) in of_now() {
+        let key = Key { pushed: Arc::clone(id), data: Arc::clone(data), namesakes: Vec::new() };
+        match by_id.take(data.id.as_str()) {
+            Some(mut first) => {
+                first.namesakes.push(key);
+                by_id.insert(first);
+            }
+            None => drop(by_id.insert(key)),
+        }
+    }
+    Arc::new(Keys { by_id, pushed: of_now().map(|(_, data)| Arc::clone(data)).collect() })
 }
 
 fn provider(

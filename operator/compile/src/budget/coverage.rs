@@ -1,6 +1,6 @@
 //! Which requests a selector covers, compared to another's and to what a route can serve.
 
-use weir_snapshot::{Access, AccountRef, BudgetSelector, Route};
+use weir_snapshot::{Access, AccountRef, BudgetSelector, Name, Route};
 
 /// Whether every request that `narrow` covers is covered by `wide`.
 pub(super) fn includes(wide: &BudgetSelector, narrow: &BudgetSelector) -> bool {
@@ -22,16 +22,23 @@ pub(super) fn includes(wide: &BudgetSelector, narrow: &BudgetSelector) -> bool {
     };
     optional(wide.caller_namespaces.as_ref(), narrow.caller_namespaces.as_ref())
         && accounts(&wide.service_accounts, &narrow.service_accounts)
-        && optional(wide.api_keys.as_ref(), narrow.api_keys.as_ref())
+        && optional(wide.key_secrets.as_ref(), narrow.key_secrets.as_ref())
         && listed(&wide.teams, &narrow.teams)
         && listed(&wide.users, &narrow.users)
         && listed(&wide.routes, &narrow.routes)
         && listed(&wide.providers, &narrow.providers)
+        && wide.provider_namespaces.as_ref().is_none_or(|wanted| match &narrow.provider_namespaces {
+            Some(namespaces) => namespaces.iter().all(|namespace| wanted.contains(namespace)),
+            None => {
+                let within = |provider: &Name| wanted.contains(&provider.namespace);
+                !narrow.providers.is_empty() && narrow.providers.iter().all(within)
+            }
+        })
         && listed(&wide.models, &narrow.models)
 }
 
 /// Whether some request of a route can be one that a selector covers, as far as objects tell.
-pub(crate) fn may_cover(selector: &BudgetSelector, name: &weir_snapshot::Name, route: &Route, access: &Access) -> bool {
+pub(crate) fn may_cover(selector: &BudgetSelector, name: &Name, route: &Route, access: &Access) -> bool {
     let callers = |namespaces: &Vec<String>| {
         let accounts = access.service_accounts.iter().map(|account| &account.account.namespace);
         let keys = access.api_key_namespaces.iter().chain(access.api_keys.keys());
@@ -45,9 +52,13 @@ pub(crate) fn may_cover(selector: &BudgetSelector, name: &weir_snapshot::Name, r
             None => held.pattern == *model,
         })
     };
-    let mut targets = route.rules.iter().flat_map(|rule| &rule.targets);
+    let mut providers = route.rules.iter().flat_map(|rule| &rule.targets).map(|target| &target.provider);
+    let counts = |provider: &Name| {
+        (selector.providers.is_empty() || selector.providers.contains(provider))
+            && selector.provider_namespaces.as_ref().is_none_or(|wanted| wanted.contains(&provider.namespace))
+    };
     (selector.routes.is_empty() || selector.routes.contains(name))
         && (selector.models.is_empty() || selector.models.iter().any(serves))
-        && (selector.providers.is_empty() || targets.any(|target| selector.providers.contains(&target.provider)))
+        && providers.any(counts)
         && selector.caller_namespaces.as_ref().is_none_or(callers)
 }

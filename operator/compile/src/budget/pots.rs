@@ -83,8 +83,10 @@ impl<'a> Accepted<'a> {
 
 /// Whether any request can be covered at all.
 fn is_possible(selector: &BudgetSelector) -> bool {
-    let some = |list: Option<&Vec<String>>| list.is_none_or(|list| !list.is_empty());
-    some(selector.caller_namespaces.as_ref()) && some(selector.api_keys.as_ref())
+    fn some<T>(list: Option<&Vec<T>>) -> bool {
+        list.is_none_or(|list| !list.is_empty())
+    }
+    some(selector.caller_namespaces.as_ref()) && some(selector.key_secrets.as_ref())
 }
 
 fn namespace(selector: &BudgetSelector) -> Option<&str> {

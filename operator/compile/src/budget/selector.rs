@@ -1,11 +1,12 @@
 //! Which requests a Budget covers, labels resolved to names.
 //!
-//! A Budget outside of the platform namespace covers callers of its own alone, whatever it asks for.
+//! A Budget outside of the platform namespace covers callers of its own alone, whatever it asks for. One of the platform
+//! namespace covers what goes to Providers of the platform alone, unless it asks for more.
 
 use crate::findings::{Findings, Gravity};
 use crate::index::Index;
 use weir_crds::{CallerNamespaces, ObjectRef};
-use weir_snapshot::{AccountRef, BudgetSelector, Name};
+use weir_snapshot::{AccountRef, BudgetSelector, Consent, Name};
 
 const NARROWED: &str = "SelectorNarrowed";
 
@@ -20,7 +21,11 @@ pub(super) fn build(
     let tenant = own != index.objects.settings.platform_namespace;
     let of_own = || Some(vec![own.to_owned()]);
     let Some(spec) = spec else {
-        return BudgetSelector { caller_namespaces: tenant.then(of_own).flatten(), ..BudgetSelector::default() };
+        return BudgetSelector {
+            caller_namespaces: tenant.then(of_own).flatten(),
+            provider_namespaces: if tenant { None } else { of_own() },
+            ..BudgetSelector::default()
+        };
     };
     if tenant {
         narrowed(spec, own, findings);
@@ -34,14 +39,24 @@ pub(super) fn build(
     BudgetSelector {
         caller_namespaces: if tenant { of_own() } else { spec.caller_namespaces.as_ref().map(|of| callers(of, index)) },
         service_accounts: accounts.into_iter().map(|(namespace, name)| AccountRef { namespace, name }).collect(),
-        api_keys: spec.api_keys.as_ref().map(|keys| {
+        key_secrets: spec.api_keys.as_ref().map(|keys| {
             let keys_of = index.keys.iter().filter(|(secret, _)| !tenant || secret.namespace == own);
-            sorted(keys_of.filter(|(_, key)| keys.selector.matches(&key.labels)).map(|(_, key)| key.id.clone()))
+            sorted(keys_of.filter(|(_, key)| keys.selector.matches(&key.labels)).map(|(secret, _)| secret.clone()))
         }),
         teams: sorted(spec.teams.iter().cloned()),
         users: sorted(spec.users.iter().cloned()),
         routes: resolve(&spec.routes),
         providers: resolve(&spec.providers),
+        provider_namespaces: match &spec.provider_namespaces {
+            Some(chosen) => {
+                let Consent { all, namespaces } = index.consent(Some(chosen), own);
+                (!all).then_some(namespaces)
+            }
+            // What a namespace's own Provider says of usage and prices must not spend what the platform gives, unless
+            // the Budget names that Provider.
+            None if !tenant && spec.providers.is_empty() => of_own(),
+            None => None,
+        },
         models: sorted(spec.models.iter().cloned()),
     }
 }
