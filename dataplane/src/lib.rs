@@ -48,6 +48,7 @@ pub use explain::explain;
 pub use gateway::Gateway;
 pub use rejection::Rejection;
 pub use runtime::runtime;
+pub use shares::{Holder, Place, Shares};
 pub use telemetry::LogLine;
 pub use upstream::{Callout, Fetcher};
 pub use weir_policy::{Answer, Identity, Question};

@@ -10,18 +10,18 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// What there is of the resource, and who holds how much.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub struct Shares {
     total: u64,
     state: Mutex<State>,
 }
 
 /// A holder's name, hashed with the process's own seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Holder(u64);
+pub struct Holder(u64);
 
 impl Holder {
     /// The holder of that name.
-    pub(crate) fn of(name: &(impl Hash + ?Sized)) -> Self {
+    pub fn of(name: &(impl Hash + ?Sized)) -> Self {
         static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(SEED.hash_one(name))
     }
@@ -32,9 +32,9 @@ impl Holder {
     }
 }
 
-/// One of a resource.
+/// One of a resource, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     shares: Arc<Shares>,
     holder: Holder,
 }
@@ -52,7 +52,8 @@ struct State {
 }
 
 impl Shares {
-    pub(crate) fn of(total: u64) -> Self {
+    /// So much of a resource, of which nobody holds any yet.
+    pub fn of(total: u64) -> Self {
         Self { total, state: Mutex::default() }
     }
 
@@ -87,7 +88,7 @@ impl Shares {
     }
 
     /// One of the resource for a holder, until the place is dropped; `None` if the holder has as many as are free.
-    pub(crate) fn place(shares: &Arc<Self>, holder: Holder) -> Option<Place> {
+    pub fn place(shares: &Arc<Self>, holder: Holder) -> Option<Place> {
         shares.take(holder, 1).then(|| Place { shares: Arc::clone(shares), holder })
     }
 

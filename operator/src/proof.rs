@@ -13,11 +13,13 @@ use kube::{Client, ResourceExt as _};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use weir_snapshot::{Issuer, POD_AUDIENCE};
 
 /// An answer is wanted within this time; a review is a few milliseconds.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reviews at once of tokens whose signing key is not known: pods come one by one, and the key is known soon.
+const UNKNOWN_KEYS: usize = 4;
 /// Longest token that is looked at; kubelet's have about 1 KiB.
 const TOKEN_BYTES: usize = 16 * 1024;
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
@@ -50,6 +52,7 @@ pub(crate) struct Prover {
     username: String,
     pods: Arc<Cache<Pod>>,
     issuer: watch::Receiver<Option<Issuer>>,
+    unknown_keys: Semaphore,
 }
 
 impl Prover {
@@ -61,7 +64,8 @@ impl Prover {
         pods: Arc<Cache<Pod>>,
         issuer: watch::Receiver<Option<Issuer>>,
     ) -> Self {
-        Self { client, username: format!("system:serviceaccount:{namespace}:{account}"), pods, issuer }
+        let username = format!("system:serviceaccount:{namespace}:{account}");
+        Self { client, username, pods, issuer, unknown_keys: Semaphore::new(UNKNOWN_KEYS) }
     }
 
     /// Asks the API server.
@@ -80,15 +84,45 @@ impl Prover {
         }
     }
 
-    /// Asks the API server and, while it does not answer, the last signing keys and the last list of Pods.
+    /// Asks the last signing keys and the last list of Pods, then the API server, whose answer counts where there is one.
+    /// It hears of no token that the keys refuse: whoever reaches the port could else have it review as many as it likes.
     pub(crate) async fn admit(&self, token: &str) -> Review {
-        let review = self.review(token).await;
-        let Review::Unanswered(_) = review else { return review };
         let issuer = self.issuer.borrow().clone();
-        match (issuer, self.pods.all()) {
-            (Some(issuer), Some(pods)) => verify(token, &issuer, &self.username, &pods),
-            _ => review,
+        let pods = self.pods.all().unwrap_or_default();
+        let verified = match screen(token, issuer.as_ref(), &self.username, &pods) {
+            Review::Refused(reason) => return Review::Refused(reason),
+            verified => verified,
+        };
+        let _few = match &verified {
+            Review::Unanswered(_) => match self.unknown_keys.try_acquire() {
+                Ok(permit) => Some(permit),
+                Err(_) => return verified,
+            },
+            Review::Proven(_) | Review::Refused(_) => None,
+        };
+        match self.review(token).await {
+            Review::Unanswered(_) if matches!(verified, Review::Proven(_)) => verified,
+            review => review,
         }
+    }
+}
+
+/// What a token is without the API server's word: nothing is believed of one whose key is not known, but that it would
+/// have to be of a live Pod.
+fn screen(token: &str, issuer: Option<&Issuer>, username: &str, pods: &[Arc<Pod>]) -> Review {
+    let Some(claims) = claims(token) else { return Review::Refused("the token is no ServiceAccount token") };
+    if claims.sub != username {
+        return Review::Refused("the token is not of the data plane's ServiceAccount");
+    }
+    let Some(BoundPod { uid }) = claims.kubernetes.pod else {
+        return Review::Refused("the token is not bound to a Pod");
+    };
+    if let refused @ Review::Refused(_) = of_a_live_pod(&uid, claims.exp, pods) {
+        return refused;
+    }
+    match issuer {
+        Some(issuer) => verify(token, issuer, username, pods),
+        None => Review::Unanswered("the keys that sign tokens are not known yet".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ mod server;
 mod service;
 mod session;
 
+pub(crate) use connection::Proof;
 #[cfg(test)]
 pub(crate) use delta::Holdings;
 pub(crate) use delta::{Desired, Difference, Kept};

@@ -49,6 +49,9 @@ impl Reconcile {
             keys.mark_unchanged();
             let started = Instant::now();
             let led = std::mem::replace(&mut leads, self.leadership.borrow_and_update().leads());
+            if leads && !led {
+                self.cluster.lead(started);
+            }
             let complete = if leads { self.once(started).await } else { self.cluster.view(started).is_some() };
             if led && !leads {
                 self.desired.send_replace(None);
@@ -79,13 +82,18 @@ impl Reconcile {
         let rules = objects.settings.clone();
         let timer = self.metrics.compile_seconds.start_timer();
         let mut compiler = std::mem::take(&mut self.compiler);
+        let accounts = objects.service_accounts.clone();
         let next = tokio::task::spawn_blocking(move || {
             let (mut kept, mut undecided) = undecided(&objects, unknown, priced);
             let compiled = compiler.compile(&objects);
             let Compiled { snapshot, verdicts, alarms, refused_keys, key_sources, key_sets_missing } = compiled;
             kept.resources.extend(key_sets_missing);
             undecided.extend(verdicts.iter().filter(|(_, verdict)| verdict.pending).map(|(id, _)| id.clone()));
-            (compiler, Desired { revision: 0, snapshot, verdicts, alarms, refused_keys, kept, undecided }, key_sources)
+            (
+                compiler,
+                Desired { revision: 0, snapshot, verdicts, alarms, refused_keys, accounts, kept, undecided },
+                key_sources,
+            )
         });
         let next = next.await;
         timer.observe_duration();

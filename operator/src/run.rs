@@ -59,6 +59,9 @@ pub(crate) struct RunArgs {
     /// Labels of the data plane's pods, key=value, separated by commas
     #[arg(long, env = "WEIR_DATAPLANE_SELECTOR")]
     dataplane_selector: String,
+    /// Service of the gateway or of its operator, whose addresses no upstream may have; may be repeated
+    #[arg(long = "gateway-service", env = "WEIR_GATEWAY_SERVICE", value_delimiter = ',')]
+    gateway_services: Vec<String>,
     /// ServiceAccount of the data plane's pods
     #[arg(long, env = "WEIR_DATAPLANE_SERVICE_ACCOUNT")]
     dataplane_service_account: String,
@@ -257,6 +260,7 @@ impl RunArgs {
             namespace: self.namespace.clone(),
             operator_account: format!("{}:{}", self.namespace, self.service_account),
             dataplane_selector: self.dataplane_selector.clone(),
+            gateway_services: self.gateway_services.iter().cloned().collect(),
         }
     }
 }

@@ -9,7 +9,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use weir_dialect::{Dialect, InputSize, ServiceTier, Usage};
 use weir_policy::{Asked, Caller, Came, Charge, Claims, Facts, Table, Token};
 use weir_snapshot::{
@@ -24,6 +24,7 @@ mod objects;
 use objects::{put, target};
 
 const ID: &str = "abcdef012345";
+static STANDARD: LazyLock<ServiceTier> = LazyLock::new(ServiceTier::default);
 
 fn budget(selector: BudgetSelector, partition_by: &[Dimension], unit: Unit) -> Budget {
     Budget {

@@ -16,6 +16,10 @@ pub struct Settings {
     /// Addresses that are never dialled: those of the cluster's API server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forbidden_addresses: Vec<IpAddr>,
+    /// Addresses of the gateway itself, sorted: of its pods, its operator's pods and its Services. A Provider there would
+    /// send requests round and round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateway_addresses: Vec<IpAddr>,
     /// Millionths of the second currency for one unit of the first, by both, such as `USD/EUR`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub exchange_rates: BTreeMap<String, u64>,

@@ -4,11 +4,37 @@ use crate::Settings;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Where clouds keep metadata and credentials beyond the link-local addresses.
+const METADATA_V4: [Ipv4Addr; 4] = [
+    // Azure's wire server.
+    Ipv4Addr::new(168, 63, 129, 16),
+    // Alibaba Cloud.
+    Ipv4Addr::new(100, 100, 100, 200),
+    // Oracle Cloud Classic.
+    Ipv4Addr::new(192, 0, 0, 192),
+    // Volcano Engine.
+    Ipv4Addr::new(100, 96, 0, 96),
+];
+
+/// The same, as the start of a range and the bits that its addresses share.
+const METADATA_V6: [(Ipv6Addr, u32); 5] = [
+    // AWS: instance metadata (::254), credentials of EKS pods (::23), time and DNS.
+    (Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0), 32),
+    // Google Cloud (::254).
+    (Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0), 64),
+    // Oracle Cloud.
+    (Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128),
+    // Akamai (Linode).
+    (Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), 128),
+    // Scaleway.
+    (Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042), 128),
+];
+
 impl Settings {
     /// Why an upstream must not be at that address, as a sentence about the address; `None` if it may.
     ///
     /// Public addresses may; loopback and private ones by `allow_upstream_cidrs`; link-local, metadata,
-    /// multicast and the cluster's API server never.
+    /// multicast, the cluster's API server and the gateway itself never.
     pub fn forbids(&self, address: IpAddr) -> Option<&'static str> {
         let address = plain(address);
         if let Some(why) = self.never(address) {
@@ -32,18 +58,26 @@ impl Settings {
         if self.forbidden_addresses.contains(&address) {
             return Some("belongs to the cluster's API server");
         }
-        let (special, local) = match address {
+        if self.gateway_addresses.contains(&address) {
+            return Some("belongs to this gateway, which would send requests to itself");
+        }
+        let (special, local, metadata) = match address {
             IpAddr::V4(v4) => (
                 v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0,
                 v4.is_link_local(),
+                METADATA_V4.contains(&v4),
             ),
-            IpAddr::V6(v6) => {
-                let metadata = v6 == Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
-                (v6.is_unspecified() || v6.is_multicast(), v6.is_unicast_link_local() || metadata)
-            }
+            IpAddr::V6(v6) => (
+                v6.is_unspecified() || v6.is_multicast(),
+                v6.is_unicast_link_local(),
+                METADATA_V6.iter().any(|(start, bits)| v6.to_bits() >> (128 - bits) == start.to_bits() >> (128 - bits)),
+            ),
         };
         if local {
             return Some("is link-local, where instance metadata lives");
+        }
+        if metadata {
+            return Some("is where a cloud keeps instance metadata or credentials");
         }
         special.then_some("is no address of a host")
     }
@@ -88,6 +122,7 @@ mod tests {
         Settings {
             allow_upstream_cidrs: cidrs.iter().map(ToString::to_string).collect(),
             forbidden_addresses: vec!["10.0.0.1".parse().unwrap()],
+            gateway_addresses: ["10.0.0.2", "10.96.0.9", "203.0.113.7", "fd12::7"].map(|a| a.parse().unwrap()).to_vec(),
             ..Settings::default()
         }
     }
@@ -138,9 +173,47 @@ mod tests {
             "fd00:ec2::254",
             "10.0.0.1",
             "::ffff:10.0.0.1",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
+            "64:ff9b::a83f:8110",
+            "100.100.100.200",
+            "192.0.0.192",
+            "100.96.0.96",
+            "169.254.170.2",
+            "169.254.170.23",
+            "169.254.42.42",
+            "fd00:ec2::23",
+            "fd00:ec2::253",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:a9fe:a9fe::1",
+            "fd00:42::42",
         ] {
             assert!(rules.forbids(never.parse().unwrap()).is_some(), "{never}");
+            assert!(rules.forbids_pod(never.parse().unwrap()).is_some(), "{never}");
         }
+        for free in ["168.63.129.17", "fd00:ec3::254", "fd20:cf::254"] {
+            assert_eq!(rules.forbids(free.parse().unwrap()), None, "{free}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_no_upstream_of_its_own_in_any_form() {
+        let rules = settings(&["0.0.0.0/0", "::/0"]);
+        for own in [
+            "10.0.0.2",
+            "::ffff:10.0.0.2",
+            "64:ff9b::10.0.0.2",
+            "2002:a00:2::1",
+            "10.96.0.9",
+            "203.0.113.7",
+            "::ffff:203.0.113.7",
+            "fd12::7",
+        ] {
+            let found = [rules.forbids(own.parse().unwrap()), rules.forbids_pod(own.parse().unwrap())];
+            assert!(found.iter().all(|why| why.is_some_and(|why| why.starts_with("belongs to this gateway"))), "{own}");
+        }
+        assert_eq!(rules.forbids("10.0.0.3".parse().unwrap()), None);
     }
 
     #[test]

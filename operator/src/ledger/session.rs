@@ -4,7 +4,7 @@ use super::Desk;
 use super::service::ledger_server::Ledger;
 use crate::election::Leadership;
 use crate::proof::{ProvenPod, Review};
-use crate::publish::Shared;
+use crate::publish::{Proof, Shared};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,7 +50,8 @@ impl Ledger for Service {
         let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         // The pod says hello once it is answered.
-        tokio::spawn(serve(shared, desk, stream, request.into_inner(), outgoing));
+        let proof = Proof::of(&request);
+        tokio::spawn(serve(shared, desk, stream, proof, request.into_inner(), outgoing));
         Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok))))
     }
 }
@@ -59,11 +60,13 @@ async fn serve(
     shared: Arc<Shared>,
     desk: Arc<Desk>,
     stream: u64,
+    proof: Proof,
     mut incoming: Streaming<FromPod>,
     outgoing: mpsc::Sender<ToPod>,
 ) {
     match enter(&shared, &desk, &mut incoming, &outgoing).await {
         Ok((office, pod, hello)) => {
+            proof.give();
             pass(office, pod, hello, stream, incoming, outgoing, shared.leadership.clone()).await;
         }
         Err(End::NotLeader(address)) => {

@@ -103,3 +103,24 @@ fn garbage_is_no_token() {
         assert!(claims(garbage).is_none());
     }
 }
+
+#[test]
+fn only_a_token_that_the_keys_do_not_refuse_is_reviewed() {
+    let signer = Signer::new();
+    let issuer = signer.issuer();
+    let screened = |token: &str| screen(token, Some(&issuer), DATAPLANE, &pods());
+    assert_eq!(screened(&signer.token(|_| {})), proven());
+    let other = Signer::new();
+    assert!(matches!(screened(&other.token(|_| {})), Review::Refused(_)), "the signature is checked first");
+    let unknown = Issuer { jwks: json!({"keys": []}).to_string(), ..signer.issuer() };
+    for issuer in [None, Some(&unknown)] {
+        let screened = |change: fn(&mut serde_json::Value)| screen(&other.token(change), issuer, DATAPLANE, &pods());
+        assert!(matches!(screened(|_| {}), Review::Unanswered(_)), "its key may be new");
+        let refused: [fn(&mut serde_json::Value); 3] = [
+            |claims| claims["sub"] = json!("system:serviceaccount:team:dataplane"),
+            |claims| claims["kubernetes.io"]["pod"]["uid"] = json!("u9"),
+            |claims| claims["kubernetes.io"] = json!({}),
+        ];
+        assert!(refused.into_iter().all(|change| matches!(screened(change), Review::Refused(_))));
+    }
+}

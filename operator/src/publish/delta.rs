@@ -3,11 +3,12 @@
 //! A resource that a pod cannot have (a feature is missing, or it refused this very digest) is left out;
 //! the rest goes on.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_compile::{Alarm, ObjectId, Verdict};
 use weir_snapshot::envelope::{Commit, Put, Remove, ToPod, to_pod};
-use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, Settings, Snapshot};
+use weir_snapshot::{Digest, Kind, Name, Resource, ResourceId, Sealed, ServiceAccount, Settings, Snapshot};
 
 /// Largest body of one message.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -25,6 +26,8 @@ pub(crate) struct Desired {
     pub(crate) alarms: BTreeMap<Name, Vec<Alarm>>,
     /// Secrets meant as API keys that cannot be used, with the mend.
     pub(crate) refused_keys: BTreeMap<Name, String>,
+    /// The ServiceAccounts of the cluster, whether or not a route admits them.
+    pub(crate) accounts: Vec<Arc<k8s_openapi::api::core::v1::ServiceAccount>>,
     /// What pods keep for now, whatever the snapshot says.
     pub(crate) kept: Kept,
     /// Objects of which too little is known for a verdict.
@@ -159,9 +162,47 @@ pub(crate) struct Sent {
 }
 
 impl Delta {
-    /// Without the removal of what routes and Budgets stand on. Keys still go: a revocation is never held back.
-    pub(crate) fn without_removes(mut self) -> Self {
-        self.removes.retain(|id| id.kind == Kind::ApiKey);
+    /// Without the removal of held routes and Budgets and of what goes only because they do. A revocation is never held
+    /// back: keys go, accounts that are gone or were created anew, and the access, consent, credentials and key sets
+    /// of routes and Providers that stay. `held` is what the pod has.
+    pub(crate) fn without_removes(mut self, desired: &Desired, held: &BTreeMap<ResourceId, Digest>) -> Self {
+        let removed = |kind: Kind| -> BTreeSet<Name> {
+            self.removes.iter().filter(|id| id.kind == kind).map(|id| id.name.clone()).collect()
+        };
+        let (routes, providers) = (removed(Kind::Route), removed(Kind::Provider));
+        let namespaces: BTreeSet<&str> = routes.iter().map(|route| route.namespace.as_str()).collect();
+        let accounts = desired.accounts.iter().filter_map(|held| {
+            let ObjectMeta { namespace, name, uid, .. } = &held.metadata;
+            Some(((namespace.as_deref()?, name.as_deref()?), uid.as_deref()?))
+        });
+        let accounts: BTreeMap<(&str, &str), &str> = accounts.collect();
+        let is_revoked = |id: &ResourceId| {
+            let Name { namespace, name } = &id.name;
+            match id.kind {
+                Kind::ApiKey => true,
+                Kind::ServiceAccount => {
+                    let of_now = accounts.get(&(namespace.as_str(), name.as_str()));
+                    let of_now = of_now.map(|uid| Sealed::new(ServiceAccount { uid: (*uid).to_owned() }).digest);
+                    of_now.is_none() || of_now.as_ref() != held.get(id)
+                }
+                Kind::Access => !routes.contains(&id.name),
+                Kind::Consent => !providers.contains(&id.name),
+                Kind::Credential => {
+                    let provider = name.split('/').next().unwrap_or_default();
+                    !providers.contains(&Name::new(namespace, provider))
+                }
+                Kind::KeySet => !namespaces.contains(namespace.as_str()),
+                Kind::Settings
+                | Kind::Issuer
+                | Kind::Namespace
+                | Kind::Prices
+                | Kind::Provider
+                | Kind::Route
+                | Kind::Budget => false,
+            }
+        };
+        let removes = self.removes.iter().filter(|id| is_revoked(id)).cloned().collect();
+        self.removes = removes;
         self
     }
 

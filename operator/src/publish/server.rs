@@ -2,7 +2,7 @@
 //!
 //! It knows no pod; whoever passes the handshake still has to prove itself in its stream.
 
-use super::connection::Connection;
+use super::connection::{Connection, Proof};
 use super::service::config_server::{Config, ConfigServer};
 use super::session::{self, Shared};
 use crate::authority::Leaf;
@@ -12,15 +12,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use weir_dataplane::{Holder, Shares};
 use weir_snapshot::envelope::{FromPod, ToPod};
 
-/// Connections at once, in their handshake or after it; a pod has one, or two while it redials.
-const CONNECTIONS: usize = 8192;
+/// Connections at once, in their handshake or after it; a pod has two, or more while it redials. No address has more of
+/// them than are free.
+const CONNECTIONS: u64 = 8192;
 /// Connections that wait to be served.
 const BACKLOG: usize = 64;
 /// A handshake takes one round trip.
@@ -34,6 +37,9 @@ const DECODE_BYTES: usize = 4 * 1024 * 1024;
 const STREAMS: u32 = 4;
 /// A pod that vanished without a word is noticed within the sum.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// What a handshake leads to.
+type Accepted = Connection<TlsStream<TcpStream>>;
 
 /// A bound port.
 pub(crate) struct Listener {
@@ -60,16 +66,15 @@ impl Listener {
     }
 
     /// Hands over connections that passed the handshake.
-    async fn accept(self, ready: mpsc::Sender<io::Result<Connection>>) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    async fn accept(self, ready: mpsc::Sender<io::Result<Accepted>>) {
+        let connections = Arc::new(Shares::of(CONNECTIONS));
         loop {
-            let Ok(counted) = Arc::clone(&connections).acquire_owned().await else { return };
             let socket = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = ready.closed() => return,
             };
-            let socket = match socket {
-                Ok((socket, _)) => socket,
+            let (socket, peer) = match socket {
+                Ok((socket, peer)) => (socket, peer.ip()),
                 Err(error) => {
                     // Descriptors ran out, or the peer is gone already.
                     tracing::warn!(%error, "a config connection cannot be accepted");
@@ -77,6 +82,7 @@ impl Listener {
                     continue;
                 }
             };
+            let Some(counted) = Shares::place(&connections, Holder::of(&peer)) else { continue };
             let (tls, ready) = (self.tls.clone(), ready.clone());
             tokio::spawn(async move {
                 let _ = socket.set_nodelay(true);
@@ -123,7 +129,8 @@ impl Config for Service {
 
     async fn subscribe(&self, request: Request<Streaming<FromPod>>) -> Result<Response<Self::SubscribeStream>, Status> {
         let (outgoing, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(session::run(Arc::clone(&self.shared), request.into_inner(), outgoing));
+        let proof = Proof::of(&request);
+        tokio::spawn(session::run(Arc::clone(&self.shared), proof, request.into_inner(), outgoing));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 }

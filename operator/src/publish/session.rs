@@ -2,6 +2,7 @@
 //!
 //! One commit is under way at a time, so what the pod has is always known; changes in between add up.
 
+use super::connection::Proof;
 use super::delta::{Delta, Desired, Holdings, Sent};
 use super::pace::Pace;
 use super::pods::{Membership, Pods};
@@ -58,9 +59,12 @@ pub(crate) struct Shared {
 pub(super) type Outgoing = mpsc::Sender<Result<ToPod, Status>>;
 
 /// Serves one stream to its end.
-pub(super) async fn run(shared: Arc<Shared>, mut incoming: Streaming<FromPod>, outgoing: Outgoing) {
+pub(super) async fn run(shared: Arc<Shared>, proof: Proof, mut incoming: Streaming<FromPod>, outgoing: Outgoing) {
     let end = match enter(&shared, &mut incoming).await {
-        Ok(session) => session.follow(&mut incoming, &outgoing).await,
+        Ok(session) => {
+            proof.give();
+            session.follow(&mut incoming, &outgoing).await
+        }
         Err(end) => end,
     };
     let last = match end {
@@ -315,7 +319,7 @@ impl Session {
         let desired = self.desired.borrow_and_update().clone();
         let (Some(term), Some(desired), None) = (term, desired, &self.under_way) else { return Ok(()) };
         let Some(delta) = self.member.look(|pod| pod.holdings.delta(&desired)) else { return Ok(()) };
-        let delta = self.braked(delta);
+        let delta = self.braked(delta, &desired);
         if self.greeted && delta == Delta::default() {
             return Ok(());
         }
@@ -337,10 +341,14 @@ impl Session {
     }
 
     /// Without the deletes that the brake holds.
-    fn braked(&self, delta: Delta) -> Delta {
+    fn braked(&self, delta: Delta, desired: &Desired) -> Delta {
         let loss = self.member.look(|pod| Loss::new(delta.removes.iter(), pod.holdings.held.keys()));
         let permitted = loss.is_none_or(|loss| self.shared.brake.permits(&self.pod.uid, loss));
-        if permitted { delta } else { delta.without_removes() }
+        if permitted {
+            return delta;
+        }
+        let held = self.member.look(|pod| pod.holdings.held.clone()).unwrap_or_default();
+        delta.without_removes(desired, &held)
     }
 }
 

@@ -7,7 +7,9 @@ mod follow;
 mod given;
 mod guarded;
 mod issuer;
+mod kept;
 mod names;
+mod own;
 mod secrets;
 #[cfg(test)]
 mod simulation;
@@ -22,16 +24,18 @@ pub(crate) use wanted::Task;
 
 use crate::brake::Brake;
 use crate::telemetry::Metrics;
-use follow::{Watched, follow};
+use follow::{Watched, events, follow, metadata_events};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::Api;
+use kube::core::PartialObjectMeta;
 use kube_runtime::watcher;
 use secrets::Secrets;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wanted::Wanted;
 use weir_compile::{ObjectId, ObjectKind, Objects, Undecodable};
@@ -61,11 +65,18 @@ pub(crate) struct Cluster {
     accounts: Arc<Cache<ServiceAccount>>,
     wanted: Mutex<Dynamic>,
     issuer: watch::Receiver<Option<Issuer>>,
+    own_services: watch::Receiver<BTreeSet<IpAddr>>,
     changed: watch::Sender<u64>,
     _tasks: Vec<Task>,
 }
 
+/// How long first lists may hold up a new leader, which would else tell its pods twice.
+const GRACE: Duration = Duration::from_secs(2);
+
 struct Dynamic {
+    /// Until when what is not listed yet is waited for; `None` = no more. Whoever names something new later holds up
+    /// nobody else's changes: pods keep what they have of it.
+    patience: Option<Instant>,
     secrets: Secrets,
     config_maps: Wanted<ConfigMap>,
     slices: Wanted<EndpointSlice>,
@@ -86,24 +97,41 @@ impl Cluster {
         let budgets = starter.start_braked(&mut tasks, Api::all(client.clone()), Kind::Budget, brake);
         let (send_issuer, issuer) = watch::channel(None);
         tasks.push(Task::spawn(issuer::follow(client.clone(), send_issuer, Arc::clone(metrics))));
+        let (send_addresses, own_services) = watch::channel(BTreeSet::new());
+        let sender = changed.clone();
+        tasks.push(Task::spawn(own::follow(
+            client.clone(),
+            given.namespace.clone(),
+            given.gateway_services.clone(),
+            send_addresses,
+            Arc::clone(metrics),
+            move || sender.send_modify(|version| *version += 1),
+        )));
         let dynamic = Dynamic {
+            patience: None,
             secrets: Secrets::new(client.clone(), Arc::clone(&tell), Arc::clone(metrics)),
             config_maps: Wanted::new(client.clone(), by_name, Arc::clone(&tell), Arc::clone(metrics)),
             slices: Wanted::new(client.clone(), by_service, Arc::clone(&tell), Arc::clone(metrics)),
         };
         Arc::new(Self {
             providers: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
-            namespaces: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
-            accounts: starter.start(&mut tasks, Api::all(client.clone()), everywhere()),
+            namespaces: starter.start_metadata(&mut tasks, Api::all(client.clone())),
+            accounts: starter.start_metadata(&mut tasks, Api::all(client.clone())),
             given,
             routes,
             budgets,
             pods,
             wanted: Mutex::new(dynamic),
             issuer,
+            own_services,
             changed,
             _tasks: tasks,
         })
+    }
+
+    /// Waits for lists that are under way, once and for two seconds at most: this process leads from now on.
+    pub(crate) fn lead(&self, now: Instant) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).patience = Some(now + GRACE);
     }
 
     /// Tells of every change.
@@ -136,15 +164,21 @@ impl Cluster {
         self.pods.is_complete().then_some(())?;
         let names = Names::of(&providers, &routes, &budgets, &namespaces, &self.given);
         let mut dynamic = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        // All three are asked before any may be waited for, so that they are listed side by side.
-        let secrets = dynamic.secrets.read(&names.secrets, now);
-        let config_maps = dynamic.config_maps.read(&names.config_maps, now);
-        let slices = dynamic.slices.read(&names.services, now);
-        let (secrets, config_maps, slices) = (secrets?, config_maps?, slices?);
+        let secrets = dynamic.secrets.read(&names.secrets);
+        let config_maps = dynamic.config_maps.read(&names.config_maps);
+        let slices = dynamic.slices.read(&names.services);
+        let is_listing = secrets.is_listing || !config_maps.unknown.is_empty() || !slices.unknown.is_empty();
+        if is_listing && dynamic.patience.is_some_and(|until| now < until) {
+            return None;
+        }
+        dynamic.patience = None;
         let mut settings = self.given.settings.clone();
-        settings.forbidden_addresses.extend(names::api_server_addresses(&slices.objects));
+        settings.forbidden_addresses.extend(names::addresses(&slices.objects, &[api_server()]));
         settings.forbidden_addresses.sort_unstable();
         settings.forbidden_addresses.dedup();
+        let mut own = self.own_services.borrow().clone();
+        own.extend(names::addresses(&slices.objects, &self.given.gateway_names()));
+        settings.gateway_addresses = own.into_iter().filter(|address| !address.is_loopback()).collect();
         let objects = Objects {
             settings,
             allow_plaintext_namespaces: self.given.allow_plaintext_namespaces.clone(),
@@ -178,7 +212,22 @@ impl Starter<'_> {
     fn start<K: Watched>(&self, tasks: &mut Vec<Task>, api: Api<K>, config: watcher::Config) -> Arc<Cache<K>> {
         let cache = Arc::new(Cache::default());
         let tell = Arc::clone(self.tell);
-        let watch = follow(api, config, Arc::clone(&cache), Arc::clone(self.metrics), move |seen| tell(seen));
+        let (what, metrics) = (api.resource_url().to_owned(), Arc::clone(self.metrics));
+        let watch = follow(what, events(api, config), Arc::clone(&cache), metrics, move |seen| tell(seen));
+        tasks.push(Task::spawn(watch));
+        cache
+    }
+
+    /// The same for what is read of metadata alone.
+    fn start_metadata<K: Watched + Default>(
+        &self,
+        tasks: &mut Vec<Task>,
+        api: Api<PartialObjectMeta<K>>,
+    ) -> Arc<Cache<K>> {
+        let cache = Arc::new(Cache::default());
+        let tell = Arc::clone(self.tell);
+        let (what, metrics) = (api.resource_url().to_owned(), Arc::clone(self.metrics));
+        let watch = follow(what, metadata_events(api), Arc::clone(&cache), metrics, move |seen| tell(seen));
         tasks.push(Task::spawn(watch));
         cache
     }
@@ -199,7 +248,8 @@ impl Starter<'_> {
             }
             tell(seen);
         };
-        let watch = follow(api, watcher::Config::default(), Arc::clone(&cache), Arc::clone(self.metrics), tell);
+        let (what, metrics) = (api.resource_url().to_owned(), Arc::clone(self.metrics));
+        let watch = follow(what, events(api, watcher::Config::default()), Arc::clone(&cache), metrics, tell);
         tasks.push(Task::spawn(watch));
         cache
     }

@@ -1,7 +1,7 @@
 //! What is sent to a pod, case by case.
 
 use super::*;
-use weir_snapshot::{Access, ApiKey};
+use weir_snapshot::{Access, ApiKey, ServiceAccount};
 
 fn id(kind: Kind, name: &str) -> ResourceId {
     ResourceId::new(kind, "ns", name)
@@ -70,9 +70,64 @@ fn what_is_kept_is_neither_changed_nor_removed_but_sent_where_there_is_none() {
 
 #[test]
 fn the_brake_lets_keys_go() {
-    let old = desired([(id(Kind::Access, "a"), access(1)), (id(Kind::ApiKey, "k"), Resource::from(ApiKey::default()))]);
-    let delta = holds(&old).delta(&desired([])).without_removes();
-    assert_eq!(delta.removes, vec![id(Kind::ApiKey, "k")]);
+    // The body of the route does not matter here.
+    let old = desired([
+        (id(Kind::Route, "a"), access(1)),
+        (id(Kind::Access, "a"), access(1)),
+        (id(Kind::ApiKey, "k"), Resource::from(ApiKey::default())),
+    ]);
+    assert_eq!(braked(&old, &desired([])), [id(Kind::ApiKey, "k")]);
+}
+
+/// What goes although the brake is on.
+fn braked(old: &Desired, new: &Desired) -> Vec<ResourceId> {
+    let pod = holds(old);
+    pod.delta(new).without_removes(new, &pod.held).removes
+}
+
+fn account(name: &str, uid: &str) -> Arc<k8s_openapi::api::core::v1::ServiceAccount> {
+    let account = serde_json::json!({"metadata": {"namespace": "ns", "name": name, "uid": uid}});
+    Arc::new(serde_json::from_value(account).unwrap())
+}
+
+#[test]
+fn the_brake_lets_accounts_go_that_are_gone_and_keeps_those_that_only_lost_their_route() {
+    let uid = |uid: &str| Resource::from(ServiceAccount { uid: uid.to_owned() });
+    let accounts = ["deleted", "anew", "stays"].map(|name| (id(Kind::ServiceAccount, name), uid("1")));
+    let new = Desired { accounts: vec![account("anew", "2"), account("stays", "1")], ..desired([]) };
+    let gone = braked(&desired(accounts), &new);
+    assert_eq!(gone, [id(Kind::ServiceAccount, "anew"), id(Kind::ServiceAccount, "deleted")]);
+}
+
+#[test]
+fn the_brake_keeps_rights_with_what_they_belong_to_and_lets_all_others_go() {
+    let secret = || Resource::from(weir_snapshot::Credential { secret: weir_snapshot::Secret::new("sk".to_owned()) });
+    let consent = || Resource::from(weir_snapshot::Consent::default());
+    let keys = || Resource::from(weir_snapshot::KeySet { jwks: String::new() });
+    let other = |kind: Kind, name: &str| ResourceId::new(kind, "other", name);
+    // The bodies of a route and a Provider do not matter here.
+    let old = desired([
+        (id(Kind::Route, "r"), access(1)),
+        (id(Kind::Access, "r"), access(1)),
+        (id(Kind::Access, "stays"), access(1)),
+        (id(Kind::Provider, "p"), access(1)),
+        (id(Kind::Consent, "p"), consent()),
+        (id(Kind::Consent, "stays"), consent()),
+        (id(Kind::Credential, "p/main"), secret()),
+        (id(Kind::Credential, "stays/main"), secret()),
+        (id(Kind::KeySet, "of-r"), keys()),
+        (other(Kind::KeySet, "stays"), keys()),
+    ]);
+    let mut gone = braked(&old, &desired([]));
+    gone.sort();
+    let mut expected = vec![
+        id(Kind::Access, "stays"),
+        id(Kind::Consent, "stays"),
+        id(Kind::Credential, "stays/main"),
+        other(Kind::KeySet, "stays"),
+    ];
+    expected.sort();
+    assert_eq!(gone, expected);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! One watch, kept going for ever.
 
 use super::cache::{Cache, Seen};
+use super::kept::Kept;
 use crate::telemetry::Metrics;
 use futures_util::{Stream, StreamExt as _};
+use kube::Resource;
 use kube::api::Api;
-use kube::{Resource, ResourceExt as _};
+use kube::core::PartialObjectMeta;
 use kube_runtime::WatchStreamExt as _;
 use kube_runtime::utils::Backoff;
 use kube_runtime::watcher::{self, Event, watcher};
@@ -20,20 +22,22 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(400), Duration::from
 /// noticed soon after.
 pub(crate) const WATCH_SECONDS: u32 = 25;
 
-/// What can be watched.
-pub(crate) trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
-impl<K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Watched for K {}
+/// Objects of a page of metadata: with 256 KiB of annotations each, a page is 25 MiB.
+const METADATA_PAGE: u32 = 100;
 
-/// Keeps a cache up to date; `tell` is called with every change that somebody can notice.
+/// What can be watched.
+pub(crate) trait Watched: Resource + Clone + DeserializeOwned + Debug + Kept + Send + Sync + 'static {}
+impl<K: Resource + Clone + DeserializeOwned + Debug + Kept + Send + Sync + 'static> Watched for K {}
+
+/// Keeps a cache up to date; `tell` is called with every change that somebody can notice. `what` is for messages.
 pub(crate) async fn follow<K: Watched>(
-    api: Api<K>,
-    config: watcher::Config,
+    what: String,
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
     cache: Arc<Cache<K>>,
     metrics: Arc<Metrics>,
     tell: impl Fn(Seen) + Send,
 ) {
-    let what = api.resource_url().to_owned();
-    let mut events = std::pin::pin!(events(api, config));
+    let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => match cache.apply(event) {
@@ -48,14 +52,34 @@ pub(crate) async fn follow<K: Watched>(
     }
 }
 
+/// The events of a watch that asks for metadata alone, of which nothing but that is read.
+pub(crate) fn metadata_events<K: Watched + Default>(
+    api: Api<PartialObjectMeta<K>>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
+    let whole = |partial: PartialObjectMeta<K>| {
+        let mut object = K::default();
+        *object.meta_mut() = partial.metadata;
+        object.keep();
+        object
+    };
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(METADATA_PAGE);
+    watcher(api, config).backoff(Pauses::default()).map(move |event| {
+        Ok(match event? {
+            Event::Init => Event::Init,
+            Event::InitApply(partial) => Event::InitApply(whole(partial)),
+            Event::InitDone => Event::InitDone,
+            Event::Apply(partial) => Event::Apply(whole(partial)),
+            Event::Delete(partial) => Event::Delete(whole(partial)),
+        })
+    })
+}
+
 /// The events of a watch, without what nobody reads, and with pauses after failures.
 pub(crate) fn events<K: Watched>(
     api: Api<K>,
     config: watcher::Config,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send {
-    watcher(api, config.timeout(WATCH_SECONDS))
-        .backoff(Pauses::default())
-        .modify(|object| object.managed_fields_mut().clear())
+    watcher(api, config.timeout(WATCH_SECONDS)).backoff(Pauses::default()).modify(Kept::keep)
 }
 
 /// Doubling pauses with jitter.

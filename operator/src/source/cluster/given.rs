@@ -20,4 +20,13 @@ pub(crate) struct Given {
     pub(crate) operator_account: String,
     /// Labels of the data plane's pods.
     pub(crate) dataplane_selector: String,
+    /// Names of the gateway's own Services, the operator's included, in that namespace.
+    pub(crate) gateway_services: BTreeSet<String>,
+}
+
+impl Given {
+    /// The gateway's own Services.
+    pub(crate) fn gateway_names(&self) -> Vec<Name> {
+        self.gateway_services.iter().map(|service| Name::new(&self.namespace, service)).collect()
+    }
 }

@@ -48,7 +48,7 @@ impl Names {
         let mut names = Self {
             secrets: given.secret_namespaces.clone(),
             config_maps: BTreeSet::from([given.prices.clone()]),
-            services: BTreeSet::from([api_server()]),
+            services: given.gateway_names().into_iter().chain([api_server()]).collect(),
         };
         for provider in providers {
             let Self { secrets, config_maps, services } = Self::of_provider(provider);
@@ -102,13 +102,13 @@ pub(crate) fn api_server() -> Name {
     Name::new("default", "kubernetes")
 }
 
-/// Where the API server is, but for loopback, which is bound by `--allow-upstream-cidr` alone.
-pub(crate) fn api_server_addresses(slices: &[Arc<EndpointSlice>]) -> Vec<IpAddr> {
-    let of_api_server = |slice: &&Arc<EndpointSlice>| {
-        let Name { namespace, name } = api_server();
-        slice.namespace() == Some(namespace) && slice.labels().get("kubernetes.io/service-name") == Some(&name)
+/// Where the endpoints of these Services are, but for loopback, which is bound by `--allow-upstream-cidr` alone.
+pub(crate) fn addresses(slices: &[Arc<EndpointSlice>], services: &[Name]) -> Vec<IpAddr> {
+    let is_of_them = |slice: &&Arc<EndpointSlice>| {
+        let (namespace, service) = (slice.namespace(), slice.labels().get("kubernetes.io/service-name"));
+        services.iter().any(|name| namespace.as_ref() == Some(&name.namespace) && service == Some(&name.name))
     };
-    let addresses = slices.iter().filter(of_api_server).flat_map(|slice| &slice.endpoints).flat_map(|e| &e.addresses);
+    let addresses = slices.iter().filter(is_of_them).flat_map(|slice| &slice.endpoints).flat_map(|e| &e.addresses);
     addresses.filter_map(|address| address.parse().ok()).filter(|address: &IpAddr| !address.is_loopback()).collect()
 }
 
@@ -126,6 +126,7 @@ mod tests {
             namespace: "weir".to_owned(),
             operator_account: "weir:operator".to_owned(),
             dataplane_selector: "app=dataplane".to_owned(),
+            gateway_services: BTreeSet::from(["gateway".to_owned()]),
         }
     }
 
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_server_is_found_by_its_service_but_for_loopback() {
+    fn the_api_server_and_the_gateway_are_found_by_their_services_but_for_loopback() {
         let slice = |namespace: &str, service: &str, address: &str| {
             let slice = json!({"addressType": "IPv4", "endpoints": [{"addresses": [address]}],
                 "metadata": {"namespace": namespace, "labels": {"kubernetes.io/service-name": service}}});
@@ -209,7 +210,13 @@ mod tests {
             slice("default", "kubernetes", "127.0.0.1"),
             slice("team", "kubernetes", "10.0.0.8"),
             slice("default", "other", "10.0.0.9"),
+            slice("weir", "gateway", "10.0.0.10"),
+            slice("team", "gateway", "10.0.0.11"),
         ];
-        assert_eq!(api_server_addresses(&slices), ["10.0.0.7".parse::<IpAddr>().unwrap()]);
+        let found =
+            |services: &[Name]| addresses(&slices, services).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(found(&[api_server()]), ["10.0.0.7"]);
+        assert_eq!(found(&given().gateway_names()), ["10.0.0.10"]);
+        assert!(Names::of(&[], &[], &[], &[], &given()).services.contains(&Name::new("weir", "gateway")));
     }
 }

@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 const CONFIRM: Duration = Duration::from_secs(10);
 /// How often a forbidden namespace is tried again.
 const RETRY: Duration = Duration::from_secs(30);
-/// How long a first list may hold up everything.
-const GRACE: Duration = Duration::from_secs(2);
 /// Releases of helm are large, many and of no use here.
 const SELECTOR: &str = "type!=helm.sh/release.v1";
 
@@ -63,6 +61,8 @@ pub(crate) struct Reading {
     pub(crate) forbidden: BTreeSet<String>,
     /// Namespaces of which nothing is known yet.
     pub(crate) unknown: BTreeSet<String>,
+    /// Whether the first list of one of those is still under way.
+    pub(crate) is_listing: bool,
 }
 
 /// One watch a namespace.
@@ -70,7 +70,7 @@ pub(crate) struct Secrets {
     client: Client,
     tell: Arc<dyn Fn(Seen) + Send + Sync>,
     metrics: Arc<Metrics>,
-    namespaces: BTreeMap<String, (Arc<Namespace>, Instant, Task)>,
+    namespaces: BTreeMap<String, (Arc<Namespace>, Task)>,
 }
 
 struct Namespace {
@@ -85,8 +85,8 @@ impl Secrets {
         Self { client, tell, metrics, namespaces: BTreeMap::new() }
     }
 
-    /// Watches these namespaces and no others; nothing while a new one is being listed.
-    pub(crate) fn read(&mut self, names: &BTreeSet<String>, now: Instant) -> Option<Reading> {
+    /// Watches these namespaces and no others, and says of which nothing is known yet.
+    pub(crate) fn read(&mut self, names: &BTreeSet<String>) -> Reading {
         self.namespaces.retain(|name, _| names.contains(name));
         for name in names {
             if !self.namespaces.contains_key(name) {
@@ -101,19 +101,21 @@ impl Secrets {
                     Arc::clone(&self.tell),
                     Arc::clone(&self.metrics),
                 );
-                self.namespaces.insert(name.clone(), (namespace, now, Task::spawn(watch)));
+                self.namespaces.insert(name.clone(), (namespace, Task::spawn(watch)));
             }
         }
         let mut reading = Reading::default();
-        for (name, (namespace, since, _)) in &self.namespaces {
+        for (name, (namespace, _)) in &self.namespaces {
             match (namespace.right(), namespace.cache.all()) {
                 (Right::Forbidden, _) => drop(reading.forbidden.insert(name.clone())),
                 (_, Some(secrets)) => reading.secrets.extend(secrets),
-                (Right::Listing, None) if now < *since + GRACE => return None,
-                (_, None) => drop(reading.unknown.insert(name.clone())),
+                (right, None) => {
+                    reading.is_listing |= right == Right::Listing;
+                    reading.unknown.insert(name.clone());
+                }
             }
         }
-        Some(reading)
+        reading
     }
 }
 

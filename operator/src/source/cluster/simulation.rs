@@ -36,6 +36,7 @@ fn given() -> Given {
         namespace: "weir".to_owned(),
         operator_account: "weir:operator".to_owned(),
         dataplane_selector: "app=dataplane".to_owned(),
+        gateway_services: BTreeSet::new(),
     }
 }
 
@@ -180,4 +181,78 @@ fn lists_that_break_and_events_that_repeat_mix_or_get_lost_end_in_the_same_snaps
     for thread in [half(0), half(1)] {
         thread.join().expect("every seed ends in the truth");
     }
+}
+
+/// How long after its change a neighbour's route was in what is published, while a namespace gives its Providers other
+/// names of ConfigMaps and Services so many times a second.
+async fn held_up_by(renames_a_second: u32, list: Duration) -> Duration {
+    let server = Server::new(1);
+    let named = |at: u32, name: &str| {
+        let spec = if at.is_multiple_of(2) {
+            json!({"type": "OpenAICompatible", "endpoint": {"url": "https://llm.example/v1"},
+                "tls": {"caConfigMapRef": {"name": name}}})
+        } else {
+            json!({"type": "OpenAICompatible", "endpoint": {"service": {"name": name, "port": 80}}})
+        };
+        json!({"apiVersion": "weir.dev/v1alpha1", "kind": "Provider",
+            "metadata": {"namespace": "team-a", "name": format!("o{at}")}, "spec": spec})
+    };
+    server.put("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-b"}}));
+    let watched = cluster(&server);
+    watched.lead(Instant::now().into_std());
+    settled(&watched).await.expect("everything is listed");
+    server.set_slow(list);
+    let pause = Duration::from_secs(1) / renames_a_second;
+    let mut changed = None;
+    for renamed in 0..renames_a_second * 5 {
+        server.put("providers", named(renamed % 4, &format!("new-{renamed}")));
+        if changed.is_none() && renamed > renames_a_second * 2 {
+            server.put("llmroutes", route("team-b", "neighbour", "o1", 1));
+            changed = Some(Instant::now());
+        }
+        sleep(pause).await;
+        let told = published(&watched).is_some_and(|(held, _)| held.keys().any(|id| id.name.name == "neighbour"));
+        if let Some(changed) = changed.filter(|_| told) {
+            return changed.elapsed();
+        }
+    }
+    panic!("{renames_a_second} renames a second held up the neighbour to the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_other_objects_again_and_again_holds_up_nobody_elses_changes() {
+    for renames in [8, 30, 100] {
+        for list in [20, 200, 1_500, 10_000].map(Duration::from_millis) {
+            let held_up = held_up_by(renames, list).await;
+            assert!(held_up < Duration::from_millis(300), "{renames} a second, lists of {list:?}: {held_up:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_new_leader_waits_for_lists_and_never_for_long() {
+    let server = Server::new(1);
+    server.put(
+        "configmaps",
+        json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "weir", "name": "prices"}}),
+    );
+    server.set_slow(Duration::from_millis(500));
+    let watched = cluster(&server);
+    watched.lead(Instant::now().into_std());
+    let first = loop {
+        sleep(Duration::from_millis(50)).await;
+        if let Some((_, complete)) = published(&watched) {
+            break complete;
+        }
+    };
+    assert!(first, "its first word is whole");
+    server.set_slow(Duration::from_secs(3600));
+    let stuck = cluster(&server);
+    let begun = Instant::now();
+    stuck.lead(begun.into_std());
+    while published(&stuck).is_none() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "a list that never ends");
 }

@@ -3,7 +3,7 @@
 //! Nothing is watched that nobody names, and what was never listed is not taken for empty.
 
 use super::cache::{Cache, Seen};
-use super::follow::{Watched, follow};
+use super::follow::{Watched, events, follow};
 use crate::telemetry::Metrics;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::Api;
@@ -11,12 +11,8 @@ use kube::{Client, Resource};
 use kube_runtime::watcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use weir_snapshot::Name;
-
-/// How long a first list may hold up everything.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// A task that ends with its owner.
 pub(crate) struct Task(JoinHandle<()>);
@@ -48,7 +44,7 @@ pub(crate) struct Wanted<K> {
     select: fn(&str) -> watcher::Config,
     tell: Arc<dyn Fn(Seen) + Send + Sync>,
     metrics: Arc<Metrics>,
-    watches: BTreeMap<Name, (Arc<Cache<K>>, Instant, Task)>,
+    watches: BTreeMap<Name, (Arc<Cache<K>>, Task)>,
 }
 
 impl<K> Wanted<K>
@@ -65,34 +61,37 @@ where
         Self { client, select, tell, metrics, watches: BTreeMap::new() }
     }
 
-    /// Watches these and no others; nothing while a new one is being listed.
-    pub(crate) fn read(&mut self, names: &BTreeSet<Name>, now: Instant) -> Option<Reading<K>> {
+    /// Watches these and no others, and says which of them are not listed yet.
+    pub(crate) fn read(&mut self, names: &BTreeSet<Name>) -> Reading<K> {
         self.watches.retain(|name, _| names.contains(name));
         for name in names {
             if !self.watches.contains_key(name) {
-                let watch = self.start(name, now);
+                let watch = self.start(name);
                 self.watches.insert(name.clone(), watch);
             }
         }
         let mut reading = Reading { objects: Vec::new(), unknown: BTreeSet::new() };
-        for (name, (cache, since, _)) in &self.watches {
+        for (name, (cache, _)) in &self.watches {
             match cache.all() {
                 Some(objects) => reading.objects.extend(objects),
-                None if now < *since + GRACE => return None,
                 None => drop(reading.unknown.insert(name.clone())),
             }
         }
-        Some(reading)
+        reading
     }
 
-    fn start(&self, name: &Name, now: Instant) -> (Arc<Cache<K>>, Instant, Task) {
+    fn start(&self, name: &Name) -> (Arc<Cache<K>>, Task) {
         let cache = Arc::new(Cache::default());
         let tell = Arc::clone(&self.tell);
         let api = Api::namespaced(self.client.clone(), &name.namespace);
-        let watch =
-            follow(api, (self.select)(&name.name), Arc::clone(&cache), Arc::clone(&self.metrics), move |seen| {
-                tell(seen)
-            });
-        (cache, now, Task::spawn(watch))
+        let what = format!("{} {name}", api.resource_url());
+        let watch = follow(
+            what,
+            events(api, (self.select)(&name.name)),
+            Arc::clone(&cache),
+            Arc::clone(&self.metrics),
+            move |seen| tell(seen),
+        );
+        (cache, Task::spawn(watch))
     }
 }

@@ -40,6 +40,8 @@ struct State {
     rest: BTreeMap<String, Vec<Value>>,
     rng: Rng,
     faulty: bool,
+    /// How long a list of what has a name takes.
+    slow: Duration,
 }
 
 #[derive(Clone)]
@@ -60,6 +62,7 @@ impl Server {
             rest: BTreeMap::new(),
             rng: Rng::with_seed(seed),
             faulty: false,
+            slow: Duration::ZERO,
         };
         Self { state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
     }
@@ -72,6 +75,11 @@ impl Server {
     /// Whether it fails from now on.
     pub(super) fn set_faulty(&self, faulty: bool) {
         self.state.lock().unwrap().faulty = faulty;
+    }
+
+    /// How long a list of what has a name takes from now on.
+    pub(super) fn set_slow(&self, slow: Duration) {
+        self.state.lock().unwrap().slow = slow;
     }
 
     /// Creates or replaces an object.
@@ -167,10 +175,19 @@ impl Service<Request<kube::client::Body>> for Server {
 
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
         let pairs = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        let query =
+        let query: BTreeMap<String, String> =
             pairs.map(|(name, value)| (name.to_owned(), value.replace("%3D", "=").replace("%2F", "/"))).collect();
-        let answer = self.answer(request.uri().path(), &query);
-        Box::pin(std::future::ready(answer))
+        // Pods are listed by labels too, but no object names them.
+        let named = query.contains_key("fieldSelector") || query.contains_key("labelSelector");
+        let is_list = named && !query.contains_key("watch") && !request.uri().path().ends_with("/pods");
+        let slow = if is_list { self.state.lock().unwrap().slow } else { Duration::ZERO };
+        let (server, path) = (self.clone(), request.uri().path().to_owned());
+        Box::pin(async move {
+            if slow > Duration::ZERO {
+                tokio::time::sleep(slow).await;
+            }
+            server.answer(&path, &query)
+        })
     }
 }
 
