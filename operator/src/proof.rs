@@ -89,21 +89,18 @@ impl Prover {
     pub(crate) async fn admit(&self, token: &str) -> Review {
         let issuer = self.issuer.borrow().clone();
         let pods = self.pods.all().unwrap_or_default();
-        let verified = match screen(token, issuer.as_ref(), &self.username, &pods) {
-            Review::Refused(reason) => return Review::Refused(reason),
-            verified => verified,
-        };
+        let verified = screen(token, issuer.as_ref(), &self.username, &pods);
         let _few = match &verified {
             Review::Unanswered(_) => match self.unknown_keys.try_acquire() {
                 Ok(permit) => Some(permit),
                 Err(_) => return verified,
             },
-            Review::Proven(_) | Review::Refused(_) => None,
+            Review::Refused(_) => return verified,
+            Review::Proven(_) => None,
         };
-        match self.review(token).await {
-            Review::Unanswered(_) if matches!(verified, Review::Proven(_)) => verified,
-            review => review,
-        }
+        let reviewed = self.review(token).await;
+        let silent = matches!(reviewed, Review::Unanswered(_));
+        if silent && matches!(verified, Review::Proven(_)) { verified } else { reviewed }
     }
 }
 

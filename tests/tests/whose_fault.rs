@@ -228,7 +228,8 @@ async fn a_credential_that_works_again_is_soon_noticed() {
 async fn when_to_come_back_is_told_with_its_fraction_and_bounded() {
     let google = json!([{"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED",
         "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}]}}]);
-    let cases: [(&[(&str, &str)], &Value, &str); 6] = [
+    type Headers<'h> = &'h [(&'h str, &'h str)];
+    let cases: [(Headers<'_>, &Value, &str); 6] = [
         (&[("retry-after", "7.5")], &Value::Null, "7500"),
         (&[("retry-after-ms", "2500.5")], &Value::Null, "2501"),
         (&[("retry-after", "1e300")], &Value::Null, "86400000"),

@@ -34,6 +34,7 @@ fn limit(limits: ProviderLimits) -> (Arc<str>, Limit) {
         timeouts: Timeouts::default(),
         health: Health::default(),
         limits,
+        allowed_request_members: Vec::new(),
     };
     let (_, id, limit) = limits_of_provider(&Name::new("a", "p"), &provider).remove(0);
     (id, limit)
