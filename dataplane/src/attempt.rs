@@ -123,6 +123,10 @@ impl<'a> Attempts<'a> {
                         }
                         Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
                         Err(failure) => {
+                            let failure = match credential {
+                                Some(credential) => failure.without(credential.secret.expose()),
+                                None => failure,
+                            };
                             if tells && failure.kind != FailureKind::NotSent {
                                 watch.failed(&failure, &clock);
                                 let now = clock.now();

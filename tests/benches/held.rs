@@ -67,7 +67,7 @@ async fn measure(what: &str, routes: usize, budgets: usize) {
 /// A Budget of one team, since a request may meet 32 at most.
 fn of_a_team(n: usize) -> Value {
     let mut budget = budget(TEAM, &format!("b{n}"), "5");
-    budget["spec"]["selector"] = json!({"teams": [format!("t{n}")]});
+    budget["spec"]["selector"]["teams"] = json!([format!("t{n}")]);
     budget
 }
 

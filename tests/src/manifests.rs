@@ -34,12 +34,16 @@ pub fn route(namespace: &str, name: &str, model: &str, providers: &[&str]) -> Va
     })
 }
 
-/// A Budget of so many dollars a month.
+/// A Budget of so many dollars a month, whoever's Provider answers.
 pub fn budget(namespace: &str, name: &str, dollars: &str) -> Value {
     json!({
         "apiVersion": "weir.dev/v1alpha1", "kind": "Budget",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"limits": [{"unit": "USD", "amount": dollars}], "window": {"calendar": {"every": "Month"}}},
+        "spec": {
+            "limits": [{"unit": "USD", "amount": dollars}],
+            "window": {"calendar": {"every": "Month"}},
+            "selector": {"providerNamespaces": {"from": "All"}},
+        },
     })
 }
 

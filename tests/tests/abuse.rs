@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use weir_tests::client::{Client, chat};
 use weir_tests::fleet::{Fleet, OTHER_TEAM, TEAM};
-use weir_tests::helm::NAMESPACE;
 use weir_tests::manifests::{api_key, budget, provider, route};
 use weir_tests::provider::{Provider, Script, Usage, chunk};
 use weir_tests::raw::Raw;
@@ -41,7 +40,7 @@ struct Count {
 }
 
 fn shared(upstream: &Provider) -> Value {
-    let mut object = provider(NAMESPACE, "shared", &upstream.url(), MODEL);
+    let mut object = provider(OTHER_TEAM, "shared", &upstream.url(), MODEL);
     object["spec"]["allowedNamespaces"] = json!({"from": "All"});
     object["spec"]["models"][0]["pricing"] = json!({"currency": "USD", "input": "1", "output": "10"});
     object
@@ -50,7 +49,7 @@ fn shared(upstream: &Provider) -> Value {
 /// A route of the namespace to the shared Provider.
 fn to_shared(namespace: &str) -> Value {
     let mut route = route(namespace, "chat", MODEL, &["shared"]);
-    route["spec"]["rules"][0]["targets"][0]["providerRef"]["namespace"] = json!(NAMESPACE);
+    route["spec"]["rules"][0]["targets"][0]["providerRef"]["namespace"] = json!(OTHER_TEAM);
     route
 }
 

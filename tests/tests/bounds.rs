@@ -197,7 +197,7 @@ async fn a_host_is_the_same_in_any_case_with_a_dot_and_by_either_protocol() {
         *request.uri_mut() = format!("http://{host}/v1/models").parse().expect("a URI");
         request.headers_mut().remove("host");
         let answer = h2.send(request).await.expect("an answer");
-        let text = weir_tests::client::Stream::new(answer, h2).text().await;
+        let text = weir_tests::client::Stream::new(answer, h2).whole().await.json().to_string();
         assert!(text.contains(MODEL), "{host} over HTTP/2: {text}");
     }
     let other =

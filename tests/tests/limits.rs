@@ -41,7 +41,16 @@ async fn f67_no_header_and_no_field_moves_a_request_or_its_credential() {
     assert_eq!(sent.credential(), "sk-ours");
     let names: Vec<_> = sent.headers.keys().map(|name| name.as_str()).collect();
     for name in &names {
-        let built = ["host", "content-type", "accept", "user-agent", "authorization", "content-length", "traceparent"];
+        let built = [
+            "host",
+            "content-type",
+            "accept",
+            "user-agent",
+            "authorization",
+            "content-length",
+            "traceparent",
+            "x-weir-hops",
+        ];
         assert!(built.contains(name), "{name} goes upstream");
     }
     assert!(names.contains(&"traceparent"));

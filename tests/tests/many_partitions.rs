@@ -68,7 +68,7 @@ async fn tenants(fleet: &Fleet) -> (Vec<Client>, Vec<Client>) {
         json!({"name": "by-tag", "requests": 1_000, "per": "1m", "partitionBy": ["Header"], "header": "x-tag"});
     rated["spec"]["rateLimits"] = json!([by_tag]);
     let mut covers = budget(NAMESPACE, "all", "100000");
-    covers["spec"]["selector"] = json!({"routes": [{"namespace": OTHER_TEAM, "name": "modest"}]});
+    covers["spec"]["selector"]["routes"] = json!([{"namespace": OTHER_TEAM, "name": "modest"}]);
     fleet.apply(&[
         cent(TEAM, "cent"),
         rated,

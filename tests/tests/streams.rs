@@ -29,10 +29,10 @@ async fn events_pass_byte_for_byte_and_unasked_usage_is_taken_out() {
     let gateway = gateway(&upstream, |_| {}, &[]).await;
     let odd = "event: x\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"é\"}}],\"new_field\":1.50}\n\n";
     let usage = chunk(MODEL, &json!([]), &json!({"prompt_tokens": 7, "completion_tokens": 3}));
-    upstream.next(Script::stream([": hello\n\n", odd, &finish_event(), &usage, "data: [DONE]\n\n"]));
+    upstream.next(Script::stream([odd, ": hello\n\n", &finish_event(), &usage, "data: [DONE]\n\n"]));
     let (events, _) = gateway.client().chat_stream(MODEL).await.events().await;
-    assert_eq!(events[0], ": hello");
-    assert_eq!(events[1], odd.trim_end());
+    assert_eq!(events[0], odd.trim_end());
+    assert_eq!(events[1], ": hello");
     assert_eq!(events.len(), 4, "{events:?}");
     let asked = upstream.request(0).await.json();
     assert_eq!(asked["stream_options"]["include_usage"], true, "usage is asked for all the same");

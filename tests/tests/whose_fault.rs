@@ -172,12 +172,15 @@ async fn no_caller_takes_the_credential_from_another_and_to_count_tokens_takes_n
             hello()
         }
     });
-    let keys = ["alpha", "bravo"].map(|name| api_key("default", name, &json!({})));
-    let mut objects = vec![
-        keyed("only", &upstream),
-        secret("default", "upstream", "apiKey", KEY),
-        route("default", "chat", MODEL, &["only"]),
-    ];
+    let keys = ["alpha", "bravo"].map(|name| api_key(name, name, &json!({})));
+    let mut shared = keyed("only", &upstream);
+    shared["spec"]["allowedNamespaces"] = json!({"from": "All"});
+    let mut objects = vec![shared, secret("default", "upstream", "apiKey", KEY)];
+    objects.extend(["alpha", "bravo"].map(|namespace| {
+        let mut route = route(namespace, "chat", MODEL, &["only"]);
+        route["spec"]["rules"][0]["targets"][0]["providerRef"]["namespace"] = json!("default");
+        route
+    }));
     objects.extend(keys.iter().map(|(_, manifest)| manifest.clone()));
     let gateway = Gateway::up(&file(&objects)).await;
     let [alpha, bravo] = keys.map(|(token, _)| gateway.client().with_credential(&token));

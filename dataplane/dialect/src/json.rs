@@ -11,7 +11,28 @@ pub const MAX_DEPTH: u32 = 128;
 /// Most top-level members of a request or answer.
 const MAX_MEMBERS: usize = 128;
 /// Members under which images, documents and recordings stand, in either dialect, quoted.
-const MEDIA: [&[u8]; 5] = [b"\"image_url\"", b"\"source\"", b"\"file\"", b"\"input_audio\"", b"\"video_url\""];
+const MEDIA: [&[u8]; 20] = [
+    b"\"audio\"",
+    b"\"audio_url\"",
+    b"\"document\"",
+    b"\"document_url\"",
+    b"\"file\"",
+    b"\"file_data\"",
+    b"\"file_id\"",
+    b"\"file_url\"",
+    b"\"image\"",
+    b"\"image_embeds\"",
+    b"\"image_url\"",
+    b"\"input_audio\"",
+    b"\"input_image\"",
+    b"\"input_video\"",
+    b"\"media\"",
+    b"\"source\"",
+    b"\"uri\"",
+    b"\"url\"",
+    b"\"video\"",
+    b"\"video_url\"",
+];
 /// A longer number, or one with an exponent, is read to see whether it is finite.
 const PLAIN_NUMBER: usize = 300;
 

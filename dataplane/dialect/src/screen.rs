@@ -29,26 +29,39 @@ const FORBIDDEN: &[&str] = &[
 ];
 /// The same by how they begin: those of LiteLLM that hold credentials of clouds.
 const FORBIDDEN_PREFIXES: &[&str] = &["aws_", "azure_", "vertex_"];
-/// Members by which gateways behind a target (OpenRouter, LiteLLM, Bifrost, Portkey) take another model or provider
-/// than the request names, or change what it costs.
+/// Members by which gateways and servers behind a target (OpenRouter, LiteLLM, Bifrost, Portkey, Vercel, vLLM, SGLang) take
+/// another model or provider than the request names, ask another host, or change what it costs.
 const REROUTING: &[&str] = &[
+    "adapters",
+    "bootstrap_host",
+    "bootstrap_port",
     "context_window_fallback_dict",
     "context_window_fallbacks",
     "content_policy_fallbacks",
+    "disable_fallbacks",
+    "draft_model",
     "fallback",
+    "fallback_model",
     "fallback_models",
     "fallbacks",
+    "kv_transfer_params",
+    "lora_path",
     "mock_response",
     "mock_testing_fallbacks",
+    "model_group",
     "models",
     "num_retries",
     "plugins",
     "preset",
+    "priority",
     "provider",
+    "providerOptions",
     "providers",
     "route",
     "router",
+    "router_settings_override",
     "routing",
+    "tags",
     "targets",
     "transforms",
 ];

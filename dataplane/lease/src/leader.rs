@@ -14,6 +14,7 @@ mod pending;
 mod pot;
 mod settings;
 mod shard;
+mod share;
 mod state;
 mod tell;
 mod view;

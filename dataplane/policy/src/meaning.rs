@@ -2,7 +2,7 @@
 //!
 //! A text counts by how it begins, so that a request that an error quotes says nothing.
 
-use crate::FailureKind::{
+use crate::kind::FailureKind::{
     self, CredentialRejected, ModelUnavailable, NotPermitted, Overloaded, Quota, RateLimited, Request, Server,
     TooCostly,
 };
@@ -93,6 +93,16 @@ const INSIDE: &[(FailureKind, &[&str])] = &[
 
 /// Texts about a key or an account, wherever they stand: whoever reads them there is told nothing of it.
 const PRIVATE: &[&str] = &[
+    "org-",
+    "proj_",
+    "wrkspc_",
+    "arn:",
+    "projects/",
+    "subscription",
+    ".azure.com",
+    "credits",
+    "token ending",
+    "key=",
     "api key",
     "api_key",
     "apikey",
@@ -184,6 +194,14 @@ pub(crate) fn is_private(text: &str) -> bool {
 pub(crate) fn is_word(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
     (1..=64).contains(&text.len()) && text.chars().all(plain) && !holds_key(&lower(text))
+}
+
+/// A code that may stand there: a few words, or the number of an error. What holds letters and digits may be an id, or a
+/// piece of a key.
+pub(crate) fn is_code(text: &str) -> bool {
+    let number = text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let words = text.len() <= 48 && !text.bytes().any(|byte| byte.is_ascii_digit());
+    is_word(text) && (number || words)
 }
 
 /// In a text of lower case: a beginning of a key that begins a word.

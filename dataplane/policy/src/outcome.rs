@@ -3,53 +3,14 @@
 //! A provider's text reaches the client alone, and only where it is about the client's own request; others may hold
 //! account ids or parts of keys. Logs and status hold none: it may quote the request.
 
+use crate::kind::FailureKind;
 use crate::meaning;
 use std::borrow::Cow;
 use weir_dialect::{ErrorBody, ErrorType, Refusal};
 use weir_snapshot::RetryOn;
 
-/// Kinds of failure, each with its own consequences (failure-semantics 2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureKind {
-    /// No connection: DNS, refused, unreachable, too slow.
-    Connect,
-    /// The address is one that must not be dialled.
-    Forbidden,
-    /// The server's certificate is not good.
-    Certificate,
-    /// The provider surely did not see the request: GOAWAY, refused stream, a pooled connection that had closed.
-    Unprocessed,
-    /// The connection broke when the provider may have seen the request.
-    Reset,
-    /// A time limit passed before the first content.
-    Timeout,
-    /// 5xx, or 408, 409, 425, 499.
-    Server,
-    /// 529, or an error that says so.
-    Overloaded,
-    /// 429.
-    RateLimited,
-    /// 402, or any other error that says that the account has no money or quota left.
-    Quota,
-    /// What the account has left does not cover this one request; a smaller one may pass.
-    TooCostly,
-    /// 401, or any other error that says that the key or its account is not good.
-    CredentialRejected,
-    /// A 403 that says nothing of the key: this target does not serve the request.
-    NotPermitted,
-    /// 404, or a 403 about the model.
-    ModelUnavailable,
-    /// The provider refuses this very request.
-    Request,
-    /// The target's dialect cannot say this very request; nothing was sent.
-    NotSent,
-    /// 3xx.
-    Redirect,
-    /// An answer that is none.
-    Malformed,
-    /// The gateway has no memory for the answer.
-    NoMemory,
-}
+/// So many bytes of a secret in a row are a piece of it.
+const PIECE_OF_SECRET: usize = 6;
 
 /// A failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +64,23 @@ impl Failure {
         }
     }
 
+    /// The same without a text that holds a piece of that secret.
+    #[must_use]
+    pub fn without(mut self, secret: &str) -> Self {
+        let pieces = || secret.as_bytes().windows(PIECE_OF_SECRET);
+        let leaks = |text: &str| {
+            let windows = || text.as_bytes().windows(PIECE_OF_SECRET);
+            pieces().any(|piece| windows().any(|window| window == piece))
+        };
+        for text in [&mut self.said, &mut self.code, &mut self.param] {
+            *text = text.take().filter(|text| !leaks(text));
+        }
+        if leaks(&self.message) {
+            "the provider answered with an error".clone_into(&mut self.message);
+        }
+        self
+    }
+
     /// The word for logs and metrics.
     pub const fn error_type(&self) -> &'static str {
         match self.kind {
@@ -134,14 +112,14 @@ impl Failure {
             FailureKind::Connect | FailureKind::Certificate | FailureKind::Forbidden => Some(RetryOn::Connect),
             FailureKind::Unprocessed | FailureKind::Reset | FailureKind::Malformed => Some(RetryOn::Reset),
             FailureKind::Timeout => Some(RetryOn::Timeout),
-            FailureKind::Server => Some(RetryOn::ServerError),
+            FailureKind::Server | FailureKind::Redirect => Some(RetryOn::ServerError),
             FailureKind::Overloaded => Some(RetryOn::Overloaded),
             FailureKind::RateLimited | FailureKind::Quota | FailureKind::TooCostly => Some(RetryOn::RateLimited),
             FailureKind::CredentialRejected | FailureKind::NotPermitted => Some(RetryOn::CredentialRejected),
             FailureKind::ModelUnavailable if matches!(self.status, Some(404)) => Some(RetryOn::ModelUnavailable),
             // The account lacks the model, which another target's may have.
             FailureKind::ModelUnavailable => Some(RetryOn::CredentialRejected),
-            FailureKind::Request | FailureKind::NotSent | FailureKind::Redirect | FailureKind::NoMemory => None,
+            FailureKind::Request | FailureKind::NotSent | FailureKind::NoMemory => None,
         }
     }
 
@@ -345,7 +323,7 @@ fn failure(kind: FailureKind, status: Option<u16>, body: ErrorBody, retry_after_
     let ErrorBody { message: said, error_type, code, param, reason, retry_after_ms: of_body, flagged: _ } = body;
     let said = said.filter(|said| kind == FailureKind::Request && !meaning::is_private(said));
     let param = param.filter(|param| meaning::is_word(param));
-    let word = |text: &String| meaning::is_word(text);
+    let word = |text: &String| meaning::is_code(text);
     let code = code.filter(word).or(error_type.filter(word));
     let word = reason.filter(word).or_else(|| code.clone());
     let message = match (status, word) {

@@ -29,6 +29,8 @@ pub use budget::{
 pub use money::{Currency, Price, PriceError, decimal};
 pub use name::Name;
 pub use pricing::{ModelPrice, PriceSource, Prices, Pricing, Quote, Rates, Tariff, Tier};
+/// What all messages of the streams are.
+pub use prost::Message;
 pub use provider::{
     Credential, CredentialRef, Headers, Health, Mock, Model, Provider, ProviderType, Timeouts, Upstream,
 };

@@ -1,6 +1,6 @@
 //! What a pod says in several messages where one would be too large.
 
-use prost::Message;
+use weir_snapshot::Message;
 use weir_snapshot::envelope::{Ack, Held, Hello, Observed, ProviderState, Rejected};
 
 /// Largest part. Both ends take messages of 4 MiB, as the release before did; what it took in one goes in one still.

@@ -59,7 +59,7 @@ impl Ledger {
     pub(crate) async fn reserve<C: AsRef<Claim> + Sync>(&self, claims: &[C]) -> Result<Reservation, Refusal> {
         let deadline = Instant::now() + ASK_TIMEOUT;
         loop {
-            let (ask, place, answered) = {
+            let (owed, ask, place, answered) = {
                 let mut wallet = held(&self.wallet);
                 match wallet.reserve(claims, self.clock.now()) {
                     Reserved::Held(reservation) => return Ok(reservation),
@@ -67,16 +67,18 @@ impl Ledger {
                     Reserved::Short(wants) => {
                         let (tell, answered) = oneshot::channel();
                         let place = wants.first().and_then(|want| place(claims, &want.limit, &want.partition));
+                        let owed = wallet.owed(&wants, self.clock.now());
                         let ask = wallet.ask(wants);
                         held(&self.waiting).insert(ask.id, tell);
-                        (ask, place, answered)
+                        (owed, ask, place, answered)
                     }
                 }
             };
             let id = ask.id;
             let asked = Instant::now();
             // Where the stream ends before there is an answer, the wallet knows what holds now.
-            let goes_on = self.say(from_pod::Kind::Ask(ask)) && in_time(deadline, answered).await;
+            let reported = owed.into_iter().all(|report| self.say(from_pod::Kind::Report(report)));
+            let goes_on = reported && self.say(from_pod::Kind::Ask(ask)) && in_time(deadline, answered).await;
             self.telemetry.metrics.ledger.waits.observe(asked.elapsed().as_secs_f64());
             if !goes_on {
                 held(&self.waiting).remove(&id);

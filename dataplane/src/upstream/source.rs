@@ -74,9 +74,13 @@ impl Source {
                 return Err(Failure::local(FailureKind::Malformed, format!("the answer is over {most} bytes")));
             }
             if let Some(held) = &mut held {
-                held.grow(joined.len() + chunk.len()).map_err(memory::failure)?;
+                // What is joined is copied as it grows.
+                held.grow((joined.len() + chunk.len()) * 2).map_err(memory::failure)?;
             }
             joined.push(chunk, None);
+        }
+        if let Some(held) = held {
+            held.shrink(joined.len());
         }
         Ok(joined.into_bytes())
     }

@@ -161,6 +161,12 @@ impl Counts {
         }
     }
 
+    /// The same without the output, which the start of a stream has a placeholder for: what an end does not say is unsaid.
+    pub(super) fn begun(mut self) -> Self {
+        (self.pass.output_tokens, self.pass.completion_tokens) = (None, None);
+        self
+    }
+
     /// All of it; `None` where nothing is counted.
     pub(super) fn usage(&self) -> Option<Usage> {
         let Iterations { beside, largest } = self.rest.iterations.unwrap_or_default();

@@ -35,7 +35,9 @@ impl Reader {
                 let Some(message) = event.message else { return Ok(Read::Deltas(ServiceTier::default())) };
                 let service_tier = message.usage.and_then(|raw| tier(raw.get()));
                 tell(Delta::Start { id: Text::filled(message.id), model: Text::filled(message.model), service_tier });
-                return Ok(Read::Deltas(self.usage(message.usage, tell)));
+                let counted = message.usage.map(|raw| std::mem::take(&mut *self.counts).with(raw.get()).begun());
+                *self.counts = counted.unwrap_or_default();
+                return Ok(Read::Deltas(self.usage(Some(RawValue::NULL), tell)));
             }
             "content_block_start" => {
                 self.close(tell);

@@ -26,7 +26,11 @@ impl Peek {
         match event.kind {
             "error" => return Ok(Chunk::Error(ErrorBody::read(data))),
             "message_stop" => return Ok(Chunk::Done),
-            "message_start" => self.count(event.message.and_then(|message| message.usage), &mut part),
+            "message_start" => {
+                self.count(event.message.and_then(|message| message.usage), &mut part);
+                self.0 = std::mem::take(&mut self.0).begun();
+                part.usage = self.0.usage();
+            }
             "message_delta" => {
                 self.count(event.usage, &mut part);
                 let reason = event.delta.and_then(|delta| delta.stop_reason);

@@ -106,11 +106,12 @@ impl<'w> Walk<'w> {
             (Dialect::OpenAI, "video_url") => {
                 self.url(inner("video_url").and_then(|video| video.raw("url")), Kind::Document);
             }
-            (Dialect::OpenAI, "input_audio") => {
-                if let Some(data) = inner("input_audio").and_then(|audio| audio.raw("data")) {
+            (Dialect::OpenAI, "input_audio") => match inner("input_audio").and_then(|audio| audio.raw("data")) {
+                Some(data) if !data.contains(':') => {
                     self.data(data, &plain(data), Kind::Audio);
                 }
-            }
+                _ => self.media.count(DOCUMENT),
+            },
             (Dialect::OpenAI, "file") => match inner("file").and_then(|file| file.raw("file_data")) {
                 Some(data) if plain(data).get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) => {
                     self.url(Some(data), Kind::Document);
@@ -121,7 +122,9 @@ impl<'w> Walk<'w> {
             (Dialect::Anthropic, "image") => self.source(inner("source").as_ref(), Kind::Image { low: false }, nesting),
             (Dialect::Anthropic, "document") => self.source(inner("source").as_ref(), Kind::Document, nesting),
             (_, "tool_result") => self.content_of(part, nesting + 1),
-            _ => {}
+            (_, kind) if is_text(kind) => {}
+            // A server may know it, and fetch what it names.
+            _ => self.media.count(DOCUMENT),
         }
     }
 
@@ -190,6 +193,21 @@ impl Kind {
             Self::Document | Self::Audio => DOCUMENT,
         }
     }
+}
+
+/// Whether a part of that type comes to no more than its own text.
+fn is_text(kind: &str) -> bool {
+    const TEXTS: &[&str] = &[
+        "text",
+        "input_text",
+        "output_text",
+        "refusal",
+        "thinking",
+        "redacted_thinking",
+        "reasoning",
+        "tool_reference",
+    ];
+    TEXTS.contains(&kind) || kind.ends_with("tool_use") || kind.ends_with("tool_result") || kind == "search_result"
 }
 
 /// Whether a URL's head is that of base64.

@@ -1,7 +1,7 @@
 //! The starts of pods' processes that may hold leases.
 
 use super::id::PotId;
-use super::pot::Share;
+use super::share::Share;
 use crate::Now;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! One pot: what was granted of it to whom, and what must be taken as granted.
 
 use super::member::Members;
+use super::share::Share;
 use crate::{Counters, Millis, Nature, Now};
 use std::collections::VecDeque;
 use weir_snapshot::ledger::{self, Bucket, StoredHeld, StoredPot};
@@ -9,22 +10,6 @@ use weir_snapshot::ledger::{self, Bucket, StoredHeld, StoredPot};
 const BUCKETS: u64 = 60;
 /// A mark grants so long after it was stored.
 const CHUNK_MS: Millis = 15 * 60_000;
-
-/// What a start of a pod's process has, as the leader knows it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Share {
-    pub(super) member: usize,
-    pub(super) counters: Counters,
-    /// What it had free at its last report; what was granted since counts as used.
-    pub(super) idle: u64,
-}
-
-impl Share {
-    /// Whether all that was granted is spent or given back. A start that has forgotten what it spent gives that back too.
-    const fn is_done(&self) -> bool {
-        self.counters.taken() <= self.counters.settled
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Pot {

@@ -54,8 +54,9 @@ pub(super) struct Lease {
     told: Told,
     /// When that was, and what had been reported as settled by then.
     told_at: (Millis, u64),
-    /// What was settled at the last report.
+    /// What was settled at the last report, and what of it no lease covered.
     settled_reported: u64,
+    overrun_reported: u64,
     /// Epoch, sequence and amount of the newest word on what was granted to all.
     total: (u64, u64, u64),
 }
@@ -81,6 +82,7 @@ impl Lease {
             told: Told::default(),
             told_at: (0, 0),
             settled_reported: 0,
+            overrun_reported: 0,
             total: (0, 0, 0),
         }
     }
@@ -263,12 +265,18 @@ impl Slot {
         self.leases.iter().any(|lease| lease.counters.outstanding > 0)
     }
 
+    /// Whether answers cost more than was leased since the last report.
+    pub(super) fn owes(&self) -> bool {
+        self.leases.iter().any(|lease| lease.window != UNNAMED && lease.counters.overrun > lease.overrun_reported)
+    }
+
     /// What changed since the last report.
     pub(super) fn changed(&mut self, round: u64) -> Vec<Held> {
         let mut held = Vec::new();
         for lease in self.leases.iter_mut().filter(|lease| lease.changed && lease.window != UNNAMED) {
             (lease.changed, lease.reported) = (false, Some(round));
             lease.settled_reported = lease.counters.settled;
+            lease.overrun_reported = lease.counters.overrun;
             let (limit, partition) = (self.limit.to_string(), self.partition.to_string());
             held.push(lease.held(Pot { limit, partition, window: lease.window }));
         }

@@ -102,6 +102,14 @@ impl Wallet {
         reports
     }
 
+    /// What the leader must know before it grants more of these: if answers cost more than was leased, it would grant what
+    /// is spent already. Said before the ask.
+    pub fn owed(&mut self, wants: &[Want], now: Millis) -> Vec<Report> {
+        let slot = |want: &Want| self.slots.get(self.find(&want.limit, &want.partition)?)?.as_ref();
+        let owes = wants.iter().any(|want| slot(want).is_some_and(|slot| slot.owes()));
+        if owes { self.reports(now) } else { Vec::new() }
+    }
+
     /// One report at least.
     fn told(&mut self, now: Millis) -> Vec<Report> {
         let part_bytes = self.bounds.part_bytes;

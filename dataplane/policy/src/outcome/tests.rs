@@ -1,3 +1,5 @@
+//! What real providers answer, and what it means.
+
 use super::*;
 
 /// What the body of an answer with that status means.

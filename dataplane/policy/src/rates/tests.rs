@@ -1,3 +1,5 @@
+//! What is mirrored of rates, by the hour and by chance.
+
 use super::*;
 use proptest::prelude::*;
 
