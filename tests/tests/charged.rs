@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{budget, file, open_route, provider};
-use weir_tests::provider::{Provider, Script, Step};
+use weir_tests::provider::{Provider, Script, Step, Usage};
 use weir_tests::vendor::Dialect;
 
 const TEXTS: usize = 200;
@@ -494,4 +494,18 @@ async fn counting_tokens_is_bounded_by_rates_room_and_blocks_and_costs_nothing()
     }
     let refusal = client.post(count, &body).await;
     assert_eq!(refusal.status, 429, "the provider's room is taken: {:?}", refusal.body);
+}
+
+#[tokio::test]
+async fn answers_that_cost_more_than_was_reserved_are_known_before_more_is_granted() {
+    let till = Till::with(Dialect::OpenAI, |_| vec![budget("weir-system", "team", "1")]).await;
+    // 0.48 dollars each, of which a ten-thousandth was reserved.
+    till.upstream.always(Script::chat("Hello", Usage::of(480_000, 1)));
+    let mut body = asking(false);
+    body["max_tokens"] = json!(10);
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        statuses.push(till.gateway.client().post(path(Dialect::OpenAI), &body).await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 429, 429, 429, 429, 429], "it is passed by what one answer cost, and no more");
 }

@@ -147,6 +147,10 @@ impl Pass {
 impl Counts {
     /// These, with what a further `usage` object says.
     pub(super) fn with(self, raw: &str) -> Self {
+        // A list would be read by the place of its elements.
+        if !raw.starts_with('{') {
+            return self;
+        }
         let pass: Pass = serde_json::from_str(raw).unwrap_or_default();
         let rest: Rest = serde_json::from_str(raw).unwrap_or_default();
         let Rest { iterations, service_tier, speed, inference_geo } = self.rest;
@@ -216,7 +220,7 @@ pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Resu
     for (name, _) in content.iter_mut().flat_map(|block| block.extra.drain(..)).filter(|(_, json)| *json != "[]") {
         loss.add_named(&name, KNOWN);
     }
-    let usage = fields.object("usage")?;
+    let usage = fields.object("usage").unwrap_or_default();
     let service_tier = usage.as_ref().and_then(|usage| usage.text("service_tier").ok().flatten());
     let finish = fields.text("stop_reason")?.map(|reason| finish(&reason.plain()));
     let stop_sequence = fields.text("stop_sequence")?;

@@ -19,7 +19,8 @@ const KNOWN: &[&str] = &["annotations", "audio", "function_call"];
 /// in a detail that is larger than its whole, or in a `total_tokens` that holds it as well. What the total has more
 /// than anything explains is reasoning of which nothing else is said.
 pub(crate) fn read_usage(raw: &str) -> Option<Usage> {
-    let wire: WireUsage = serde_json::from_str(raw).ok()?;
+    // A list would be read by the place of its elements.
+    let wire: WireUsage = raw.starts_with('{').then(|| serde_json::from_str(raw).ok())??;
     let (prompt, completion) =
         (wire.prompt_tokens.or(wire.input_tokens), wire.completion_tokens.or(wire.output_tokens));
     if prompt.is_none() && completion.is_none() {

@@ -232,3 +232,27 @@ fn an_answer_of_several_choices_and_a_prediction_are_told() {
     assert_eq!(call(r#"{"model":"m","messages":[],"n":128}"#), Ok((128, false)));
     assert_eq!(call(r#"{"model":"m","messages":[],"n":null,"best_of":3,"prediction":{"content":"a"}}"#), Ok((3, true)));
 }
+
+#[test]
+fn what_a_server_may_fetch_reserves_as_a_document_whatever_its_part_is_called() {
+    for part in [
+        json!({"type": "audio_url", "audio_url": {"url": "http://x/y.mp3"}}),
+        json!({"type": "input_audio", "input_audio": {"data": "https://x/y.mp3", "format": "mp3"}}),
+        json!({"type": "input_image", "image_url": "https://x/y.png"}),
+        json!({"type": "image", "image": "https://x/y.png"}),
+        json!({"type": "document_url", "document_url": "https://x/y.pdf"}),
+        json!({"type": "input_file", "file_url": "https://x/y.pdf"}),
+        json!({"type": "video", "video": "https://x/y.mp4"}),
+        json!({"type": "media", "uri": "gs://x/y"}),
+    ] {
+        let found = asking(Dialect::OpenAI, &json!([part]));
+        assert!(found.most >= 30_000, "{part}: {found:?}");
+    }
+    let upload = asking(Dialect::Anthropic, &json!([{"type": "container_upload", "file_id": "file_1"}]));
+    assert!(upload.most >= 30_000, "{upload:?}");
+    let text = asking(
+        Dialect::Anthropic,
+        &json!([{"type": "tool_use", "id": "t", "name": "f", "input": {"url": "http://x"}}]),
+    );
+    assert!(text.most < 200, "a call of a tool is its own text: {text:?}");
+}
