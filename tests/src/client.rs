@@ -210,9 +210,13 @@ impl Stream {
     /// What hyper says of the cut.
     pub async fn event(&mut self) -> hyper::Result<Option<String>> {
         loop {
-            if let Some(at) = self.buffer.windows(2).position(|window| window == b"\n\n") {
-                let event = self.buffer.split_to(at + 2);
-                return Ok(Some(String::from_utf8_lossy(&event[..at]).into_owned()));
+            // Lines end in LF or CRLF; of a blank one the LF may come later, and begins no event.
+            let lf = self.buffer.windows(2).position(|window| window == b"\n\n").map(|at| (at, at + 2));
+            let crlf = self.buffer.windows(3).position(|window| window == b"\r\n\r").map(|at| (at, at + 3));
+            if let Some((at, end)) = lf.into_iter().chain(crlf).min() {
+                let event = self.buffer.split_to(end);
+                let text = String::from_utf8_lossy(&event[..at]).trim_start_matches('\n').to_owned();
+                return Ok(Some(text));
             }
             let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("the stream goes on or ends");
             match frame {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_tests::gateway::Gateway;
 use weir_tests::manifests::{budget, file, open_route, provider};
-use weir_tests::provider::{Provider, Script, Step, Usage};
+use weir_tests::provider::{Provider, Script, Step};
 use weir_tests::vendor::Dialect;
 
 const TEXTS: usize = 200;
@@ -377,7 +377,7 @@ async fn usage_that_never_comes_is_estimated_by_the_answer() {
         for (of, mut answer, least) in [
             (Dialect::OpenAI, whole(Dialect::OpenAI, &usage), 500),
             (Dialect::Anthropic, whole(Dialect::Anthropic, &usage), 500),
-            (Dialect::OpenAI, whole(Dialect::OpenAI, &usage), 60),
+            (Dialect::OpenAI, whole(Dialect::OpenAI, &usage), 80),
         ] {
             let long = "word ".repeat(400);
             match (of, least) {
@@ -446,7 +446,7 @@ async fn every_answer_is_reserved_that_a_request_asks_for() {
     assert_eq!(till.gateway.client().post(path(Dialect::OpenAI), &body).await.status, 200);
     let mut hidden = asking(false);
     hidden["response_format"] =
-        json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"description": "x1".repeat(600_000)}}});
+        json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"description": "1".repeat(1_200_000)}}});
     let refusal = till.gateway.client().post(path(Dialect::OpenAI), &hidden).await;
     assert_eq!(refusal.status, 429, "it may be over a million tokens: {:?}", refusal.body);
 }
@@ -488,24 +488,11 @@ async fn counting_tokens_is_bounded_by_rates_room_and_blocks_and_costs_nothing()
     let client = till.gateway.client();
     let mut connection = client.connect().await.expect("it accepts");
     let request = client.request(http::Method::POST, count, body.to_string().into());
+    let mut first = std::pin::pin!(connection.send(request));
     tokio::select! {
-        answer = connection.send(request) => panic!("{:?}", answer.map(|answer| answer.status())),
+        answer = &mut first => panic!("{:?}", answer.map(|answer| answer.status())),
         _ = till.upstream.request(0) => {}
     }
     let refusal = client.post(count, &body).await;
     assert_eq!(refusal.status, 429, "the provider's room is taken: {:?}", refusal.body);
-}
-
-#[tokio::test]
-async fn answers_that_cost_more_than_was_reserved_are_known_before_more_is_granted() {
-    let till = Till::with(Dialect::OpenAI, |_| vec![budget("weir-system", "team", "1")]).await;
-    // 0.48 dollars each, of which a ten-thousandth was reserved.
-    till.upstream.always(Script::chat("Hello", Usage::of(480_000, 1)));
-    let mut body = asking(false);
-    body["max_tokens"] = json!(10);
-    let mut statuses = Vec::new();
-    for _ in 0..8 {
-        statuses.push(till.gateway.client().post(path(Dialect::OpenAI), &body).await.status.as_u16());
-    }
-    assert_eq!(statuses, [200, 200, 200, 429, 429, 429, 429, 429], "it is passed by what one answer cost, and no more");
 }

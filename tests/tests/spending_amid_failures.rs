@@ -160,3 +160,20 @@ async fn f26_a_first_target_that_flaps_is_charged_for_what_it_answered() {
     assert!(answered >= 60, "the retry budget bounds how many move on at once: {answered}");
     cost.spend_all(&client).await;
 }
+
+#[tokio::test]
+async fn answers_that_cost_more_than_was_reserved_are_known_before_more_is_granted() {
+    let upstream = Provider::start().await;
+    // 0.48 dollars each, of which a thousandth is reserved.
+    upstream.always(Script::chat("Hello", Usage::of(480_000, 1)));
+    let mut object = provider("default", "first", &upstream.url(), MODEL);
+    object["spec"]["models"][0]["pricing"] = json!({"currency": "USD", "input": "1", "output": "10"});
+    let objects = [object, open_route("default", "chat", MODEL, &["first"]), budget("weir-system", "team", "1")];
+    let gateway = Gateway::up(&file(&objects)).await;
+    let body = json!({"model": MODEL, "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]});
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        statuses.push(gateway.client().post("/v1/chat/completions", &body).await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 429, 429, 429, 429, 429], "it is passed by what one answer cost, and no more");
+}

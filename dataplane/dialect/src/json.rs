@@ -2,6 +2,7 @@
 //!
 //! It checks structure, bounds and the form of numbers, not escapes, and builds no tree.
 
+use crate::media_names::MEDIA;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -10,29 +11,6 @@ use std::ops::Range;
 pub const MAX_DEPTH: u32 = 128;
 /// Most top-level members of a request or answer.
 const MAX_MEMBERS: usize = 128;
-/// Members under which images, documents and recordings stand, in either dialect, quoted.
-const MEDIA: [&[u8]; 20] = [
-    b"\"audio\"",
-    b"\"audio_url\"",
-    b"\"document\"",
-    b"\"document_url\"",
-    b"\"file\"",
-    b"\"file_data\"",
-    b"\"file_id\"",
-    b"\"file_url\"",
-    b"\"image\"",
-    b"\"image_embeds\"",
-    b"\"image_url\"",
-    b"\"input_audio\"",
-    b"\"input_image\"",
-    b"\"input_video\"",
-    b"\"media\"",
-    b"\"source\"",
-    b"\"uri\"",
-    b"\"url\"",
-    b"\"video\"",
-    b"\"video_url\"",
-];
 /// A longer number, or one with an exponent, is read to see whether it is finite.
 const PLAIN_NUMBER: usize = 300;
 

@@ -12,6 +12,7 @@ mod fault;
 mod fields;
 pub mod json;
 mod loss;
+mod media_names;
 mod models;
 mod openai;
 mod patch;

@@ -14,7 +14,8 @@ pub struct Edit {
 
 /// The edited body in pieces. Edits must not overlap; they may come in any order.
 pub fn splice(body: &Bytes, mut edits: Vec<Edit>) -> Vec<Bytes> {
-    edits.sort_by_key(|edit| edit.at.start);
+    // What is inserted stands before what is cut from the same place on.
+    edits.sort_by_key(|edit| (edit.at.start, edit.at.end));
     let mut pieces = Vec::with_capacity(edits.len() * 2 + 1);
     let mut from = 0;
     for Edit { at, text } in edits {
@@ -45,6 +46,8 @@ mod tests {
             Edit { at: 3..5, text: Bytes::new() },
         ];
         assert_eq!(splice(&body, edits).concat(), b"<012567END");
+        let both = vec![Edit { at: 1..4, text: Bytes::new() }, Edit { at: 1..1, text: "<".into() }];
+        assert_eq!(splice(&body, both).concat(), b"0<456789");
         let whole = splice(&body, Vec::new());
         assert_eq!(whole.len(), 1);
         assert_eq!(whole[0].as_ptr(), body.as_ptr(), "an unedited body is not copied");

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
-    Access, AccountRef, AdmittedAccount, ApiKey, Consent, Health, Issuer, KeyHash, Kind, ModelName, Name, Namespace,
-    Resource, ResourceId, Resources, Route, ServiceAccount, Settings, Target, api_key,
+    Access, AccountRef, AdmittedAccount, ApiKey, Health, Issuer, KeyHash, Kind, ModelName, Name, Resource, ResourceId,
+    Resources, Route, ServiceAccount, Target, api_key,
 };
 
 mod objects;
@@ -33,29 +33,6 @@ fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t N
 }
 
 #[test]
-fn a_tenants_more_exact_route_captures_nobody_elses_traffic() {
-    let mut resources = Resources::new();
-    put(&mut resources, "", "", Settings { platform_namespace: "platform".into(), ..Settings::default() });
-    put(
-        &mut resources,
-        "",
-        "trusting",
-        Namespace { accept_routes_from: vec!["tenant".into()], ..Namespace::default() },
-    );
-    route(&mut resources, "platform", "all", "gpt-*", vec![]);
-    route(&mut resources, "tenant", "exact", "gpt-4o", vec![]);
-    let table = table(&resources);
-    assert_eq!(served_by(&table, &in_namespace("other"), "gpt-4o"), Ok(&Name::new("platform", "all")));
-    assert_eq!(served_by(&table, &in_namespace("tenant"), "gpt-4o"), Ok(&Name::new("tenant", "exact")));
-    assert_eq!(
-        served_by(&table, &in_namespace("trusting"), "gpt-4o"),
-        Ok(&Name::new("platform", "all")),
-        "trust before precision"
-    );
-    assert_eq!(served_by(&table, &in_namespace("other"), "claude").unwrap_err().status, 404);
-}
-
-#[test]
 fn within_a_tier_the_exact_host_then_the_exact_model_then_the_longest_prefix_wins() {
     let mut resources = Resources::new();
     for (name, pattern) in [("star", "*"), ("prefix", "gpt-*"), ("longer", "gpt-4*"), ("exact", "gpt-4o")] {
@@ -70,68 +47,6 @@ fn within_a_tier_the_exact_host_then_the_exact_model_then_the_longest_prefix_win
     let hosted = Route { hostnames: vec!["api.example.com".into()], ..Route::clone(star) };
     resources.insert(Arc::new(id), hosted.into());
     assert_eq!(served_by(&table(&resources), &caller, "gpt-4o"), Ok(&Name::new("a", "star")));
-}
-
-#[test]
-fn callers_without_a_credential_stay_with_the_oldest_namespace_whatever_a_newer_one_names() {
-    let mut resources = Resources::new();
-    let mut add = |namespace: &str, pattern: &str, created_at: i64, host: Option<&str>| {
-        route(&mut resources, namespace, "r", pattern, vec![]);
-        let id = ResourceId::new(Kind::Route, namespace, "r");
-        let Resource::Route(made) = &resources[&id] else { panic!("a route") };
-        let hostnames = host.into_iter().map(str::to_owned).collect();
-        resources.insert(Arc::new(id), Route { created_at, hostnames, ..Route::clone(made) }.into());
-        table(&resources)
-    };
-    let nobody = Caller::anonymous();
-    add("victim", "gpt-*", 100, None);
-    for (thief, pattern, host) in [
-        ("exact-host", "gpt-*", Some("api.example.com")),
-        ("exact-model", "gpt-4o", None),
-        ("longer-prefix", "gpt-4*", None),
-        ("both", "gpt-4o", Some("api.example.com")),
-    ] {
-        let held = add(thief, pattern, 200, host);
-        assert_eq!(served_by(&held, &nobody, "gpt-4o"), Ok(&Name::new("victim", "r")), "{thief}");
-        assert_eq!(served_by(&held, &in_namespace(thief), "gpt-4o"), Ok(&Name::new(thief, "r")), "its own callers");
-        let listed = held.models(&nobody, Some("api.example.com"));
-        assert!(listed.iter().all(|model| model.owned_by == "victim"), "{thief}: {listed:?}");
-    }
-    let held = add("other-model", "claude", 300, Some("api.example.com"));
-    assert_eq!(served_by(&held, &nobody, "claude"), Ok(&Name::new("other-model", "r")), "nobody older has it");
-    put(&mut resources, "", "", Settings { platform_namespace: "platform".into(), ..Settings::default() });
-    route(&mut resources, "platform", "r", "*", vec![]);
-    assert_eq!(
-        served_by(&table(&resources), &nobody, "gpt-4o"),
-        Ok(&Name::new("platform", "r")),
-        "the platform's first"
-    );
-}
-
-#[test]
-fn whether_anybody_is_admitted_without_a_credential_is_known_by_the_host() {
-    let mut resources = Resources::new();
-    assert!(!table(&resources).admits_anonymous(Some("api.example.com")));
-    route(&mut resources, "a", "open", "m", vec![]);
-    let id = ResourceId::new(Kind::Route, "a", "open");
-    let Resource::Route(open) = &resources[&id] else { panic!("a route") };
-    let hosted = Route { hostnames: vec!["open.example.com".into()], ..Route::clone(open) };
-    resources.insert(Arc::new(id), hosted.into());
-    let held = table(&resources);
-    assert!(held.admits_anonymous(Some("open.example.com")));
-    assert!(!held.admits_anonymous(Some("api.example.com")) && !held.admits_anonymous(None));
-    put(&mut resources, "a", "open", Access::default());
-    assert!(!table(&resources).admits_anonymous(Some("open.example.com")));
-}
-
-#[test]
-fn a_route_loses_its_target_when_the_owner_withdraws_consent() {
-    let mut resources = Resources::new();
-    provider(&mut resources, "p", &[]);
-    route(&mut resources, "a", "r", "m", vec![target("p", 0)]);
-    assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 1);
-    put(&mut resources, "shared", "p", Consent { all: false, namespaces: vec!["b".into()] });
-    assert_eq!(table(&resources).routes().next().unwrap().targets.len(), 0);
 }
 
 #[test]
