@@ -78,7 +78,7 @@ async fn a_tenants_budget_covers_its_own_callers_and_says_so_when_it_asks_for_mo
     assert_eq!(status["budgets"], json!([format!("{TEAM}/wide"), format!("{NAMESPACE}/company")]));
     assert_eq!(status["budgetsTotal"], 2);
     // Nobody who is anonymous has a namespace.
-    fleet.until("llmroute/open", TEAM, "Ready", |found| found.status == "True").await;
+    fleet.until("llmroute/open", TEAM, "Ready", |found| !found.reason.is_empty()).await;
     let open = fleet.stored("llmroute/open", TEAM)["status"]["budgets"].clone();
     assert_eq!(open, json!([format!("{NAMESPACE}/company")]));
 }
