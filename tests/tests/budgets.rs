@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weir_tests::fleet::{Fleet, OTHER_TEAM, TEAM};
 use weir_tests::helm::NAMESPACE;
 use weir_tests::kubectl;
-use weir_tests::manifests::{budget, open_route, provider, route};
+use weir_tests::manifests::{aliased_route, budget, provider, route};
 use weir_tests::provider::Provider;
 
 fn under(mut budget: Value, parent: &str) -> Value {
@@ -66,7 +66,7 @@ async fn a_tenants_budget_covers_its_own_callers_and_says_so_when_it_asks_for_mo
     fleet.apply(&[
         provider(TEAM, "upstream", &upstream.url(), "m"),
         route(TEAM, "chat", "m", &["upstream"]),
-        open_route(TEAM, "open", "n", &["upstream"]),
+        aliased_route(TEAM, "open", "upstream", "m"),
         budget(NAMESPACE, "company", "5000"),
         wide,
         elsewhere,
