@@ -60,15 +60,16 @@ impl Leader {
         }
         self.settled = true;
         self.reset = self.emptied;
-        for unknown in self.members.unheard() {
-            self.lose(unknown, now);
-        }
         self.settle(now);
         self.retry(now);
     }
 
-    /// What is unknown of any pot was taken by starts that are lost, or by nobody.
+    /// What is unknown of any pot was taken by starts that are lost, or by nobody. Starts that pots alone name are lost:
+    /// nobody could tell that their Pod is gone.
     pub(super) fn settle(&mut self, now: Now) {
+        for lost in self.members.named_by_pots() {
+            self.lose(lost, now);
+        }
         for state in self.limits.values_mut() {
             let nature = state.nature();
             state.pots.values_mut().for_each(|pot| pot.settle_floor(self.somebody_is_lost, nature, now));

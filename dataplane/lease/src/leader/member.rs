@@ -212,9 +212,10 @@ impl Members {
         self.open().all(|(_, member)| member.heard || member.pod.is_empty())
     }
 
-    /// Those that said nothing.
-    pub(super) fn unheard(&self) -> Vec<usize> {
-        self.open().filter(|(_, member)| !member.heard).map(|(index, _)| index).collect()
+    /// Those that said nothing and that no list of starts names, so that their Pod is not known.
+    pub(super) fn named_by_pots(&self) -> Vec<usize> {
+        let named = self.open().filter(|(_, member)| !member.heard && member.pod.is_empty());
+        named.map(|(index, _)| index).collect()
     }
 
     /// Those that said nothing, where another start of their Pod did: a Pod runs one at a time.
