@@ -48,6 +48,11 @@ impl Room {
         then <= for_divided && of_namespace <= share && of_limit <= rest.max(little)
     }
 
+    /// What is held of it.
+    pub(crate) const fn used(&self) -> u64 {
+        self.used
+    }
+
     /// A limit takes so much.
     pub(crate) fn take(&mut self, limit: &str, size: u64) {
         self.used = self.used.saturating_add(size);

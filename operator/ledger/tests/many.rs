@@ -1,5 +1,6 @@
 //! A Budget of very many users in a real Redis: a pod that holds a lease of each comes back to its leader, and to the
-//! next one, within seconds, by messages of bounded size.
+//! next one, within seconds, by messages of bounded size. With `WEIR_TESTS_KUBECONFIG` the store is ConfigMaps of that
+//! cluster's namespace `default`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use prost::Message as _;
@@ -45,12 +46,8 @@ impl Redis {
         Self { process, port, _folder: folder }
     }
 
-    async fn store(&self) -> Arc<Store> {
-        let store = Store::redis(&format!("redis://127.0.0.1:{}", self.port), "weir:many").unwrap();
-        while store.load().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Arc::new(store)
+    fn store(&self) -> Store {
+        Store::redis(&format!("redis://127.0.0.1:{}", self.port), "weir:many").unwrap()
     }
 }
 
@@ -59,6 +56,21 @@ impl Drop for Redis {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+async fn store(redis: &Redis) -> Arc<Store> {
+    let store = match std::env::var("WEIR_TESTS_KUBECONFIG") {
+        Ok(path) => {
+            let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
+            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+            Store::cluster(kube::Client::try_from(config).unwrap(), "default")
+        }
+        Err(_) => redis.store(),
+    };
+    while store.load().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Arc::new(store)
 }
 
 fn limits() -> Vec<(Arc<str>, Limit)> {
@@ -226,7 +238,7 @@ async fn a_pod_that_holds_leases_of_very_many_users_is_back_within_seconds_by_sm
     let (redis, users) = (Redis::start(), users());
     let names = || (0..users).map(|n| format!("user-{n:07}@example.com")).collect::<Vec<_>>();
     let (all, of_user) = ("Budget/modest/all/Requests", "Budget/greedy/users/Requests");
-    let store = redis.store().await;
+    let store = store(&redis).await;
     let mut term = lead(&store, 1).await;
     let mut pod = Pod::new();
     pod.greet(&term.office).await;

@@ -6,19 +6,22 @@ use crate::{Millis, Now};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// Between two writes of one part that nobody waits for, where writes are spaced and where they are not.
+/// Between two writes of one part that nobody waits for, where writes are spaced.
 const SPACING_MS: Millis = 5_000;
+/// The same where they are not: so long, and a millisecond more for so many bytes of the part, since it is written as
+/// a whole. All parts come to 15 MB a second at most, however many pots change.
 const CLOSE_SPACING_MS: Millis = 500;
+const BYTES_A_MS: u64 = 256;
 /// Writes a second over all parts, and how many at once.
 const WRITES_PER_S: u64 = 5;
 const WRITES_BURST: u64 = 20;
 /// So many of them are left to namespaces that were not served within that time.
 const WRITES_KEPT: u64 = 5;
 const SERVED_MS: Millis = 1_000;
-/// Where writes are spaced, a limit's pots share so many parts: each takes one write for all that are new in it. Where
-/// these have no room for it, as many others follow, up to so many times: half of the store.
+/// A limit's pots share so many parts: each takes one write for all that are new in it. Where these have no room, as
+/// many others follow; where writes are spaced, up to so many times: half of the store.
 const PARTS_OF_A_LIMIT: usize = 4;
-const GROUPS: usize = 8;
+const SPACED_GROUPS: usize = 8;
 /// A write that nobody tells the outcome of is made again.
 const LOST_MS: Millis = 10_000;
 /// A write that failed is made again after that; nobody learns anything by asking a store that is away at once.
@@ -64,12 +67,8 @@ impl Shards {
     /// The parts where a pot may be, in the order in which they are tried.
     fn candidates(&self, limit: &str, partition: &str) -> impl Iterator<Item = usize> {
         let (parts, limit, partition) = (self.parts.len(), hash(limit), hash(partition));
-        let (apart, groups) = if self.settings.spaced {
-            let apart = PARTS_OF_A_LIMIT.min(parts);
-            (apart, GROUPS.min(parts / apart))
-        } else {
-            (parts, 1)
-        };
+        let apart = PARTS_OF_A_LIMIT.min(parts);
+        let groups = if self.settings.spaced { SPACED_GROUPS.min(parts / apart) } else { parts.div_ceil(apart) };
         (0..groups).map(move |group| (limit % parts + group * apart + partition % apart) % parts)
     }
 
@@ -120,13 +119,14 @@ impl Shards {
         self.served.retain(|_, at| now.mono.saturating_sub(*at) < SERVED_MS);
         let mut due = Vec::new();
         let spaced = self.settings.spaced;
-        let spacing = if spaced { SPACING_MS } else { CLOSE_SPACING_MS };
+        let bytes = |part: usize| self.rooms.get(part).map_or(0, Room::used);
+        let spacing = |part| if spaced { SPACING_MS } else { CLOSE_SPACING_MS + bytes(part) / BYTES_A_MS };
         let served = |part: &Part| part.waiting.iter().map(|name| self.served.get(name).copied().unwrap_or(0)).min();
         // When who waits was served last, or nothing where nobody waits; when it was written last.
         let mut order: Vec<(Millis, Millis, usize)> = Vec::new();
         for (index, part) in self.parts.iter().enumerate().filter(|(_, part)| part.dirty) {
             let is_under_way = part.under_way.is_some_and(|(_, since)| now.mono.saturating_sub(since) < LOST_MS);
-            let rested = part.written_at.is_none_or(|at| now.mono.saturating_sub(at) >= spacing);
+            let rested = part.written_at.is_none_or(|at| now.mono.saturating_sub(at) >= spacing(index));
             if !is_under_way && now.mono >= part.rests_until && (!part.waiting.is_empty() || rested) {
                 order.push((served(part).unwrap_or(Millis::MAX), part.written_at.unwrap_or(0), index));
             }
