@@ -2,12 +2,11 @@
 //! how long it waits there.
 
 use crate::gateway::Gateway;
-use crate::shares::Holder;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_dialect::{ErrorType, Refusal};
-use weir_policy::LOOK_MS;
+use weir_policy::{LOOK_MS, Sender};
 use weir_snapshot::Priority;
 
 /// So much of a body is read of those who are turned away, to drop it. What is longer costs more than the new connection that
@@ -41,8 +40,8 @@ pub(crate) async fn watch(gateway: Weak<Gateway>) {
 
 /// Turns a request of that class away where there are too many, first of who sends most; clients that come again do so at
 /// different times.
-pub(crate) fn admit(gateway: &Gateway, class: Priority, lot: u32, sender: Holder) -> Result<(), Refusal> {
-    if !gateway.shedding.sheds(class, lot, sender.number(), gateway.clock.now()) {
+pub(crate) fn admit(gateway: &Gateway, class: Priority, lot: u32, sender: Sender) -> Result<(), Refusal> {
+    if !gateway.shedding.sheds(class, lot, sender, gateway.clock.now()) {
         return Ok(());
     }
     let message = "the gateway has more requests than it can serve; try again later";

@@ -26,7 +26,7 @@ use hyper::{Method, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_dialect::{Call, ErrorType, Page, Refusal};
-use weir_policy::{Asked, CallerKind, Facts};
+use weir_policy::{Asked, CallerKind, Facts, Sender};
 use weir_snapshot::Priority;
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
@@ -72,7 +72,7 @@ async fn generate(
     peer: Holder,
 ) -> Response<Body> {
     let lot = fastrand::u32(..);
-    if let Err(refusal) = overload::admit(&gateway, Priority::High, lot, peer) {
+    if let Err(refusal) = overload::admit(&gateway, Priority::High, lot, Sender::Peer(peer.number())) {
         // Whoever sends it.
         discard(body, overload::READ_BYTES).await;
         gateway.telemetry.metrics.load.unread.inc();
@@ -114,7 +114,7 @@ async fn work(
         }
         account.held = gateway.memory.hold(&caller.namespace);
         let body = receive(body, headers, gateway.config.max_body_bytes, &mut account.held).await?;
-        overload::admit(&gateway, caller.priority, lot, Holder::of(&*caller.namespace))?;
+        overload::admit(&gateway, caller.priority, lot, Sender::Namespace(Holder::of(&*caller.namespace).number()))?;
         let call = Call::read(surface.dialect(), &body)?;
         account.named(&call);
         streams.store(call.stream, Ordering::Relaxed);
@@ -243,7 +243,7 @@ fn models(gateway: &Gateway, head: &Parts, id: Option<&str>, peer: Holder) -> Re
     let live = gateway.live.load();
     let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).map(Arc::new).and_then(|caller| {
         account.called_by(&caller);
-        overload::admit(gateway, caller.priority, fastrand::u32(..), peer)?;
+        overload::admit(gateway, caller.priority, fastrand::u32(..), Sender::Peer(peer.number()))?;
         let hostname = hostname(head);
         let Some(id) = id else {
             let page = page(head.uri.query().unwrap_or_default())?;

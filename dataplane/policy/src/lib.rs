@@ -41,7 +41,7 @@ pub use price::{Cost, Parts, cost, dearest, estimate_output, estimate_unseen, pa
 pub use proof::{SEND_CREDENTIAL, TokenClaims, unauthenticated};
 pub use question::{Answer, Identity, Question};
 pub use rates::{Rates, Taken};
-pub use shedding::{LOOK_MS, Shedding};
+pub use shedding::{LOOK_MS, Sender, Shedding};
 pub use spend::{Asked, Bound, Came, Charge, Payer, no_room, refusal};
 pub use table::{Credential, Facts, Limits, Provider, Route, Table, Target, TargetId};
 pub use token::{Claims, Token};

@@ -36,7 +36,18 @@ const MOST: u32 = 980;
 pub struct Shedding {
     per_mille: AtomicU32,
     window: Mutex<Window>,
-    arrivals: Mutex<Arrivals>,
+    /// Each request is counted in both: before its credential is looked at, and after.
+    by_peer: Mutex<Arrivals>,
+    by_namespace: Mutex<Arrivals>,
+}
+
+/// Who a request is counted for, by any number that tells those of a kind apart.
+#[derive(Debug, Clone, Copy)]
+pub enum Sender {
+    /// The address that the connection came from.
+    Peer(u64),
+    /// The caller's namespace.
+    Namespace(u64),
 }
 
 /// Who sent how much in the last period, and so far in this one. Counted only while some are turned away.
@@ -88,15 +99,18 @@ impl Shedding {
     }
 
     /// Whether a request of that class is turned away; its lot is any random number. One that is turned away would be
-    /// of every lower class too, of which more are. `sender` is any number that tells senders apart: those who send more
-    /// than others are turned away first, as many as in all must be.
-    pub fn sheds(&self, class: Priority, lot: u32, sender: u64, now: Millis) -> bool {
+    /// of every lower class too, of which more are. Those who send more than others are turned away first, as many as in
+    /// all must be.
+    pub fn sheds(&self, class: Priority, lot: u32, sender: Sender, now: Millis) -> bool {
         let share = self.per_mille();
         if share == 0 {
             return false;
         }
-        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = arrivals.share_of(sender, share, now);
+        let (arrivals, sender) = match sender {
+            Sender::Peer(number) => (&self.by_peer, number),
+            Sender::Namespace(number) => (&self.by_namespace, number),
+        };
+        let share = arrivals.lock().unwrap_or_else(PoisonError::into_inner).share_of(sender, share, now);
         let of_class = match class {
             Priority::Low => (share * 4).min(MOST),
             Priority::Normal => share,
@@ -159,7 +173,7 @@ mod tests {
     use super::*;
 
     fn share(shedding: &Shedding, class: Priority) -> usize {
-        (0..1_000).filter(|lot| shedding.sheds(class, *lot, 0, 0)).count()
+        (0..1_000).filter(|lot| shedding.sheds(class, *lot, Sender::Peer(0), 0)).count()
     }
 
     /// Looks for so many windows, in each of which one wait is `shortest` and the others are long.
@@ -222,7 +236,9 @@ mod tests {
                 } else {
                     0
                 };
-                let away = shedding.sheds(Priority::Normal, lot * 7_919, sender, now);
+                let away = shedding.sheds(Priority::Normal, lot * 7_919, Sender::Namespace(sender), now);
+                // All of them by one peer, such as an ingress.
+                shedding.sheds(Priority::High, lot, Sender::Peer(0), now);
                 turned_away[usize::try_from(sender).unwrap()] += u32::from(away && period > 1);
             }
         }
@@ -243,9 +259,9 @@ mod tests {
     fn senders_without_end_are_taken_for_one() {
         let (shedding, mut now) = (Shedding::default(), 0);
         look(&shedding, &mut now, 14, 300_000);
-        let shed = (0..100_000).filter(|sender| shedding.sheds(Priority::Normal, 0, *sender, now)).count();
+        let shed = (0..100_000).filter(|peer| shedding.sheds(Priority::Normal, 0, Sender::Peer(*peer), now)).count();
         assert!(shed > 0);
-        assert!(shedding.arrivals.lock().unwrap().counts.len() <= MOST_SENDERS + 1);
+        assert!(shedding.by_peer.lock().unwrap().counts.len() <= MOST_SENDERS + 1);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use weir_snapshot::{
     Resource, ResourceId, Resources, Route, TokenIssuer, TrustedHeaders, api_key,
 };
 
-#[expect(dead_code, reason = "other tests need the rest")]
 mod objects;
 
 use objects::{put, route, table};

@@ -9,21 +9,12 @@
 )]
 
 use std::sync::Arc;
-use weir_dialect::Refusal;
-use weir_policy::{Caller, Facts, Table};
+use weir_policy::Caller;
 use weir_snapshot::{Access, Consent, Kind, Name, Namespace, Resource, ResourceId, Resources, Route, Settings};
 
 mod objects;
 
-use objects::{provider, put, route, table, target};
-
-fn in_namespace(namespace: &str) -> Caller {
-    Caller { namespace: namespace.into(), ..Caller::anonymous() }
-}
-
-fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t Name, Refusal> {
-    table.matching(&Facts { caller, hostname: Some("api.example.com"), model }).map(|route| &route.id)
-}
+use objects::{in_namespace, provider, put, route, served_by, table, target};
 
 #[test]
 fn callers_without_a_credential_stay_with_the_oldest_namespace_whatever_a_newer_one_names() {

@@ -14,9 +14,8 @@ use weir_dialect::{Dialect, InputSize, Refusal, ServiceTier, Usage};
 use weir_lease::Terms;
 use weir_policy::{Asked, Caller, Came, Charge, Statement, Table};
 use weir_snapshot::{
-    Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Limit, Name, OnExceeded, OnUnpriced,
-    Price, PriceSource, Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Reservation, Resource, Resources,
-    Tariff, Unit, Window,
+    Budget, BudgetMode, BudgetSelector, Currency, Dimension, FailureMode, Kind, Name, OnUnpriced, Price, PriceSource,
+    Pricing, ProviderLimits, ProviderType, RateLimit, Rates, Resource, Resources, Tariff, Unit,
 };
 
 mod objects;
@@ -28,23 +27,8 @@ static STANDARD: LazyLock<ServiceTier> = LazyLock::new(ServiceTier::default);
 static PRIORITY: LazyLock<ServiceTier> = LazyLock::new(|| ServiceTier::of("priority"));
 
 fn budget(namespaces: Option<&[&str]>, units: &[Unit]) -> Budget {
-    Budget {
-        limits: units.iter().map(|unit| Limit { unit: *unit, amount: 100 }).collect(),
-        window: Window::Total,
-        selector: BudgetSelector {
-            caller_namespaces: namespaces.map(|all| all.iter().map(ToString::to_string).collect()),
-            ..BudgetSelector::default()
-        },
-        partition_by: vec![],
-        ancestors: vec![],
-        mode: BudgetMode::Enforce,
-        on_exceeded: OnExceeded::Reject,
-        thrift: None,
-        reservation: Reservation::UpperBound,
-        failure_mode: FailureMode::LeasedOnly,
-        on_unpriced: OnUnpriced::Refuse,
-        overrides: vec![],
-    }
+    let caller_namespaces = namespaces.map(|all| all.iter().map(ToString::to_string).collect());
+    objects::budget(BudgetSelector { caller_namespaces, ..BudgetSelector::default() }, units, 100)
 }
 
 fn add(resources: &mut Resources, namespace: &str, name: &str, budget: Budget) {

@@ -11,7 +11,6 @@
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_dialect::Refusal;
 use weir_policy::{Caller, Facts, Failure, FailureKind, Needs, Plan, Standing, Step, Table, TokenClaims};
 use weir_snapshot::{
     Access, AccountRef, AdmittedAccount, ApiKey, Health, Issuer, KeyHash, Kind, ModelName, Name, Resource, ResourceId,
@@ -20,17 +19,9 @@ use weir_snapshot::{
 
 mod objects;
 
-use objects::{provider, put, route, table, target};
+use objects::{in_namespace, provider, put, route, served_by, table, target};
 
 const NEEDS: Needs = Needs { input: 0, max_output: None, max_output_name: "max_completion_tokens", rated: true };
-
-fn in_namespace(namespace: &str) -> Caller {
-    Caller { namespace: namespace.into(), ..Caller::anonymous() }
-}
-
-fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t Name, Refusal> {
-    table.matching(&Facts { caller, hostname: Some("api.example.com"), model }).map(|route| &route.id)
-}
 
 #[test]
 fn within_a_tier_the_exact_host_then_the_exact_model_then_the_longest_prefix_wins() {

@@ -13,10 +13,9 @@ use std::sync::{Arc, LazyLock};
 use weir_dialect::{Dialect, InputSize, ServiceTier, Usage};
 use weir_policy::{Asked, Caller, Came, Charge, Claims, Facts, Table, Token};
 use weir_snapshot::{
-    Access, ApiKey, Budget, BudgetMode, BudgetSelector, ClaimPaths, Consent, Currency, Dimension, FailureMode, KeyHash,
-    Kind, Limit, Name, Namespace, OnExceeded, OnUnpriced, Price, PriceSource, Pricing, Provider, RateLimit, Rates,
-    Reservation, Resource, ResourceId, Resources, Route, Settings, Tariff, TokenIssuer, TrustedHeaders, Unit, Window,
-    api_key,
+    Access, ApiKey, Budget, BudgetSelector, ClaimPaths, Consent, Currency, Dimension, KeyHash, Kind, Name, Namespace,
+    OnUnpriced, Price, PriceSource, Pricing, Provider, RateLimit, Rates, Resource, ResourceId, Resources, Route,
+    Settings, Tariff, TokenIssuer, TrustedHeaders, Unit, api_key,
 };
 
 mod objects;
@@ -27,20 +26,7 @@ const ID: &str = "abcdef012345";
 static STANDARD: LazyLock<ServiceTier> = LazyLock::new(ServiceTier::default);
 
 fn budget(selector: BudgetSelector, partition_by: &[Dimension], unit: Unit) -> Budget {
-    Budget {
-        limits: vec![Limit { unit, amount: 3 }],
-        window: Window::Total,
-        selector,
-        partition_by: partition_by.to_vec(),
-        ancestors: vec![],
-        mode: BudgetMode::Enforce,
-        on_exceeded: OnExceeded::Reject,
-        thrift: None,
-        reservation: Reservation::UpperBound,
-        failure_mode: FailureMode::LeasedOnly,
-        on_unpriced: OnUnpriced::Refuse,
-        overrides: vec![],
-    }
+    Budget { partition_by: partition_by.to_vec(), ..objects::budget(selector, &[unit], 3) }
 }
 
 /// One of each namespace: three requests for each user and team.

@@ -277,9 +277,9 @@ pub enum RetryOn {
     ServerError,
     /// 529, or an error that says overloaded.
     Overloaded,
-    /// 429 or 402.
+    /// 429, or an error that says that a quota is used up, such as 402.
     RateLimited,
-    /// 401 or 403 from the provider.
+    /// 401, or another error that says that the key or its account is not good.
     CredentialRejected,
     /// 404 from the provider.
     ModelUnavailable,

@@ -1,13 +1,45 @@
 //! Objects as the tests of the policy need them; each is as small as it can be.
 
+#![allow(dead_code, reason = "each test file uses some of them")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_policy::Table;
+use weir_dialect::Refusal;
+use weir_policy::{Caller, Facts, Table};
 use weir_snapshot::{
-    Access, Caps, Consent, Credential, CredentialRef, Headers, Health, Model, ModelName, Name, OnLoss, Params,
-    Provider, ProviderType, Resource, ResourceId, Resources, Retry, Route, RouteTimeouts, Rule, Secret, Target,
-    Timeouts, TrustedHeaders, Upstream,
+    Access, Budget, BudgetMode, BudgetSelector, Caps, Consent, Credential, CredentialRef, FailureMode, Headers, Health,
+    Limit, Model, ModelName, Name, OnExceeded, OnLoss, OnUnpriced, Params, Provider, ProviderType, Reservation,
+    Resource, ResourceId, Resources, Retry, Route, RouteTimeouts, Rule, Secret, Target, Timeouts, TrustedHeaders, Unit,
+    Upstream, Window,
 };
+
+/// A caller of that namespace.
+pub(super) fn in_namespace(namespace: &str) -> Caller {
+    Caller { namespace: namespace.into(), ..Caller::anonymous() }
+}
+
+/// Which route serves a model to a caller at `api.example.com`.
+pub(super) fn served_by<'t>(table: &'t Table, caller: &Caller, model: &str) -> Result<&'t Name, Refusal> {
+    table.matching(&Facts { caller, hostname: Some("api.example.com"), model }).map(|route| &route.id)
+}
+
+/// A Budget that enforces so much of each unit, for ever.
+pub(super) fn budget(selector: BudgetSelector, units: &[Unit], amount: u64) -> Budget {
+    Budget {
+        limits: units.iter().map(|unit| Limit { unit: *unit, amount }).collect(),
+        window: Window::Total,
+        selector,
+        partition_by: vec![],
+        ancestors: vec![],
+        mode: BudgetMode::Enforce,
+        on_exceeded: OnExceeded::Reject,
+        thrift: None,
+        reservation: Reservation::UpperBound,
+        failure_mode: FailureMode::LeasedOnly,
+        on_unpriced: OnUnpriced::Refuse,
+        overrides: vec![],
+    }
+}
 
 /// Adds one object.
 pub(super) fn put(resources: &mut Resources, namespace: &str, name: &str, resource: impl Into<Resource>) {
