@@ -107,7 +107,7 @@ impl<'a> Attempts<'a> {
                         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
                     }
                     let name = credential.map(|held| held.name.clone()).unwrap_or_default();
-                    let mut watch = Watch::new(Arc::clone(&target.health), target.provider.data.health, name);
+                    let mut watch = Watch::new(Arc::clone(&target.health), target.provider.data.health, name, caller);
                     let tried = Tried { target, credential, taken };
                     let got = self.attempt(tried, deadline, account).await;
                     if tells && got.is_ok() {

@@ -90,6 +90,7 @@ pub(crate) struct Watch {
     target: Arc<TargetHealth>,
     config: Health,
     credential: String,
+    caller: u64,
     told: bool,
 }
 
@@ -385,25 +386,25 @@ impl Stream {
 }
 
 impl Watch {
-    pub(crate) const fn new(target: Arc<TargetHealth>, config: Health, credential: String) -> Self {
-        Self { target, config, credential, told: false }
+    pub(crate) const fn new(target: Arc<TargetHealth>, config: Health, credential: String, caller: u64) -> Self {
+        Self { target, config, credential, caller, told: false }
     }
 
     pub(crate) fn succeeded(&mut self, clock: &Clock) {
         self.told = true;
-        self.target.succeeded(&self.credential, clock.now());
+        self.target.succeeded(&self.credential, self.caller, clock.now());
     }
 
     pub(crate) fn failed(&mut self, failure: &Failure, clock: &Clock) {
         self.told = true;
-        self.target.failed(failure, &self.credential, &self.config, clock.now(), fastrand::u64(..));
+        self.target.failed(failure, &self.credential, self.caller, &self.config, clock.now(), fastrand::u64(..));
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         if !self.told {
-            self.target.cancelled();
+            self.target.cancelled(self.caller);
         }
     }
 }

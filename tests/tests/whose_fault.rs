@@ -162,6 +162,43 @@ async fn a_refused_request_is_told_why_and_its_prompt_is_not_logged() {
     }
 }
 
+/// A Provider for everybody, and callers of two namespaces, each with a route to the Provider.
+async fn two_tenants(upstream: &Provider) -> (Gateway, [Client; 2]) {
+    let keys = ["alpha", "bravo"].map(|name| api_key(name, name, &json!({})));
+    let mut shared = keyed("only", upstream);
+    shared["spec"]["allowedNamespaces"] = json!({"from": "All"});
+    let mut objects = vec![shared, secret("default", "upstream", "apiKey", KEY)];
+    objects.extend(["alpha", "bravo"].map(|namespace| {
+        let mut route = route(namespace, "chat", MODEL, &["only"]);
+        route["spec"]["rules"][0]["targets"][0]["providerRef"]["namespace"] = json!("default");
+        route
+    }));
+    objects.extend(keys.iter().map(|(_, manifest)| manifest.clone()));
+    let gateway = Gateway::up(&file(&objects)).await;
+    let clients = keys.map(|(token, _)| gateway.client().with_credential(&token));
+    (gateway, clients)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_caller_whose_requests_make_the_provider_fail_takes_the_target_from_another() {
+    for failing in [Script::error(500, "server_error", None, "no"), Script::json(200, &json!("no answer"))] {
+        let upstream = Provider::start().await;
+        upstream.respond(move |record| if is_evil(record) { failing.clone() } else { hello() });
+        let (_gateway, [alpha, bravo]) = two_tenants(&upstream).await;
+        for _ in 0..30 {
+            assert!(matches!(evil(&alpha).await.status.as_u16(), 502 | 503));
+            assert_eq!(bravo.chat(MODEL).await.text(), "Hello");
+        }
+        for _ in 0..30 {
+            evil(&alpha).await;
+        }
+        assert_eq!(bravo.chat(MODEL).await.text(), "Hello", "however many failures came to one caller");
+        let asked = upstream.requests().len();
+        evil(&alpha).await;
+        assert_eq!(upstream.requests().len(), asked, "the caller who meets failures alone has to wait");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_caller_takes_the_credential_from_another_and_to_count_tokens_takes_nothing() {
     let upstream = Provider::start().await;
@@ -172,18 +209,7 @@ async fn no_caller_takes_the_credential_from_another_and_to_count_tokens_takes_n
             hello()
         }
     });
-    let keys = ["alpha", "bravo"].map(|name| api_key(name, name, &json!({})));
-    let mut shared = keyed("only", &upstream);
-    shared["spec"]["allowedNamespaces"] = json!({"from": "All"});
-    let mut objects = vec![shared, secret("default", "upstream", "apiKey", KEY)];
-    objects.extend(["alpha", "bravo"].map(|namespace| {
-        let mut route = route(namespace, "chat", MODEL, &["only"]);
-        route["spec"]["rules"][0]["targets"][0]["providerRef"]["namespace"] = json!("default");
-        route
-    }));
-    objects.extend(keys.iter().map(|(_, manifest)| manifest.clone()));
-    let gateway = Gateway::up(&file(&objects)).await;
-    let [alpha, bravo] = keys.map(|(token, _)| gateway.client().with_credential(&token));
+    let (_gateway, [alpha, bravo]) = two_tenants(&upstream).await;
     for _ in 0..5 {
         assert!(matches!(evil(&alpha).await.status.as_u16(), 502 | 503));
         assert_eq!(bravo.chat(MODEL).await.text(), "Hello");

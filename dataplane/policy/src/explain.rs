@@ -4,7 +4,7 @@
 
 use crate::plan::misfit;
 use crate::spend::{shown, span};
-use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target};
+use crate::{Asked, Caller, Charge, Facts, Millis, Needs, Payer, Route, Standing, Table, Target, mark_of};
 use serde::Serialize;
 use weir_lease::Claim;
 use weir_snapshot::{BudgetMode, Currency, OnExceeded, Price, PriceSource, Priority, Quote, Thrift, decimal};
@@ -256,7 +256,7 @@ fn state(target: &Target, asked: &Asked<'_>, now: Millis) -> String {
         Some(_) | None => None,
     };
     let keyless = !target.provider.data.credentials.is_empty() && target.provider.credentials.is_empty();
-    let text = match (by_choice, keyless, target.health.standing(now)) {
+    let text = match (by_choice, keyless, target.health.standing(mark_of(asked.caller), now)) {
         (Some(why), _, _) => why,
         (None, true, _) => "none of its Provider's credentials has a secret",
         (None, false, Standing::Out(_)) => "out of service after failures",

@@ -3,6 +3,7 @@
 //! State belongs to a target's identity and outlives every config swap. One failure is no outage: a target is left alone
 //! after several in a row, or where its provider says so.
 
+use crate::ejection::{Ejections, WINDOW_MS};
 use crate::{Failure, FailureKind, Millis, Rates, Trouble};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_snapshot::Health;
@@ -20,12 +21,6 @@ const FAILING: u32 = 3;
 const PROBE_MS: u64 = 5_000;
 /// Credentials whose cooldowns are kept; of more, the one that cooled down longest ago is forgotten.
 const MOST_CREDENTIALS: usize = 64;
-/// The window of the success rate, and the requests that it needs to count.
-const WINDOW_MS: u64 = 30_000;
-const WINDOW_REQUESTS: u32 = 20;
-
-/// Service after which one ejection is forgotten.
-const FORGET_MS: u64 = 60_000;
 
 /// Whether a target may be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +43,7 @@ pub struct TargetHealth {
 
 #[derive(Debug, Default)]
 struct State {
-    consecutive: u32,
-    ejected: bool,
-    /// Ejections that still count: each makes the next one longer, and one is forgotten for every
-    /// [`FORGET_MS`] of service. A target that flaps is out for longer and longer.
-    ejections: u32,
-    /// The end of the last ejection: when a probe may begin, and once one succeeded, when it did.
-    out_until: Millis,
-    probing: bool,
-    window: Window,
+    ejections: Ejections,
     /// Failures since the last success, but for those that are about a credential or a request.
     failures: u32,
     /// Whether it ever answered.
@@ -94,27 +81,25 @@ pub(crate) struct Look {
     pub(crate) well: bool,
 }
 
-#[derive(Debug, Default)]
-struct Window {
-    since: Millis,
-    good: u32,
-    bad: u32,
-}
-
 impl TargetHealth {
-    /// Whether the target may be used at `now`, without using it.
-    pub fn standing(&self, now: Millis) -> Standing {
-        self.lock().standing(now)
+    /// Whether the caller of that [mark](crate::mark_of) may use the target at `now`, without using it.
+    pub fn standing(&self, caller: u64, now: Millis) -> Standing {
+        self.lock().ejections.standing(caller, now)
     }
 
-    /// The same with all else that is known of it and that credential.
-    pub(crate) fn look(&self, credential: &str, now: Millis) -> Look {
+    /// Whether it is out of service, and nobody is known whom it answers.
+    pub fn is_out(&self, now: Millis) -> bool {
+        self.lock().ejections.is_out(now)
+    }
+
+    /// What the caller may do, with all else that is known of it and that credential.
+    pub(crate) fn look(&self, credential: &str, caller: u64, now: Millis) -> Look {
         let state = self.lock();
         let of_credential = state.cooling.iter().find(|(name, _)| name == credential).map(|(_, cooling)| *cooling);
         let cooling = of_credential.filter(|held| held.until >= state.overload.until).unwrap_or(state.overload);
         let is_cooling = cooling.until > now;
         Look {
-            standing: state.standing(now),
+            standing: state.ejections.standing(caller, now),
             cooling_until: if is_cooling { cooling.until } else { 0 },
             probe_at: (is_cooling && cooling.told).then_some(cooling.probe_at),
             failing: state.failures >= FAILING,
@@ -124,8 +109,7 @@ impl TargetHealth {
 
     /// Takes the one probe of an ejected target whose time is over.
     pub(crate) fn begin_probe(&self) {
-        let mut state = self.lock();
-        state.probing = state.ejected;
+        self.lock().ejections.begin_probe();
     }
 
     /// Takes the probe of a target that its provider wants to be left alone; false where another request has it.
@@ -144,63 +128,35 @@ impl TargetHealth {
         due
     }
 
-    /// An attempt with that credential got its answer. One that began before an ejection does not end it; the probe does.
-    pub fn succeeded(&self, credential: &str, now: Millis) {
+    /// An attempt of that caller with that credential got its answer.
+    pub fn succeeded(&self, credential: &str, caller: u64, now: Millis) {
         let mut state = self.lock();
-        state.window.count(now, true);
-        (state.consecutive, state.failures, state.answered) = (0, 0, true);
+        (state.failures, state.answered) = (0, true);
         state.overload.in_a_row = 0;
         if let Some((_, cooling)) = state.cooling.iter_mut().find(|(name, _)| name == credential) {
             cooling.in_a_row = 0;
         }
-        if state.ejected && !state.probing {
-            return;
+        if state.ejections.succeeded(caller, now) {
+            state.trouble = None;
         }
-        if std::mem::take(&mut state.ejected) {
-            state.out_until = now;
-        }
-        state.probing = false;
-        state.trouble = None;
     }
 
-    /// An attempt ended without telling anything: the client left.
-    pub fn cancelled(&self) {
-        self.lock().probing = false;
+    /// An attempt of that caller ended without telling anything: the client left.
+    pub fn cancelled(&self, caller: u64) {
+        self.lock().ejections.cancelled(caller);
     }
 
-    /// An attempt failed. `draw` spreads ejections of many pods.
-    pub fn failed(&self, failure: &Failure, credential: &str, config: &Health, now: Millis, draw: u64) {
+    /// An attempt of that caller failed. `draw` spreads ejections of many pods.
+    pub fn failed(&self, failure: &Failure, credential: &str, caller: u64, config: &Health, now: Millis, draw: u64) {
         let mut state = self.lock();
-        let probed = std::mem::take(&mut state.probing);
         state.cool(failure, credential, config, now);
         if let Some(trouble) = failure.trouble() {
             state.trouble = Some(trouble);
         }
-        let eject = match failure.kind {
-            FailureKind::Certificate | FailureKind::Forbidden => true,
-            FailureKind::Connect | FailureKind::Reset | FailureKind::Server | FailureKind::Malformed => {
-                state.consecutive += 1;
-                state.window.count(now, false) || state.consecutive >= config.consecutive_failures
-            }
-            FailureKind::Timeout | FailureKind::Overloaded => state.window.count(now, false),
-            FailureKind::Unprocessed
-            | FailureKind::RateLimited
-            | FailureKind::Quota
-            | FailureKind::TooCostly
-            | FailureKind::CredentialRejected
-            | FailureKind::NotPermitted
-            | FailureKind::ModelUnavailable
-            | FailureKind::Request
-            | FailureKind::NotSent
-            | FailureKind::NoMemory
-            | FailureKind::Redirect => false,
-        };
         if failure.of_target() {
             state.failures = state.failures.saturating_add(1);
         }
-        if eject || (probed && state.ejected) {
-            state.eject(config, now, draw);
-        }
+        state.ejections.failed(failure.kind, caller, config, now, draw);
     }
 
     /// What ails the target, while something does.
@@ -214,29 +170,6 @@ impl TargetHealth {
 }
 
 impl State {
-    fn eject(&mut self, config: &Health, now: Millis, draw: u64) {
-        let served = if self.ejected { 0 } else { now.saturating_sub(self.out_until) };
-        let forgotten = u32::try_from(served / FORGET_MS).unwrap_or(u32::MAX);
-        self.ejections = self.ejections.saturating_sub(forgotten).saturating_add(1);
-        self.ejected = true;
-        self.consecutive = 0;
-        self.window = Window { since: now, good: 0, bad: 0 };
-        let span = config.min_ejection_ms.saturating_mul(u64::from(self.ejections)).min(config.max_ejection_ms);
-        self.out_until = now + span + draw % (span / 10).max(1);
-    }
-
-    fn standing(&self, now: Millis) -> Standing {
-        if !self.ejected {
-            Standing::Ready
-        } else if now < self.out_until {
-            Standing::Out(self.out_until)
-        } else if self.probing {
-            Standing::Out(now + 1_000)
-        } else {
-            Standing::Probe
-        }
-    }
-
     /// Overload is the target's, a rate limit the credential's.
     fn cool(&mut self, failure: &Failure, credential: &str, config: &Health, now: Millis) {
         let hint = failure.retry_after_ms.filter(|_| config.honor_retry_after);
@@ -281,21 +214,6 @@ impl Cooling {
     }
 }
 
-impl Window {
-    /// Counts one outcome; true when the rate of this window says that the target is not fit.
-    fn count(&mut self, now: Millis, good: bool) -> bool {
-        if now.saturating_sub(self.since) > WINDOW_MS {
-            *self = Self { since: now, good: 0, bad: 0 };
-        }
-        if good {
-            self.good += 1;
-        } else {
-            self.bad += 1;
-        }
-        self.good + self.bad >= WINDOW_REQUESTS && self.bad > self.good
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,54 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_in_a_row_eject_and_one_good_probe_ends_it() {
-        let (health, config) = (TargetHealth::default(), Health::default());
-        for n in 0..5 {
-            assert_eq!(health.standing(n), Standing::Ready);
-            health.failed(&failure(FailureKind::Server), "", &config, n, 0);
-        }
-        assert_eq!(health.standing(5), Standing::Out(10_004));
-        assert_eq!(health.standing(10_004), Standing::Probe);
-        health.begin_probe();
-        assert_eq!(health.standing(10_005), Standing::Out(11_005), "one probe at a time");
-        health.failed(&failure(FailureKind::Connect), "", &config, 10_010, 0);
-        assert_eq!(health.standing(10_011), Standing::Out(30_010), "the second ejection is longer");
-        health.begin_probe();
-        health.cancelled();
-        assert_eq!(health.standing(30_010), Standing::Probe, "a client that leaves proves nothing");
-        health.begin_probe();
-        health.succeeded("", 30_020);
-        assert_eq!(health.standing(30_021), Standing::Ready);
-    }
-
-    #[test]
-    fn a_success_rate_below_half_ejects_though_no_five_fail_in_a_row() {
-        let (health, config) = (TargetHealth::default(), Health::default());
-        for n in 0..30 {
-            if n % 3 == 0 {
-                health.succeeded("", n);
-            } else {
-                health.failed(&failure(FailureKind::Timeout), "", &config, n, 0);
-            }
-        }
-        assert!(matches!(health.standing(31), Standing::Out(_)));
-    }
-
-    #[test]
     fn cooldowns_belong_to_a_credential_follow_the_hint_and_are_never_shortened() {
         let (health, config) = (TargetHealth::default(), Health::default());
         let limited = |ms| Failure { retry_after_ms: Some(ms), ..failure(FailureKind::RateLimited) };
-        let cooling = |credential, now| health.look(credential, now).cooling_until;
-        health.failed(&limited(60_000), "a", &config, 0, 0);
-        health.failed(&limited(1_000), "a", &config, 0, 0);
-        health.failed(&limited(9_999_999), "b", &config, 0, 0);
+        let cooling = |credential, now| health.look(credential, 0, now).cooling_until;
+        health.failed(&limited(60_000), "a", 0, &config, 0, 0);
+        health.failed(&limited(1_000), "a", 0, &config, 0, 0);
+        health.failed(&limited(9_999_999), "b", 0, &config, 0, 0);
         assert_eq!((cooling("a", 1), cooling("a", 60_000)), (60_000, 0));
         assert_eq!((cooling("b", 1), cooling("c", 1)), (MAX_COOLDOWN_MS, 0));
-        assert_eq!(health.standing(1), Standing::Ready, "a rate limit ejects nobody");
-        assert_eq!(health.look("a", 1).probe_at, Some(PROBE_MS));
+        assert_eq!(health.standing(0, 1), Standing::Ready, "a rate limit ejects nobody");
+        assert_eq!(health.look("a", 0, 1).probe_at, Some(PROBE_MS));
         assert!(health.begin_told_probe("a", PROBE_MS) && !health.begin_told_probe("a", PROBE_MS));
         let deaf = Health { honor_retry_after: false, ..config };
-        health.failed(&limited(60_000), "d", &deaf, 0, 0);
+        health.failed(&limited(60_000), "d", 0, &deaf, 0, 0);
         assert_eq!(cooling("d", 1), 0);
     }
 
@@ -362,38 +246,38 @@ mod tests {
         for kind in [FailureKind::RateLimited, FailureKind::Overloaded] {
             let health = TargetHealth::default();
             let met = |now| {
-                health.failed(&failure(kind), "a", &config, now, 0);
-                health.look("a", now).cooling_until.saturating_sub(now)
+                health.failed(&failure(kind), "a", 0, &config, now, 0);
+                health.look("a", 0, now).cooling_until.saturating_sub(now)
             };
             for now in 0..100 {
                 assert_eq!(met(now), 0, "{kind:?}: rare ones, each followed by a success");
-                health.succeeded("a", now);
+                health.succeeded("a", 0, now);
             }
             assert_eq!([met(100), met(101), met(102), met(103)], [0, 0, 1_000, 999], "{kind:?}");
             assert_eq!([met(1_102), met(3_102), met(7_102), met(12_102)], [2_000, 4_000, 5_000, 5_000], "{kind:?}");
             assert_eq!(met(17_103 + WINDOW_MS), 0, "{kind:?}: long ago");
         }
         let others = TargetHealth::default();
-        (0..3).for_each(|now| others.failed(&failure(FailureKind::Overloaded), "a", &config, now, 0));
-        assert!(others.look("b", 3).cooling_until > 0, "overload is the target's, whatever the credential");
+        (0..3).for_each(|now| others.failed(&failure(FailureKind::Overloaded), "a", 0, &config, now, 0));
+        assert!(others.look("b", 0, 3).cooling_until > 0, "overload is the target's, whatever the credential");
         let names = (0..1_000).map(|n| n.to_string());
-        names.for_each(|name| others.failed(&failure(FailureKind::RateLimited), &name, &config, 0, 0));
+        names.for_each(|name| others.failed(&failure(FailureKind::RateLimited), &name, 0, &config, 0, 0));
         assert_eq!(others.lock().cooling.len(), MOST_CREDENTIALS);
     }
 
     #[test]
     fn one_failure_among_successes_makes_no_target_a_failing_one() {
         let (health, config) = (TargetHealth::default(), Health::default());
-        let look = || (health.look("", 0).failing, health.look("", 0).well);
+        let look = || (health.look("", 0, 0).failing, health.look("", 0, 0).well);
         assert_eq!(look(), (false, false), "nothing is known");
-        health.succeeded("", 0);
+        health.succeeded("", 0, 0);
         assert_eq!(look(), (false, true));
-        health.failed(&failure(FailureKind::Timeout), "", &config, 0, 0);
+        health.failed(&failure(FailureKind::Timeout), "", 0, &config, 0, 0);
         assert_eq!(look(), (false, false));
-        (0..2).for_each(|_| health.failed(&failure(FailureKind::Server), "", &config, 0, 0));
+        (0..2).for_each(|_| health.failed(&failure(FailureKind::Server), "", 0, &config, 0, 0));
         assert_eq!(look(), (true, false));
-        health.succeeded("", 0);
-        (0..9).for_each(|_| health.failed(&failure(FailureKind::Request), "", &config, 0, 0));
+        health.succeeded("", 0, 0);
+        (0..9).for_each(|_| health.failed(&failure(FailureKind::Request), "", 0, &config, 0, 0));
         assert_eq!(look(), (false, true), "a request is no target");
     }
 }

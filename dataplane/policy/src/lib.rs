@@ -7,6 +7,7 @@ mod budgets;
 mod caller;
 mod certificate;
 mod credential;
+mod ejection;
 mod explain;
 mod health;
 mod kind;

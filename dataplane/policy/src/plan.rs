@@ -31,7 +31,7 @@ pub struct Plan<'t> {
     began: Millis,
     /// Whether the client's SDK is itself repeating: then the same target is not tried twice.
     client_retries: bool,
-    /// By which credentials remember its caller.
+    /// By which targets and credentials remember its caller.
     caller: u64,
     attempts: u32,
     unprocessed: u32,
@@ -60,8 +60,8 @@ impl<'t> Lane<'t> {
         self.credential.map_or("", |credential| &credential.name)
     }
 
-    fn look(&self, now: Millis) -> health::Look {
-        self.target.health.look(self.name(), now)
+    fn look(&self, caller: u64, now: Millis) -> health::Look {
+        self.target.health.look(self.name(), caller, now)
     }
 
     /// How long a request may wait for it.
@@ -171,7 +171,7 @@ impl<'t> Plan<'t> {
         })
     }
 
-    /// Says by which [mark](crate::mark_of) credentials remember the caller.
+    /// Says by which [mark](crate::mark_of) targets and credentials remember the caller.
     pub const fn called_by(&mut self, caller: u64) {
         self.caller = caller;
     }
@@ -200,10 +200,10 @@ impl<'t> Plan<'t> {
         let found = self.choose(now, draw).map(|lane| (lane, 0));
         let found = found.or_else(|| self.soonest(now)).or_else(|| Some((self.last_resort(now)?, 0)));
         let Some((lane, wait_ms)) = found else { return self.give_up(now) };
-        if self.attempts > 0 && lane.look(now).failing && !self.may_fail_over() {
+        if self.attempts > 0 && lane.look(self.caller, now).failing && !self.may_fail_over() {
             return self.give_up(now);
         }
-        if lane.target.health.standing(now) != Standing::Ready {
+        if lane.target.health.standing(self.caller, now) != Standing::Ready {
             lane.target.health.begin_probe();
         }
         self.attempt(lane, wait_ms, now)
@@ -277,7 +277,7 @@ impl<'t> Plan<'t> {
             draw % span.max(1)
         };
         let hint = failure.retry_after_ms.map_or(0, |ms| ms.max(100));
-        let cooling = lane.look(now).cooling_until.saturating_sub(now);
+        let cooling = lane.look(self.caller, now).cooling_until.saturating_sub(now);
         let wait_ms = backoff.max(hint).max(cooling).max(self.rated_ms(lane, now));
         let allowed = self.attempts < retry.max_attempts
             && !self.client_retries
@@ -313,7 +313,7 @@ impl<'t> Plan<'t> {
     fn choose(&self, now: Millis, draw: u64) -> Option<Lane<'t>> {
         let mut ready = Vec::with_capacity(self.lanes.len());
         for lane in self.lanes.iter().filter(|lane| !lane.spent && self.parked_until(lane, now) == 0) {
-            let look = lane.look(now);
+            let look = lane.look(self.caller, now);
             let fit = look.cooling_until == 0 && !matches!(look.standing, Standing::Out(_));
             if fit && self.rated_ms(lane, now) == 0 {
                 ready.push((lane, look));
@@ -349,7 +349,7 @@ impl<'t> Plan<'t> {
     /// Where rates or a cooldown alone are in the way: the one that has room first, if that can be waited for.
     fn soonest(&mut self, now: Millis) -> Option<(Lane<'t>, u64)> {
         let wait = |lane: &Lane<'t>| {
-            let look = lane.look(now);
+            let look = lane.look(self.caller, now);
             let fit = !lane.spent && !matches!(look.standing, Standing::Out(_)) && self.parked_until(lane, now) == 0;
             let cooling = look.cooling_until.saturating_sub(now);
             fit.then(|| (self.rated_ms(lane, now).max(cooling), cooling > 0, *lane))

@@ -155,7 +155,7 @@ fn play(table: &Table, failures: &[Failure], now: u64) -> Vec<(String, String)> 
         out.push(tried(&step));
         let Step::Attempt { target, credential, .. } = step else { return out };
         let name = credential.map_or("", |c| c.name.as_str());
-        target.health.failed(failure, name, &target.provider.data.health, now, 0);
+        target.health.failed(failure, name, 0, &target.provider.data.health, now, 0);
         if let Some(credential) = credential {
             credential.health.failed(failure, 0, now);
         }
@@ -196,7 +196,7 @@ fn however_many_meet_a_limited_credential_at_once_all_are_served_by_its_siblings
     let begun: Vec<_> = begun.collect();
     for (plan, (target, credential)) in plans.iter_mut().zip(begun) {
         let limited = failure(FailureKind::RateLimited);
-        target.health.failed(&limited, &credential.unwrap().name, &target.provider.data.health, 0, 0);
+        target.health.failed(&limited, &credential.unwrap().name, 0, &target.provider.data.health, 0, 0);
         plan.failed(target, credential, limited, 0, 7);
     }
     let next: Vec<_> = plans.iter_mut().map(|plan| tried(&plan.next(0, 7)).0).collect();
@@ -230,9 +230,9 @@ fn when_every_target_is_out_one_request_a_second_probes_and_the_rest_get_a_hint(
     let route = table.routes().next().unwrap();
     for target in &route.targets {
         for _ in 0..5 {
-            target.health.failed(&failure(FailureKind::Server), "", &Health::default(), 10, 0);
+            target.health.failed(&failure(FailureKind::Server), "", 0, &Health::default(), 10, 0);
         }
-        assert!(matches!(target.health.standing(11), Standing::Out(_)));
+        assert!(matches!(target.health.standing(0, 11), Standing::Out(_)));
     }
     let ask = |now| tried(&Plan::new(route, "m", NEEDS, None, false, now, now + 60_000).unwrap().next(now, 1));
     assert_eq!(ask(20).0, "first");
@@ -252,7 +252,7 @@ fn fail(table: &Table, caller: u64, failure: &Failure, now: u64) -> (String, Str
     let step = plan.next(now, 0);
     let lane = tried(&step);
     let Step::Attempt { target, credential, .. } = step else { return lane };
-    target.health.failed(failure, &credential.unwrap().name, &target.provider.data.health, now, 0);
+    target.health.failed(failure, &credential.unwrap().name, 0, &target.provider.data.health, now, 0);
     credential.unwrap().health.failed(failure, caller, now);
     lane
 }
@@ -359,14 +359,14 @@ fn a_step_to_a_target_that_is_well_needs_no_budget_and_one_to_a_failing_target_d
     };
     assert_eq!(second(), [50, 0, 0], "nothing is known of it yet");
     let times_out = |target: usize| {
-        (0..3).for_each(|_| route.targets[target].health.failed(&failure(FailureKind::Timeout), "", &config, 0, 0));
+        (0..3).for_each(|_| route.targets[target].health.failed(&failure(FailureKind::Timeout), "", 0, &config, 0, 0));
     };
     times_out(1);
     assert_eq!(second(), [0, 50, 0], "one that fails comes last");
     times_out(2);
     let [q, s, refused] = second();
     assert_eq!((q + s, refused), (25, 25), "half of those in flight may try one that fails too");
-    route.targets[2].health.succeeded("", 0);
+    route.targets[2].health.succeeded("", 0, 0);
     assert_eq!(second(), [0, 50, 0]);
 }
 

@@ -62,17 +62,17 @@ impl World {
                     self.upstream += 1;
                     let draw = self.draw();
                     if !fails(&target.provider.id.name, draw) {
-                        target.health.succeeded("", now);
+                        target.health.succeeded("", 0, now);
                         break true;
                     }
                     let failure = Failure { status: Some(503), ..Failure::local(FailureKind::Server, "503") };
-                    target.health.failed(&failure, "", &config, now, draw);
+                    target.health.failed(&failure, "", 0, &config, now, draw);
                     plan.failed(target, credential, failure, now, draw);
                 }
             }
         };
         self.refused += u64::from(!answered);
-        let out = route.targets[0].health.standing(now) != Standing::Ready;
+        let out = route.targets[0].health.standing(0, now) != Standing::Ready;
         self.ejections += u64::from(out && !self.out);
         self.out = out;
         answered
@@ -133,12 +133,12 @@ fn rare(kinds: &[FailureKind], a_second: u64, hint: Option<u64>, seed: u64) -> (
             now += wait_ms;
             let draw = world.draw();
             if !draw.is_multiple_of(50) {
-                target.health.succeeded("", now);
+                target.health.succeeded("", 0, now);
                 break true;
             }
             let kind = kinds[usize::try_from(draw / 50).unwrap() % kinds.len()];
             let failure = Failure { retry_after_ms: hint, ..Failure::local(kind, "x") };
-            target.health.failed(&failure, "", &config, now, draw);
+            target.health.failed(&failure, "", 0, &config, now, draw);
             plan.failed(target, credential, failure, now, draw);
         };
         world.refused += u64::from(!answered);

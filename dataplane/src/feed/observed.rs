@@ -1,7 +1,7 @@
 //! What real answers said of providers and credentials, for the operator to put into status.
 
 use crate::gateway::Gateway;
-use weir_policy::{CredentialState, Provider, Standing};
+use weir_policy::{CredentialState, Provider};
 use weir_snapshot::Upstream;
 use weir_snapshot::envelope::credential_state::Verdict;
 use weir_snapshot::envelope::{self, ProviderState, Trouble};
@@ -13,8 +13,7 @@ pub(super) fn observe(gateway: &Gateway) -> Vec<ProviderState> {
     let providers = live.table.providers().map(|provider| {
         let targets = || live.table.health().filter(|(id, _)| id.provider == provider.id).map(|(_, health)| health);
         let trouble = targets().find_map(|health| health.trouble());
-        let all_out =
-            targets().next().is_some() && targets().all(|health| matches!(health.standing(now), Standing::Out(_)));
+        let all_out = targets().next().is_some() && targets().all(|health| health.is_out(now));
         let total = match &provider.data.upstream {
             Upstream::Addresses { host: _, addresses } => u32::try_from(addresses.len()).unwrap_or(u32::MAX),
             Upstream::Url(_) | Upstream::Mock(_) => 1,

@@ -21,7 +21,9 @@ impl<'t> Plan<'t> {
         let lane = self.lanes.iter().filter(due).min_by_key(|lane| self.free_at(lane, now))?;
         let won = match lane.credential.filter(|_| self.parked_until(lane, now) > 0) {
             Some(credential) => credential.health.begin_probe(now),
-            None if lane.look(now).probe_at.is_some() => lane.target.health.begin_told_probe(lane.name(), now),
+            None if lane.look(self.caller, now).probe_at.is_some() => {
+                lane.target.health.begin_told_probe(lane.name(), now)
+            }
             None => {
                 let last = self.route.load.last_probe.load(Ordering::Relaxed);
                 let due = last == 0 || now.saturating_sub(last) >= PANIC_PROBE_MS;
@@ -35,12 +37,12 @@ impl<'t> Plan<'t> {
     /// When it may be probed, as far as its provider has a say in it.
     fn probe_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
         let of_credential = lane.credential.map_or(0, |credential| credential.health.probe_at(self.caller, now));
-        of_credential.max(lane.look(now).probe_at.unwrap_or(0))
+        of_credential.max(lane.look(self.caller, now).probe_at.unwrap_or(0))
     }
 
     /// When it may be used.
     fn free_at(&self, lane: &Lane<'_>, now: Millis) -> Millis {
-        let look = lane.look(now);
+        let look = lane.look(self.caller, now);
         let parked = lane.credential.map_or(0, |credential| credential.health.probe_at(self.caller, now));
         let out = if let Standing::Out(until) = look.standing { until } else { now };
         look.cooling_until.max(parked).max(out)
