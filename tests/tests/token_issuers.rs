@@ -136,6 +136,53 @@ async fn a_token_opens_what_its_groups_may_use_and_says_whom_it_is_for() {
 }
 
 #[tokio::test]
+async fn whatever_an_issuer_calls_its_users_each_is_counted_apart() {
+    let (upstream, issuer) = (Provider::start().await, Issuer::start().await);
+    let mut route = taking("default", &json!({"jwksConfigMapRef": {"name": "keys"}}));
+    route["spec"]["rateLimits"] = json!([{"name": "each", "requests": 1, "per": "24h", "partitionBy": ["User"]}]);
+    let gateway = Gateway::up(&file(&[
+        config_map("default", "keys", "jwks.json", &issuer.jwks()),
+        provider("default", "upstream", &upstream.url(), MODEL),
+        route,
+    ]))
+    .await;
+    let status = async |email: Value| {
+        let token = issuer.token(&json!({"sub": "subject", "email": email, "groups": ["staff"]}));
+        gateway.client().with_credential(&token).chat(MODEL).await.status.as_u16()
+    };
+    let long = "long-user@".repeat(200);
+    let users = [
+        "ann",
+        "Ann",
+        " ann",
+        "a|n",
+        "a%7Cn",
+        "a/n",
+        "..",
+        "{}",
+        "\"",
+        "*",
+        "\u{e9}",
+        "e\u{301}",
+        "\u{202e}ann",
+        "line\nbreak",
+        "nil\u{0}",
+        &long,
+        &format!("{long}x"),
+        &long[..64],
+        &long[..65],
+    ];
+    for user in users {
+        assert_eq!(status(json!(user)).await, 200, "{user:?} has a request of its own");
+        assert_eq!(status(json!(user)).await, 429, "{user:?} has no more than that");
+    }
+    assert_eq!(status(json!("")).await, 200, "a claim that says nobody");
+    for nobody in [json!(""), json!(null), json!({}), json!(["ann"])] {
+        assert_eq!(status(nobody.clone()).await, 429, "{nobody}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_cluster_the_keys_are_read_too() {
     let (upstream, issuer) = (Provider::start().await, Issuer::start().await);
     let keys = json!({"jwksUrl": issuer.url(), "caConfigMapRef": {"name": "id-ca"}});

@@ -1,11 +1,12 @@
 //! Who calls, and what that alone decides.
 
+use crate::short::short;
 use crate::{Certificate, Token};
 use std::sync::Arc;
 use weir_snapshot::{Access, AdmittedAccount, ClaimPaths, Namespace, Priority, TrustedHeaders};
 
-/// Longest fact about a caller that is kept, in characters: it stands in every log line.
-const FACT_CHARS: usize = 256;
+/// Longest fact about a caller that is kept as it is, in bytes: it stands in every log line.
+const FACT_BYTES: usize = 256;
 /// Groups that are kept, for the same reason; access looks at all of a token.
 const MOST_GROUPS: usize = 32;
 
@@ -162,10 +163,10 @@ impl Caller {
         let is_of = |issuer: &&_| token.is_of(namespace, issuer) && token.has_grant(issuer, &|_| true);
         let Some(issuer) = access.jwt.iter().find(is_of) else { return };
         let ClaimPaths { user, team, project, cost_center, groups } = &issuer.claims;
-        let said = |path: &Option<String>| Some(cut(&token.claims.text(path.as_deref()?)?));
+        let said = |path: &Option<String>| fact(&token.claims.text(path.as_deref()?)?);
         let facts = [user, team, project, cost_center].map(said);
         let groups = groups.iter().flat_map(|path| token.claims.texts(path));
-        self.groups = groups.take(MOST_GROUPS).map(cut).collect();
+        self.groups = groups.take(MOST_GROUPS).filter_map(fact).collect();
         self.take(namespace, facts);
     }
 
@@ -177,10 +178,7 @@ impl Caller {
         header: impl Fn(&str) -> Option<String>,
     ) {
         let TrustedHeaders { user, team, project, cost_center } = trusted;
-        let said = |name: &Option<String>| {
-            let text = cut(header(name.as_deref()?)?.trim());
-            (!text.is_empty()).then_some(text)
-        };
+        let said = |name: &Option<String>| fact(header(name.as_deref()?)?.trim());
         self.take(namespace, [user, team, project, cost_center].map(said));
     }
 
@@ -250,6 +248,7 @@ impl Caller {
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(FACT_CHARS).collect()
+/// What is said of a caller; an empty text says nothing.
+fn fact(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| short(text, FACT_BYTES))
 }

@@ -23,6 +23,7 @@ mod proof;
 mod question;
 mod rates;
 mod shedding;
+mod short;
 mod spend;
 mod table;
 mod token;

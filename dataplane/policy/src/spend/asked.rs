@@ -1,20 +1,17 @@
 //! What is known of a request before it is sent, and which limits that brings it under.
 
 use crate::budgets::{Budget, Budgets};
+use crate::short::short;
 use crate::{Believed, Caller, CallerKind, Route, Target};
 use std::sync::{Arc, LazyLock};
 use weir_dialect::{Dialect, InputSize, ServiceTier};
-use weir_snapshot::{AccountRef, BudgetMode, Digest, Dimension, Name, Quote};
+use weir_snapshot::{AccountRef, BudgetMode, Dimension, Name, Quote};
 
 /// Output of a model whose limit nobody knows and whose caller set none.
 const UNKNOWN_OUTPUT: u64 = 32_768;
 /// A partition of more bytes is called by its beginning and a digest of the whole: names are kept in many places, and
 /// clients may choose them.
 const PARTITION_BYTES: usize = 64;
-/// How much of the beginning; with the digest it is longer than any name that is kept whole, so that no two meet.
-const BEGINNING_BYTES: usize = 40;
-/// Hexadecimal digits of the digest, 128 bits.
-const DIGEST_DIGITS: usize = 32;
 
 /// What is known of a request before it is sent.
 #[derive(Clone, Copy)]
@@ -137,25 +134,14 @@ impl<'a> Asked<'a> {
         };
         match by {
             [] => whole(),
-            [one] => called(value(one)),
+            [one] => short(&value(one), PARTITION_BYTES).into(),
             // The bar between them stands in no value, so that no two lists of values read the same.
             several => {
                 let escaped = several.iter().map(|one| value(one).replace('%', "%25").replace('|', "%7C"));
-                called(escaped.collect::<Vec<_>>().join("|"))
+                short(&escaped.collect::<Vec<_>>().join("|"), PARTITION_BYTES).into()
             }
         }
     }
-}
-
-/// What a partition is called.
-fn called(name: String) -> Arc<str> {
-    if name.len() <= PARTITION_BYTES {
-        return name.into();
-    }
-    let mut digest = Digest::of(name.as_bytes()).to_string();
-    digest.truncate(DIGEST_DIGITS);
-    let end = name.floor_char_boundary(BEGINNING_BYTES);
-    [name.get(..end).unwrap_or_default(), "…", &digest].concat().into()
 }
 
 /// The partition of a limit that has only one.
@@ -168,25 +154,4 @@ fn is_account(caller: &Caller, accounts: &[AccountRef]) -> bool {
     let named = |held: &AccountRef| held.name == "*" || held.name == caller.name;
     caller.kind == CallerKind::ServiceAccount
         && accounts.iter().any(|held| held.namespace == caller.namespace && named(held))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_is_called_by_its_beginning_and_a_digest_that_no_other_name_has() {
-        let short = "é".repeat(32);
-        assert_eq!(*called(short.clone()), *short, "what is short enough is kept as it is");
-        for long in ["é".repeat(33), "a".repeat(1_000), "日".repeat(300), "|".repeat(65)] {
-            let held = called(long.clone());
-            assert!((PARTITION_BYTES + 1..=80).contains(&held.len()), "{held}");
-            let (beginning, digest) = held.split_once('…').unwrap();
-            assert!(long.starts_with(beginning) && beginning.len() > BEGINNING_BYTES - 4, "{held}");
-            assert_eq!(digest.len(), DIGEST_DIGITS);
-            assert_eq!(called(long.clone()), held, "it is the same each time");
-            assert_ne!(called(format!("{long}!")), held, "the end counts");
-            assert_ne!(called(held.to_string()), held, "nobody takes another's place by its name");
-        }
-    }
 }
