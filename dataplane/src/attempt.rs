@@ -20,7 +20,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_dialect::chat::Request;
-use weir_dialect::{Call, Dialect, ErrorBody, Loss, Refusal, Translation, UpstreamModel, Whole, encode_request};
+use weir_dialect::{
+    Call, Dialect, ErrorBody, Loss, NoEvent, Refusal, Translation, UpstreamModel, Whole, encode_request,
+};
 use weir_policy::{
     Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,
     mark_of,
@@ -182,6 +184,7 @@ impl<'a> Attempts<'a> {
             origin: model.origin,
             now_s: u64::try_from(unix_s()).unwrap_or(0),
             wants_usage: self.call.wants_usage,
+            seed: fastrand::u64(..),
         };
         account.room = self.room(target, clock.at(deadline)).await?;
         let answer = self.answer(tried, origin, &outgoing, &translation, &limits, account);
@@ -222,9 +225,11 @@ impl<'a> Attempts<'a> {
                 deadline: self.gateway.clock.at(limits.attempt),
             };
             let reader = Reader::new(answer.source, translation, stream, account.held.beside());
-            return reader.begin(account).await.map(|relay| Got::Stream(Box::new(relay)));
+            let relay = reader.begin(account).await?;
+            account.lost(relay.loss());
+            return Ok(Got::Stream(Box::new(relay)));
         }
-        whole(answer, translation, account).await
+        whole(answer, self.surface, translation, account).await
     }
 
     /// The body for a target: the caller's with some members replaced, else a translation of it.
@@ -315,13 +320,22 @@ async fn check(answer: Answer) -> Result<Answer, Failure> {
 }
 
 /// A whole answer in the caller's dialect.
-async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Account) -> Result<Got, Failure> {
+async fn whole(
+    answer: Answer,
+    surface: Surface,
+    translation: &Translation<'_>,
+    account: &mut Account,
+) -> Result<Got, Failure> {
     let upstream_id = answer.request_id;
     let mut held = account.held.beside();
     let bytes = answer.source.collect(Limits::ANSWER_BYTES, Some(&mut held)).await?;
-    let none = |why: String| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
-    let read = translation.from.read_whole(&bytes).map_err(|e| none(e.to_string()))?;
-    let (usage, service_tier, text_bytes) = match read {
+    let bytes = without_mark(bytes);
+    let none = |NoEvent(why)| Failure::local(FailureKind::Malformed, format!("the answer is not one: {why}"));
+    let read = match surface {
+        Surface::CountTokens => Dialect::read_count(&bytes),
+        Surface::ChatCompletions | Surface::Messages => translation.from.read_whole(&bytes),
+    };
+    let (usage, service_tier, text_bytes) = match read.map_err(none)? {
         Whole::Error(body) => return Err(classify_error(body)),
         Whole::Answer { usage, service_tier, text_bytes } => (usage, service_tier, text_bytes),
     };
@@ -337,4 +351,9 @@ async fn whole(answer: Answer, translation: &Translation<'_>, account: &mut Acco
     };
     account.tally().whole(usage, service_tier, text_bytes as u64);
     Ok(Got::Whole { bytes, held, upstream_id })
+}
+
+/// Without the mark that some servers put before JSON (U+FEFF).
+fn without_mark(bytes: Bytes) -> Bytes {
+    if bytes.starts_with(b"\xef\xbb\xbf") { bytes.slice(3..) } else { bytes }
 }

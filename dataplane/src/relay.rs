@@ -195,31 +195,31 @@ impl Reader {
     }
 
     /// The upstream closed: good only after a finish reason or `[DONE]`. A last event without its blank line
-    /// counts if it is whole.
+    /// counts if it is whole; a body that is no stream of events is read as a whole answer.
     fn end(&mut self) -> Result<Option<Passed>, Failure> {
-        let last = self.parser.finish().filter(|event| event.data.as_ref().is_some_and(|data| Events::is_whole(data)));
-        if let Some(event) = last
-            && let Ok(passed) = self.pass(event)
-        {
-            return Ok(Some(passed));
+        let is_whole = |event: &Event| event.whole || event.data.as_ref().is_some_and(|data| Events::is_whole(data));
+        if let Some(event) = self.parser.finish().filter(is_whole) {
+            return self.pass(event).map(Some);
         }
         if !self.finished {
             return Err(Failure::local(FailureKind::Reset, "the stream ended before its finish reason"));
         }
         self.done = true;
-        Ok(Some(Passed { bytes: Some(self.events.end()), part: None }))
+        let end = self.events.end().map_err(no_event)?;
+        Ok(Some(Passed { bytes: Some(end), part: None }))
     }
 
     fn pass(&mut self, event: Event) -> Result<Passed, Failure> {
-        let (bytes, chunk) = self.events.pass(event, self.begun).map_err(|NoEvent(why)| {
-            Failure::local(FailureKind::Malformed, format!("an event of the stream is no part of an answer: {why}"))
-        })?;
+        let (bytes, chunk) = self.events.pass(event, self.begun).map_err(no_event)?;
         match chunk {
             Chunk::Nothing => Ok(Passed { bytes, part: None }),
             Chunk::Error(body) => Err(classify_error(body)),
-            Chunk::Done => {
+            Chunk::Done(part) if !self.begun && !part.content => {
+                Err(Failure::local(FailureKind::Malformed, "the stream ended before any content"))
+            }
+            Chunk::Done(part) => {
                 (self.begun, self.done) = (true, true);
-                Ok(Passed { bytes, part: Some(Part { finish: true, ..Part::default() }) })
+                Ok(Passed { bytes, part: Some(part) })
             }
             Chunk::Part(part) => {
                 self.begun |= part.content || part.finish;
@@ -286,9 +286,14 @@ impl Relay {
 }
 
 impl Relay {
-    fn loss(&self) -> Loss {
+    /// What was lost so far.
+    pub(crate) fn loss(&self) -> Loss {
         self.reader.events.loss().cloned().unwrap_or_default()
     }
+}
+
+fn no_event(NoEvent(why): NoEvent) -> Failure {
+    Failure::local(FailureKind::Malformed, format!("what came is no part of an answer: {why}"))
 }
 
 impl Stream {

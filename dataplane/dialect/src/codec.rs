@@ -1,34 +1,29 @@
 //! What each dialect reads and writes of its own.
 
 use crate::fields::Fields;
-use crate::json::{Invalid, Members};
-use crate::peek::written;
-use crate::{Dialect, ErrorBody, Refusal, ServiceTier, Usage, Whole, anthropic, openai};
+use crate::json::Members;
+use crate::{Dialect, ErrorBody, NoEvent, Refusal, ServiceTier, Whole, anthropic, openai};
 use bytes::Bytes;
 
 impl Dialect {
-    /// Whether a whole answer is one, what it used, and of which tier of service it is.
-    pub fn read_whole(self, body: &[u8]) -> Result<Whole, Invalid> {
-        let text = std::str::from_utf8(body).map_err(|e| Invalid::Syntax(e.valid_up_to()))?;
-        let members = Members::scan(text)?;
-        if members.raw("error").is_some() {
-            return Ok(Whole::Error(ErrorBody::read(body)));
+    /// Whether a whole answer is one, what it used, and of which tier of service it is. The error says why it is none.
+    pub fn read_whole(self, body: &[u8]) -> Result<Whole, NoEvent> {
+        match self {
+            Self::OpenAI => openai::read_whole(body),
+            Self::Anthropic => anthropic::read_whole(body),
         }
-        let usage = members.raw("usage");
-        let (usage, service_tier, content) = match self {
-            Self::OpenAI => {
-                let tier = ServiceTier::read(|name| members.raw(name));
-                (usage.and_then(openai::read_usage), tier, "choices")
-            }
-            Self::Anthropic => {
-                let (usage, tier) = usage.map(anthropic::read_usage).unwrap_or_default();
-                (usage, tier, "content")
-            }
-        };
-        // A count of nothing beside a text is none.
-        let unknown = members.raw(content).filter(|_| usage.is_none_or(|usage: Usage| usage.output_total() == 0));
-        let text_bytes = unknown.map_or(0, |raw| written(raw.as_bytes()).0);
-        Ok(Whole::Answer { usage, service_tier, text_bytes })
+    }
+
+    /// Whether a body is a count of tokens; the error says why it is none.
+    pub fn read_count(body: &[u8]) -> Result<Whole, NoEvent> {
+        let text = std::str::from_utf8(body).map_err(|e| NoEvent(e.to_string()))?;
+        let members = Members::scan(text).map_err(|e| NoEvent(e.to_string()))?;
+        let is_count = |raw: &str| raw.starts_with(|c: char| c.is_ascii_digit());
+        if members.raw("error").is_none() && members.raw("input_tokens").is_some_and(is_count) {
+            return Ok(Whole::Answer { usage: None, service_tier: ServiceTier::default(), text_bytes: 0 });
+        }
+        let said = Some(ErrorBody::read(body)).filter(ErrorBody::says_why);
+        said.map(Whole::Error).ok_or_else(|| NoEvent("it holds no input_tokens".to_owned()))
     }
 
     /// The body of an error answer.
@@ -97,9 +92,10 @@ mod tests {
         let reply = read(br#"{"error":{"message":"quota","type":"insufficient_quota","code":"insufficient_quota"}}"#);
         assert!(matches!(reply, Ok(Whole::Error(body)) if body.code.as_deref() == Some("insufficient_quota")));
         assert_eq!(
-            read(br#"{"error":null,"choices":[]}"#),
+            read(br#"{"error":null,"choices":[{"message":{}}]}"#),
             Ok(Whole::Answer { usage: None, service_tier: ServiceTier::default(), text_bytes: 0 })
         );
+        assert!(read(br#"{"choices":[]}"#).is_err());
         assert!(read(b"").is_err());
         assert!(read(b"<html>").is_err());
     }

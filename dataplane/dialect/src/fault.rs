@@ -3,6 +3,11 @@
 use crate::rates::duration_ms;
 use serde_json::Value;
 
+/// Members that hold an error's text; the others are of Zhipu, Baidu and MiniMax.
+const MESSAGES: [&str; 4] = ["message", "msg", "error_msg", "status_msg"];
+/// Members that hold its code, likewise.
+const CODES: [&str; 4] = ["status", "code", "error_code", "status_code"];
+
 /// What a provider's error body says. Every member is optional, since servers differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorBody {
@@ -24,13 +29,14 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     /// Reads `{error:{…}}` of either dialect, `{error:"…"}` with or without a code beside, the flat form of older vLLM,
-    /// `{detail:…}` of FastAPI, and a list whose first element is one of these, as Gemini sends; anything else is empty.
+    /// `{detail:…}` of FastAPI, `{base_resp:…}` of MiniMax, and a list whose first element is one of these, as Gemini sends; anything else is empty.
     pub fn read(body: &[u8]) -> Self {
         let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Self::default() };
         if let Value::Array(list) = &mut value {
             value = list.first_mut().map(Value::take).unwrap_or_default();
         }
-        let error = value.get("error").or_else(|| value.get("detail")).filter(|error| !error.is_null());
+        let error =
+            ["error", "detail", "base_resp"].iter().find_map(|name| value.get(name).filter(|error| !is_empty(error)));
         match error.unwrap_or(&value) {
             Value::String(text) => {
                 Self { message: Some(text.clone()), code: text_of(&value, "code"), ..Self::default() }
@@ -40,14 +46,28 @@ impl ErrorBody {
         }
     }
 
+    /// Reads an error that is no body of its own: an object, or a text.
+    pub(crate) fn read_error(json: &str) -> Self {
+        match serde_json::from_str(json) {
+            Ok(Value::String(text)) => Self { message: Some(text), ..Self::default() },
+            Ok(error) => Self::of_object(&error),
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// Whether it says what went wrong.
+    pub(crate) fn says_why(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| !message.is_empty()) || self.reason.is_some()
+    }
+
     fn of_object(error: &Value) -> Self {
         let details = || error.get("details").and_then(Value::as_array).into_iter().flatten();
         let metadata = error.get("metadata");
         let flags = ["reasons", "flagged_input"];
         Self {
-            message: text_of(error, "message"),
+            message: MESSAGES.iter().find_map(|name| text_of(error, name)),
             error_type: text_of(error, "type"),
-            code: text_of(error, "status").or_else(|| text_of(error, "code")),
+            code: CODES.iter().find_map(|name| text_of(error, name)),
             param: text_of(error, "param"),
             reason: details().find_map(|detail| text_of(detail, "reason")),
             retry_after_ms: details().find_map(|detail| duration_ms(detail.get("retryDelay")?.as_str()?)),
@@ -55,6 +75,18 @@ impl ErrorBody {
                 .iter()
                 .any(|name| metadata.and_then(|held| held.get(name)).is_some_and(|said| !said.is_null())),
         }
+    }
+}
+
+/// Whether an error is none: SDKs take what counts as false for that.
+fn is_empty(error: &Value) -> bool {
+    match error {
+        Value::Null => true,
+        Value::Bool(is) => !is,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
     }
 }
 

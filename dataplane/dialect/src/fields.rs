@@ -80,14 +80,6 @@ impl<'a, 'p> Fields<'a, 'p> {
         Self { members: Cow::Borrowed(members), read: Cell::new(0), path }
     }
 
-    /// Refuses a member with more JSON values inside, before anything is built of them.
-    pub(crate) fn bound_values(&self, most: usize) -> Result<(), Refusal> {
-        let over = self.members.iter().find(|member| member.values > most);
-        over.map_or(Ok(()), |member| {
-            Err(self.path.member(&member.name).refuse("invalid_value", format_args!("has over {most} JSON values")))
-        })
-    }
-
     /// The JSON of the whole object.
     pub(crate) fn json(&self) -> &'a str {
         self.members.json()

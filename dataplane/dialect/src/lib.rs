@@ -10,6 +10,9 @@ mod codec;
 mod dialect;
 mod fault;
 mod fields;
+mod finish;
+pub mod gzip;
+mod ids;
 pub mod json;
 mod loss;
 mod media_names;
@@ -29,6 +32,7 @@ mod tier;
 mod translate;
 mod upstream;
 mod usage;
+mod wire;
 mod write;
 
 pub use call::Call;

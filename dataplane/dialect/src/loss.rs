@@ -5,6 +5,26 @@ use std::borrow::Cow;
 /// Most names that are kept; a translation that loses more says so by its last entry.
 const MAX_NAMES: usize = 24;
 
+/// Names of what answers lose, for metrics too.
+const OF_ANSWERS: &[&str] = &[
+    "annotations",
+    "audio",
+    "caller",
+    "choices",
+    "citations",
+    "container",
+    "content",
+    "context_management",
+    "finish_reason",
+    "logprobs",
+    "reasoning",
+    "service_tier",
+    "stop_details",
+    "stop_reason",
+    "stop_reason.pause_turn",
+    "tool_calls",
+];
+
 /// Names of what was not carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loss(Vec<Cow<'static, str>>);
@@ -27,6 +47,11 @@ impl Loss {
             Some(held) => self.add(held),
             None => self.add_unknown(name),
         }
+    }
+
+    /// A member of an answer, by its name on the wire.
+    pub fn add_lost(&mut self, name: &str) {
+        self.add_named(name, OF_ANSWERS);
     }
 
     fn push(&mut self, name: Cow<'static, str>) {

@@ -1,5 +1,6 @@
 //! What the gateway must know of an answer that it passes on as it is.
 
+use crate::chat::Delta;
 use crate::{ErrorBody, ServiceTier, Usage};
 use memchr::memmem;
 
@@ -23,8 +24,8 @@ pub enum Chunk {
     Nothing,
     /// The provider failed after its 200.
     Error(ErrorBody),
-    /// The orderly end.
-    Done,
+    /// The orderly end, and what of the answer came with it.
+    Done(Part),
 }
 
 /// What a part of the answer carries.
@@ -42,6 +43,25 @@ pub struct Part {
     pub only_usage: bool,
     /// Bytes of text, as JSON has them; what an estimate of unreported output goes by.
     pub text_bytes: usize,
+}
+
+impl Part {
+    /// The end of an answer.
+    pub(crate) fn end() -> Self {
+        Self { finish: true, ..Self::default() }
+    }
+
+    /// Takes note of what was decoded.
+    pub(crate) fn see(&mut self, delta: &Delta<'_>) {
+        if let Some(bytes) = delta.content_bytes() {
+            self.content = true;
+            self.text_bytes += bytes;
+        }
+        self.finish |= matches!(delta, Delta::Finish { .. });
+        if let Delta::Usage(usage) = delta {
+            self.usage = Some(*usage);
+        }
+    }
 }
 
 /// What a decoder found in an event, beside the deltas that it told.
@@ -87,9 +107,15 @@ pub(crate) fn text_bytes(data: &[u8]) -> usize {
     sum
 }
 
+/// Bytes of what the model wrote within the first member of that name, given with its quotes.
+pub(crate) fn written_in(body: &[u8], name: &[u8]) -> usize {
+    let at = memmem::find(body, name);
+    at.map_or(0, |at| written(body.get(at + name.len()..).unwrap_or_default()).0)
+}
+
 /// Bytes of what the model wrote within the first value of a text, and where that value ends. Strings are stepped
 /// over from quote to quote; between them are few bytes.
-pub(crate) fn written(data: &[u8]) -> (usize, usize) {
+fn written(data: &[u8]) -> (usize, usize) {
     let (mut sum, mut at, mut depth) = (0, 0, 0usize);
     // A value that is an object of its own, such as the arguments of a call: where it began, and how deep.
     let mut object: Option<(usize, usize)> = None;

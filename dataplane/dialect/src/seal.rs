@@ -8,6 +8,9 @@ use crate::Text;
 /// How every seal begins, and no provider's signature.
 const MARK: &str = "weir1.";
 
+/// How what is sealed begins where it is no reasoning, but further members of the tool call that follows.
+const OF_CALL: &str = "tool_call.";
+
 /// What a signature turns out to be for one provider.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Opened<'a> {
@@ -33,6 +36,16 @@ pub(crate) fn open<'a>(origin: &str, signature: &Text<'a>) -> Opened<'a> {
         Some((of, own)) if of == origin && !own.is_empty() => Opened::Own(Text::of(own)),
         _ => Opened::Foreign,
     }
+}
+
+/// Members of a tool call, given as one JSON object, to be sealed as reasoning that stands before the call.
+pub(crate) fn of_call(members: &Text<'_>) -> Text<'static> {
+    Text::joined(&[Text::of(OF_CALL), members.clone().into_owned()], "")
+}
+
+/// The members of the tool call that follows, if what was sealed holds such.
+pub(crate) fn call_members(opened: &Text<'_>) -> Option<Text<'static>> {
+    opened.escaped().strip_prefix(OF_CALL).map(Text::of_escaped)
 }
 
 /// Whether a body holds any sealed signature, so that it must not go on byte for byte.

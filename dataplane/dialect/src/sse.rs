@@ -5,6 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// The mark that may stand before the first line (U+FEFF).
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One event with its terminator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -12,6 +15,8 @@ pub struct Event {
     pub raw: Bytes,
     /// The data lines, joined; `None` for comments, blank lines and events without data.
     pub data: Option<Bytes>,
+    /// Whether this is no event, but a body that is no stream of events at all: JSON or HTML, all of which is its data.
+    pub whole: bool,
 }
 
 /// An event larger than the bound.
@@ -26,13 +31,23 @@ pub struct Parser {
     /// What of the last chunk is not cut yet.
     chunk: Bytes,
     boundary: Boundary,
+    form: Form,
     max: usize,
+}
+
+/// What the first bytes say of a body.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    /// Nothing yet.
+    Unknown,
+    Events,
+    Whole,
 }
 
 impl Parser {
     /// A parser for events of at most `max` bytes.
     pub fn new(max: usize) -> Self {
-        Self { held: BytesMut::new(), chunk: Bytes::new(), boundary: Boundary::START, max }
+        Self { held: BytesMut::new(), chunk: Bytes::new(), boundary: Boundary::START, form: Form::Unknown, max }
     }
 
     /// Bytes of an event that waits for its rest.
@@ -48,8 +63,11 @@ impl Parser {
 
     /// The next complete event; `None` when more bytes are needed.
     pub fn next_event(&mut self) -> Option<Result<Event, TooLarge>> {
+        if self.form == Form::Unknown {
+            self.begin();
+        }
         loop {
-            let end = self.boundary.find(&self.chunk);
+            let end = if self.form == Form::Events { self.boundary.find(&self.chunk) } else { None };
             let size = self.held.len() + end.unwrap_or(self.chunk.len());
             if size > self.max {
                 return Some(Err(TooLarge));
@@ -70,20 +88,43 @@ impl Parser {
                 continue;
             }
             let data = data(&raw);
-            return Some(Ok(Event { raw, data }));
+            return Some(Ok(Event { raw, data, whole: false }));
         }
     }
 
-    /// At the end of the stream: what came without a closing blank line, with one added. Whether it is
-    /// whole only its reader can tell.
+    /// Looks at how the body begins, a mark before it left out: no line of an event begins so as JSON or HTML does.
+    fn begin(&mut self) {
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(&self.chunk);
+            self.chunk = self.held.split().freeze();
+        }
+        if self.chunk.len() < MARK.len() && MARK.starts_with(&self.chunk) {
+            return;
+        }
+        if self.chunk.starts_with(MARK) {
+            self.chunk = self.chunk.slice(MARK.len()..);
+        }
+        self.form = match self.chunk.trim_ascii_start().first() {
+            Some(b'{' | b'[' | b'<') => Form::Whole,
+            Some(_) => Form::Events,
+            None => Form::Unknown,
+        };
+    }
+
+    /// At the end of the stream: what came without a closing blank line, with one added, or a body that is no stream of
+    /// events. Whether it is whole only its reader can tell.
     pub fn finish(&mut self) -> Option<Event> {
         if self.held.iter().all(|b| matches!(b, b'\r' | b'\n')) {
             return None;
         }
+        if self.form == Form::Whole {
+            let raw = self.held.split().freeze();
+            return Some(Event { data: Some(raw.clone()), raw, whole: true });
+        }
         self.held.extend_from_slice(b"\n\n");
         let raw = self.held.split().freeze();
         let data = data(&raw);
-        Some(Event { raw, data })
+        Some(Event { raw, data, whole: false })
     }
 }
 
@@ -159,7 +200,6 @@ fn data(raw: &Bytes) -> Option<Bytes> {
 
 /// What follows the field's colon; a line that is only the field's name has an empty value.
 fn field(line: &Bytes, name: &[u8]) -> Option<Bytes> {
-    let line = if line.starts_with(b"\xef\xbb\xbf") { line.slice(3..) } else { line.clone() };
     let rest = line.strip_prefix(name)?;
     match rest.first() {
         Some(b':') => Some(line.slice(name.len() + 1..)),

@@ -1,12 +1,9 @@
 //! From one dialect to the other by way of the chat model: a request to a provider, its answer back.
 
-use crate::chat::{Request, Sampling};
-use crate::fields::{Fields, Path};
+use crate::chat::{Reply, Request, Sampling};
+use crate::peek::{NoEvent, Read};
 use crate::{Dialect, Loss, Refusal, UpstreamModel, Usage, anthropic, openai};
 use bytes::Bytes;
-
-/// Most JSON values within one member of an answer: their decoded form is then no larger than an answer may be.
-const MAX_VALUES: usize = 500_000;
 
 /// The caller's side of an answer that is translated.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +18,8 @@ pub struct Translation<'a> {
     pub now_s: u64,
     /// Whether the caller expects usage in its stream.
     pub wants_usage: bool,
+    /// Any number, another one for each answer: ids that the provider leaves out are made up of that.
+    pub seed: u64,
 }
 
 /// Encodes a request for a provider. The refusal says what that provider cannot be asked.
@@ -38,18 +37,26 @@ pub fn encode_request(
 
 impl Translation<'_> {
     /// A whole answer in the caller's dialect, and what it used. The error says why it is no answer.
-    pub fn whole(&self, body: &[u8], loss: &mut Loss) -> Result<(Bytes, Option<Usage>), String> {
-        let text = std::str::from_utf8(body).map_err(|e| e.to_string())?;
-        let fields = Fields::scan(text, Path::Root).map_err(|refusal| refusal.message)?;
-        fields.bound_values(MAX_VALUES).map_err(|refusal| refusal.message)?;
-        let reply = match self.from {
-            Dialect::OpenAI => openai::decode_reply(&fields, loss),
-            Dialect::Anthropic => anthropic::decode_reply(&fields, loss),
-        };
-        let reply = reply.map_err(|refusal| refusal.message)?;
+    pub fn whole(&self, body: &[u8], loss: &mut Loss) -> Result<(Bytes, Option<Usage>), NoEvent> {
+        let mut reply = Reply::default();
+        let mut tell = |delta| reply.add(delta, loss);
+        match self.from {
+            Dialect::OpenAI => {
+                let mut reader = openai::Reader::new(self.seed);
+                if let Read::Error(_) = reader.read_whole(body, &mut tell)? {
+                    return Err(NoEvent("it is an error".to_owned()));
+                }
+                reader.end(&mut tell)?;
+            }
+            Dialect::Anthropic => {
+                let mut reader = anthropic::Reader::new(self.seed);
+                reader.read_whole(body, &mut tell)?;
+                reader.end(&mut tell)?;
+            }
+        }
         let out = match self.to {
-            Dialect::OpenAI => openai::encode_reply(&reply, self.origin, self.now_s, loss),
-            Dialect::Anthropic => anthropic::encode_reply(&reply, self.origin, loss),
+            Dialect::OpenAI => openai::encode_reply(&reply, self, loss),
+            Dialect::Anthropic => anthropic::encode_reply(&reply, self, loss),
         };
         Ok((out.into(), reply.usage))
     }

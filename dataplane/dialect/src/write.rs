@@ -47,6 +47,17 @@ impl Object<'_> {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
+    /// The members of an object that is JSON already.
+    pub(crate) fn members_of(&mut self, object: Option<&str>) {
+        let members = object.and_then(|json| json.trim_ascii().strip_prefix('{')?.strip_suffix('}'));
+        if let Some(members) = members.filter(|members| !members.trim_ascii().is_empty()) {
+            if !std::mem::take(&mut self.first) {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(members.as_bytes());
+        }
+    }
+
     pub(crate) fn text(&mut self, name: &str, text: &Text<'_>) {
         self.raw(name, text.as_json());
     }

@@ -22,7 +22,7 @@ const CROSSINGS: [(Dialect, Dialect); 2] =
     [(Dialect::OpenAI, Dialect::Anthropic), (Dialect::Anthropic, Dialect::OpenAI)];
 
 fn translation(from: Dialect, to: Dialect) -> Translation<'static> {
-    Translation { from, to, origin: "here", now_s: 7, wants_usage: true }
+    Translation { from, to, origin: "here", now_s: 7, wants_usage: true, seed: 7 }
 }
 
 /// What a client gets of an upstream's bytes, and whether they ended in order.
@@ -38,7 +38,7 @@ fn passed(pieces: &[&[u8]], from: Dialect, to: Dialect) -> (String, Result<bool,
             };
             out.extend(bytes.unwrap_or_default());
             match chunk {
-                Chunk::Done => return (String::from_utf8(out).unwrap(), Ok(true)),
+                Chunk::Done(_) => return (String::from_utf8(out).unwrap(), Ok(true)),
                 Chunk::Error(body) => return (String::from_utf8(out).unwrap(), Err(format!("{body:?}"))),
                 Chunk::Nothing => {}
                 Chunk::Part(part) => {
@@ -49,7 +49,10 @@ fn passed(pieces: &[&[u8]], from: Dialect, to: Dialect) -> (String, Result<bool,
         }
     }
     if finished {
-        out.extend(stream.end());
+        match stream.end() {
+            Ok(bytes) => out.extend(bytes),
+            Err(e) => return (String::from_utf8(out).unwrap(), Err(e.0)),
+        }
     }
     (String::from_utf8(out).unwrap(), Ok(finished))
 }

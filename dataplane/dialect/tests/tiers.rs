@@ -43,7 +43,7 @@ fn events(dialect: Dialect, tier: &Value) -> Vec<Value> {
 
 /// The last that parts of the stream say of its tier.
 fn streamed(from: Dialect, to: Dialect, tier: &Value) -> ServiceTier {
-    let translation = Translation { from, to, origin: "here", now_s: 7, wants_usage: true };
+    let translation = Translation { from, to, origin: "here", now_s: 7, wants_usage: true, seed: 7 };
     let (mut parser, mut stream) = (Parser::new(MAX_EVENT_BYTES), Stream::new(&translation));
     let (mut begun, mut last) = (false, ServiceTier::default());
     for event in events(from, tier) {
@@ -59,7 +59,7 @@ fn streamed(from: Dialect, to: Dialect, tier: &Value) -> ServiceTier {
 fn whole(dialect: Dialect, tier: &Value) -> ServiceTier {
     let body = match dialect {
         Dialect::OpenAI => {
-            json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}, "service_tier": tier})
+            json!({"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 2}, "service_tier": tier})
         }
         Dialect::Anthropic => json!({"content": [], "usage": {"input_tokens": 3, "service_tier": tier}}),
     };
@@ -126,7 +126,8 @@ fn speed_and_place_are_read_of_requests_and_answers_whole_and_streamed() {
     let whole = Dialect::Anthropic.read_whole(json!({"content": [], "usage": usage}).to_string().as_bytes());
     assert!(matches!(whole, Ok(Whole::Answer { service_tier, .. }) if service_tier == call));
     for to in BOTH {
-        let translation = Translation { from: Dialect::Anthropic, to, origin: "here", now_s: 7, wants_usage: true };
+        let translation =
+            Translation { from: Dialect::Anthropic, to, origin: "here", now_s: 7, wants_usage: true, seed: 7 };
         let (mut parser, mut stream) = (Parser::new(MAX_EVENT_BYTES), Stream::new(&translation));
         let start = json!({"type": "message_start", "message": {"id": "c", "model": "m", "usage": usage}});
         parser.feed(Bytes::from(format!("data: {start}\n\n")));

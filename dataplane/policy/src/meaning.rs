@@ -80,9 +80,16 @@ const TEXTS: &[(FailureKind, &str, &str)] = &[
     (CredentialRejected, "invalid api token", ""),
 ];
 
-/// Of errors that say that the provider is overloaded: Anthropic (529), OpenAI and Moonshot (429, 503).
-const OVERLOADED: &[&str] =
-    &["overloaded_error", "server_is_overloaded", "overloaded", "engine_overloaded", "engine_overloaded_error"];
+/// Of errors that say that the provider is overloaded: Anthropic (529), OpenAI and Moonshot (429, 503); and DeepSeek's
+/// reason for a broken answer.
+const OVERLOADED: &[&str] = &[
+    "overloaded_error",
+    "server_is_overloaded",
+    "overloaded",
+    "engine_overloaded",
+    "engine_overloaded_error",
+    "insufficient_system_resource",
+];
 
 /// Of errors inside an answer alone, where no status says it.
 const INSIDE: &[(FailureKind, &[&str])] = &[

@@ -245,7 +245,10 @@ impl Failure {
                 new(502, ErrorType::Server, "upstream_credential_rejected", message)
             }
             FailureKind::Server => {
-                let message = format!("{target}: the provider answered {}", self.status.unwrap_or(500));
+                let message = match self.status {
+                    Some(status) => format!("{target}: the provider answered {status}"),
+                    None => format!("{target}: {}", self.public_message()),
+                };
                 new(502, ErrorType::Server, "upstream_error", message)
             }
             FailureKind::Connect

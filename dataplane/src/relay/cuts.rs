@@ -49,7 +49,7 @@ async fn of_ten_thousand_cuts_none_is_charged_below_what_passed_to_the_client() 
         let mut draw = fastrand::Rng::with_seed(seed);
         let dialects = [Dialect::OpenAI, Dialect::Anthropic];
         let (from, to) = (dialects[draw.usize(0..2)], dialects[draw.usize(0..2)]);
-        let translation = Translation { from, to, origin: "here", now_s: 0, wants_usage: draw.bool() };
+        let translation = Translation { from, to, origin: "here", now_s: 0, wants_usage: draw.bool(), seed };
         let pieces = draw.u64(1..20);
         let events = if from == Dialect::OpenAI { openai(pieces) } else { anthropic(pieces) };
         let text = events.concat();

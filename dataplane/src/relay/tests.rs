@@ -9,7 +9,7 @@ const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\
 const PING: &str = ": ping\n\n";
 /// A caller of the provider's own dialect that asked for usage.
 const SAME: Translation<'static> =
-    Translation { from: Dialect::OpenAI, to: Dialect::OpenAI, origin: "here", now_s: 0, wants_usage: true };
+    Translation { from: Dialect::OpenAI, to: Dialect::OpenAI, origin: "here", now_s: 0, wants_usage: true, seed: 7 };
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn account() -> Box<Account> {

@@ -2,6 +2,7 @@
 //!
 //! The address that was checked is the one that is dialled, no redirect is followed, and the connection is not kept.
 
+use super::encoding::Encoding;
 use super::origin::{Network, Origin, Trust};
 use super::pieces::Pieces;
 use super::send::AGENT;
@@ -51,7 +52,9 @@ impl Fetcher {
             return Err(format!("the answer is {}, where only 200 counts", head.status));
         }
         let origin = Arc::clone(&origin);
-        Source::Network { body, lease: Some(LeaseOf { lease, origin }) }.collect(most, None).await.map_err(told)
+        let encoding = Encoding::of(&head.headers);
+        let source = Source::Network { body, lease: Some(LeaseOf { lease, origin }), encoding };
+        source.collect(most, None).await.map_err(told)
     }
 }
 

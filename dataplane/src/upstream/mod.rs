@@ -6,6 +6,7 @@
 mod callout;
 mod connection;
 mod dial;
+mod encoding;
 mod fetch;
 mod mock;
 mod origin;

@@ -1,6 +1,7 @@
 //! One attempt: the request to the upstream, and the head of its answer.
 
 use super::connection::{is_left_out, of_http2};
+use super::encoding::Encoding;
 use super::mock::Question;
 use super::origin::{Network, Origin};
 use super::pieces::Pieces;
@@ -9,7 +10,8 @@ use crate::clock::unix;
 use crate::hops;
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT,
 };
 use hyper::{Method, Request};
 use std::sync::Arc;
@@ -98,7 +100,11 @@ pub(crate) async fn send(
         retry_after_ms: if head.status.is_success() { None } else { retry_after(&head.headers) },
         rates: rates(outgoing.dialect, &head.headers),
         request_id: head.headers.get(request_id(outgoing.dialect)).cloned(),
-        source: Source::Network { body, lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }) },
+        source: Source::Network {
+            body,
+            lease: Some(LeaseOf { lease, origin: Arc::clone(origin) }),
+            encoding: Encoding::of(&head.headers),
+        },
     })
 }
 
@@ -117,6 +123,7 @@ fn request(network: &Network, outgoing: &Outgoing<'_>, h2: bool) -> Result<Reque
         ACCEPT,
         HeaderValue::from_static(if outgoing.stream { "text/event-stream" } else { "application/json" }),
     );
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for name in TRACE {
         if let Some(value) = outgoing.caller.get(&name) {

@@ -1,5 +1,6 @@
 //! The body of an upstream's answer, read piece by piece. Dropped early, it cancels the upstream.
 
+use super::encoding::{Encoding, undecoded};
 use super::mock;
 use super::origin::Origin;
 use super::pool::Lease;
@@ -15,7 +16,7 @@ use weir_policy::{Failure, FailureKind};
 /// Where an answer's bytes come from.
 pub(crate) enum Source {
     /// A connection, which goes back to its pool at the end of the body.
-    Network { body: Incoming, lease: Option<LeaseOf> },
+    Network { body: Incoming, lease: Option<LeaseOf>, encoding: Encoding },
     /// The data plane itself.
     Mock(Box<mock::Answer>),
 }
@@ -29,9 +30,34 @@ pub(crate) struct LeaseOf {
 impl Source {
     /// The next bytes; `None` at the end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        loop {
+            match self {
+                Self::Network { encoding: Encoding::Gzip(inflate), .. } => match inflate.next_piece() {
+                    Some(Ok(bytes)) if bytes.is_empty() => return Poll::Ready(None),
+                    Some(decoded) => return Poll::Ready(Some(decoded.map_err(undecoded))),
+                    None => {}
+                },
+                Self::Network { encoding: Encoding::Other, .. } => {
+                    let why = "the answer is compressed in a way that was not asked for";
+                    return Poll::Ready(Some(Err(Failure::local(FailureKind::Malformed, why))));
+                }
+                Self::Network { encoding: Encoding::Identity, .. } | Self::Mock(_) => return self.poll_encoded(cx),
+            }
+            let encoded = ready!(self.poll_encoded(cx)).transpose()?;
+            if let Self::Network { encoding: Encoding::Gzip(inflate), .. } = self {
+                match encoded {
+                    Some(bytes) => inflate.feed(bytes),
+                    None => inflate.end(),
+                }
+            }
+        }
+    }
+
+    /// The next bytes as they come.
+    fn poll_encoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         let (body, lease) = match self {
             Self::Mock(answer) => return answer.poll_chunk(cx),
-            Self::Network { body, lease } => (body, lease),
+            Self::Network { body, lease, .. } => (body, lease),
         };
         loop {
             let mut frame = Pin::new(&mut *body).poll_frame(cx);

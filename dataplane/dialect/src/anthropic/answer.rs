@@ -1,19 +1,17 @@
 //! A whole message: peeked at, decoded to the chat model, encoded from it.
 
-use super::decode::block;
 use crate::chat::{Block, Choice, Content, Finish, Reply};
-use crate::fields::Fields;
+use crate::finish::unsaid;
+use crate::ids::Ids;
 use crate::json::Elements;
 use crate::seal::seal;
 use crate::tier::Member;
+use crate::translate::Translation;
 use crate::usage::{count, object as details};
 use crate::write::{Array, Object, object};
-use crate::{Loss, Refusal, ServiceTier, Text, Usage};
+use crate::{Loss, ServiceTier, Text, Usage};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-
-/// Members of an answer that the model does not hold; known names for the metric.
-const KNOWN: &[&str] = &["container", "stop_details", "context_management", "citations", "caller"];
 
 /// The counters of a `usage` object. In a stream they come in parts, each the newest of its kind.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -208,47 +206,6 @@ pub(super) fn write_usage(o: &mut Object<'_>, usage: &Usage) {
     }
 }
 
-/// Decodes an answer whose members were scanned. What the model does not hold is in the loss.
-pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Result<Reply<'a>, Refusal> {
-    let _ = (fields.raw("type"), fields.raw("role"));
-    let mut content = fields.list("content", block)?;
-    content.retain(|block| {
-        let Content::Native { kind, .. } = &block.content else { return true };
-        loss.add_unknown(&kind.plain());
-        false
-    });
-    for (name, _) in content.iter_mut().flat_map(|block| block.extra.drain(..)).filter(|(_, json)| *json != "[]") {
-        loss.add_named(&name, KNOWN);
-    }
-    let usage = fields.object("usage").unwrap_or_default();
-    let service_tier = usage.as_ref().and_then(|usage| usage.text("service_tier").ok().flatten());
-    let finish = fields.text("stop_reason")?.map(|reason| finish(&reason.plain()));
-    let stop_sequence = fields.text("stop_sequence")?;
-    let reply = Reply {
-        id: fields.text("id")?,
-        model: fields.text("model")?,
-        created: None,
-        choices: vec![Choice { content, finish, stop_sequence, logprobs: None }],
-        usage: usage.and_then(|usage| read_usage(usage.json()).0),
-        service_tier,
-    };
-    fields.unread().iter().for_each(|(name, _)| loss.add_named(name, KNOWN));
-    Ok(reply)
-}
-
-/// What a stop reason means.
-pub(super) fn finish(reason: &str) -> Finish {
-    match reason {
-        "max_tokens" => Finish::Length,
-        "stop_sequence" => Finish::StopSequence,
-        "tool_use" => Finish::ToolCalls,
-        "pause_turn" => Finish::Paused,
-        "refusal" => Finish::Filtered,
-        "model_context_window_exceeded" => Finish::ContextFull,
-        _ => Finish::Stop,
-    }
-}
-
 pub(super) const fn stop_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "end_turn",
@@ -261,18 +218,15 @@ pub(super) const fn stop_reason(finish: Finish) -> &'static str {
     }
 }
 
-/// Encodes an answer of the provider `origin`; the dialect has room for one.
-pub(crate) fn encode_reply(reply: &Reply<'_>, origin: &str, loss: &mut Loss) -> Vec<u8> {
+/// Encodes an answer; the dialect has room for one choice.
+pub(crate) fn encode_reply(reply: &Reply<'_>, translation: &Translation<'_>, loss: &mut Loss) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     if reply.choices.len() > 1 {
         loss.add("choices");
     }
     let choice = reply.choices.first();
-    if choice.is_some_and(|choice| choice.logprobs.is_some()) {
-        loss.add("logprobs");
-    }
     object(&mut out, |o| {
-        o.text("id", &id(reply.id.as_ref()));
+        o.text("id", &id(reply.id.as_ref(), Ids(translation.seed)));
         o.str("type", "message");
         o.str("role", "assistant");
         o.text("model", reply.model.as_ref().unwrap_or(&Text::of("unknown")));
@@ -280,34 +234,46 @@ pub(crate) fn encode_reply(reply: &Reply<'_>, origin: &str, loss: &mut Loss) -> 
             choice
                 .into_iter()
                 .flat_map(|choice| &choice.content)
-                .for_each(|block| write_block(list, block, origin, loss));
+                .for_each(|block| write_block(list, block, translation.origin, loss));
         });
-        let finish = choice.and_then(|choice| choice.finish).unwrap_or(Finish::Stop);
-        o.str("stop_reason", stop_reason(finish));
+        o.str("stop_reason", stop_reason(choice.map_or(Finish::Stop, finish_of)));
         match choice.and_then(|choice| choice.stop_sequence.as_ref()) {
             Some(sequence) => o.text("stop_sequence", sequence),
             None => o.raw("stop_sequence", "null"),
         }
         o.object("usage", |o| {
             write_usage(o, &reply.usage.unwrap_or_default());
-            if let Some(tier) = &reply.service_tier {
-                match &*tier.plain() {
-                    "default" | "auto" => o.str("service_tier", "standard"),
-                    "standard" | "priority" | "batch" => o.text("service_tier", tier),
-                    _ => loss.add("service_tier"),
-                }
-            }
+            write_tier(o, reply.service_tier.as_ref(), loss);
         });
     });
     out
 }
 
-/// An id of the dialect's form.
-pub(super) fn id(given: Option<&Text<'_>>) -> Text<'static> {
+/// Why a choice ended. A model that stopped to say that it will not answer was filtered.
+fn finish_of(choice: &Choice<'_>) -> Finish {
+    let has = |is: fn(&Content<'_>) -> bool| choice.content.iter().any(|block| is(&block.content));
+    let calls = has(|content| matches!(content, Content::ToolCall { .. }));
+    let finish = choice.finish.unwrap_or_else(|| unsaid(calls, Finish::Stop));
+    let refused = finish == Finish::Stop && has(|content| matches!(content, Content::Refusal(_)));
+    if refused { Finish::Filtered } else { finish }
+}
+
+/// Writes the tier of service, where the dialect has a name for it.
+pub(super) fn write_tier(o: &mut Object<'_>, tier: Option<&Text<'_>>, loss: &mut Loss) {
+    match tier.map(Text::plain).as_deref() {
+        None => {}
+        Some("default" | "auto") => o.str("service_tier", "standard"),
+        Some("standard" | "priority" | "batch") => o.text_if("service_tier", tier),
+        Some(_) => loss.add("service_tier"),
+    }
+}
+
+/// An id of the dialect's form, made up where none is given.
+pub(super) fn id(given: Option<&Text<'_>>, ids: Ids) -> Text<'static> {
     match given {
         Some(id) if id.escaped().starts_with("msg_") => id.clone().into_owned(),
         Some(id) => Text::joined(&[Text::of("msg_"), id.clone()], ""),
-        None => Text::of("msg_unknown"),
+        None => ids.answer("msg_"),
     }
 }
 

@@ -85,7 +85,7 @@ fn content<'a>(fields: &Fields<'a, '_>, name: &str) -> Result<(bool, Vec<Block<'
     }
 }
 
-pub(super) fn block<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
+fn block<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
     let kind = fields.required_text("type")?;
     let content = match &*kind.plain() {
         "text" => Content::Text(fields.required_text("text")?),
@@ -99,7 +99,8 @@ pub(super) fn block<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
         },
         "thinking" => Content::Thinking {
             thinking: fields.required_text("thinking")?,
-            signature: Some(fields.required_text("signature")?),
+            // Some servers give none.
+            signature: fields.text("signature")?,
         },
         "redacted_thinking" => Content::RedactedThinking(fields.required_text("data")?),
         "tool_use" => Content::ToolCall {

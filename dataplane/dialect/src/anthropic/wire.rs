@@ -1,66 +1,52 @@
-//! A streamed event as it stands on the wire; values that are passed on stay JSON.
+//! A message and the events of a streamed one, as servers write them; values that are passed on stay JSON.
 
-use serde::Deserialize;
+use crate::wire::{Count, Maybe, Word, objects};
 use serde_json::value::RawValue;
 
-#[derive(Deserialize)]
-pub(super) struct Event<'a> {
-    #[serde(rename = "type", default)]
-    pub(super) kind: &'a str,
-    #[serde(default)]
-    pub(super) index: u64,
-    #[serde(borrow, default)]
-    pub(super) message: Option<Message<'a>>,
-    #[serde(borrow, default)]
-    pub(super) content_block: Option<Block<'a>>,
-    #[serde(borrow, default)]
-    pub(super) delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    pub(super) usage: Option<&'a RawValue>,
-}
+objects! {
+    /// A streamed event.
+    Event {
+        kind: Word<'a> = "type",
+        index: Count = "index",
+        message: Maybe<Message<'a>> = "message",
+        content_block: Maybe<Block<'a>> = "content_block",
+        delta: Maybe<Delta<'a>> = "delta",
+        usage: Option<&'a RawValue> = "usage",
+        error: Option<&'a RawValue> = "error",
+    } without "request_id";
 
-#[derive(Deserialize)]
-pub(super) struct Message<'a> {
-    #[serde(borrow, default)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) usage: Option<&'a RawValue>,
-}
+    /// A message.
+    Message {
+        kind: Word<'a> = "type",
+        error: Option<&'a RawValue> = "error",
+        id: Option<&'a RawValue> = "id",
+        model: Option<&'a RawValue> = "model",
+        content: Option<&'a RawValue> = "content",
+        stop_reason: Option<&'a RawValue> = "stop_reason",
+        stop_sequence: Option<&'a RawValue> = "stop_sequence",
+        usage: Option<&'a RawValue> = "usage",
+    } without "role";
 
-#[derive(Deserialize)]
-pub(super) struct Block<'a> {
-    #[serde(rename = "type", default)]
-    pub(super) kind: &'a str,
-    #[serde(borrow, default)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) input: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) data: Option<&'a RawValue>,
-}
+    /// A block of its content.
+    Block {
+        kind: Word<'a> = "type",
+        id: Option<&'a RawValue> = "id",
+        name: Option<&'a RawValue> = "name",
+        input: Option<&'a RawValue> = "input",
+        text: Option<&'a RawValue> = "text",
+        thinking: Option<&'a RawValue> = "thinking",
+        signature: Option<&'a RawValue> = "signature",
+        data: Option<&'a RawValue> = "data",
+    } without "index";
 
-#[derive(Deserialize)]
-pub(super) struct Delta<'a> {
-    #[serde(rename = "type", default)]
-    pub(super) kind: &'a str,
-    #[serde(borrow, default)]
-    pub(super) text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) partial_json: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) signature: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) stop_sequence: Option<&'a RawValue>,
+    /// What an event adds.
+    Delta {
+        kind: Word<'a> = "type",
+        text: Option<&'a RawValue> = "text",
+        partial_json: Option<&'a RawValue> = "partial_json",
+        thinking: Option<&'a RawValue> = "thinking",
+        signature: Option<&'a RawValue> = "signature",
+        stop_reason: Option<&'a RawValue> = "stop_reason",
+        stop_sequence: Option<&'a RawValue> = "stop_sequence",
+    } without "estimated_tokens";
 }

@@ -2,16 +2,19 @@
 //!
 //! Calls whose fragments come interleaved are written one after the other; later ones wait for the end.
 
-use super::answer::{id, stop_reason, write_usage};
+use super::answer::{id, stop_reason, write_tier, write_usage};
 use crate::chat::{Delta, Finish};
-use crate::seal::seal;
+use crate::ids::Ids;
+use crate::seal::{of_call, seal};
+use crate::translate::Translation;
 use crate::write::{Object, object};
-use crate::{Text, Usage};
+use crate::{Loss, Text, Usage};
 
 /// What of a stream was written so far.
 #[derive(Debug)]
 pub(crate) struct Writer {
     origin: String,
+    ids: Ids,
     started: bool,
     /// Index of the next block.
     index: u64,
@@ -33,14 +36,16 @@ enum Open {
 #[derive(Debug)]
 enum Waiting {
     Text(String),
-    Thinking(String),
-    Call { call: u64, id: Text<'static>, name: Text<'static>, arguments: String },
+    Thinking { text: String, signature: Option<Text<'static>> },
+    Redacted(Text<'static>),
+    Call { call: u64, id: Text<'static>, name: Text<'static>, extra: Option<Text<'static>>, arguments: String },
 }
 
 impl Writer {
-    pub(crate) fn new(origin: &str) -> Self {
+    pub(crate) fn new(translation: &Translation<'_>) -> Self {
         Self {
-            origin: origin.to_owned(),
+            origin: translation.origin.to_owned(),
+            ids: Ids(translation.seed),
             started: false,
             index: 0,
             open: None,
@@ -54,16 +59,17 @@ impl Writer {
     /// Bytes that wait.
     pub(crate) fn held(&self) -> usize {
         let size = |waiting: &Waiting| match waiting {
-            Waiting::Text(text) | Waiting::Thinking(text) | Waiting::Call { arguments: text, .. } => text.len(),
+            Waiting::Text(text) | Waiting::Thinking { text, .. } | Waiting::Call { arguments: text, .. } => text.len(),
+            Waiting::Redacted(data) => data.escaped().len(),
         };
         self.waiting.iter().map(size).sum()
     }
 
-    /// Writes a delta's events.
-    pub(crate) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+    /// Writes a delta's events. What the dialect has no place for is in the loss.
+    pub(crate) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>, loss: &mut Loss) {
         match delta {
             Delta::Start { id, model, service_tier } => {
-                self.start(id.as_ref(), model.as_ref(), service_tier.as_ref(), out);
+                self.start(id.as_ref(), model.as_ref(), service_tier.as_ref(), out, loss);
             }
             Delta::Usage(usage) => self.usage = *usage,
             Delta::Lost(_) => {}
@@ -79,15 +85,13 @@ impl Writer {
             Delta::Thinking { choice: 0, text } => self.thinking(text, out),
             Delta::Signature { choice: 0, signature } => self.signature(Some(signature), out),
             Delta::RedactedThinking { choice: 0, data } => {
-                let sealed = seal(&self.origin, Some(data));
+                if matches!(self.open, Some(Open::Call(_))) {
+                    return self.waiting.push(Waiting::Redacted(data.clone().into_owned()));
+                }
                 self.close(out);
-                self.begin(out, |o| {
-                    o.str("type", "redacted_thinking");
-                    o.text("data", &sealed);
-                });
-                self.end_block(out);
+                self.redacted(data, out);
             }
-            Delta::ToolCall { choice: 0, call, id, name } => self.call(*call, id, name, out),
+            Delta::ToolCall { choice: 0, call, id, name, extra } => self.call(*call, id, name, extra.as_ref(), out),
             Delta::Arguments { choice: 0, call, fragment } => self.arguments(*call, fragment, out),
             // There is room for one choice.
             Delta::Text { .. }
@@ -98,7 +102,7 @@ impl Writer {
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::BlockEnd { .. }
-            | Delta::Finish { .. } => {}
+            | Delta::Finish { .. } => loss.add("choices"),
         }
     }
 
@@ -108,9 +112,15 @@ impl Writer {
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Text(text) => self.text(&Text::of_escaped(&text), out),
-                Waiting::Thinking(text) => self.thinking(&Text::of_escaped(&text), out),
-                Waiting::Call { call, id, name, arguments } => {
-                    self.call(call, &id, &name, out);
+                Waiting::Thinking { text, signature } => {
+                    if !text.is_empty() {
+                        self.thinking(&Text::of_escaped(&text), out);
+                    }
+                    self.signature(signature.as_ref(), out);
+                }
+                Waiting::Redacted(data) => self.redacted(&data, out),
+                Waiting::Call { call, id, name, extra, arguments } => {
+                    self.call(call, &id, &name, extra.as_ref(), out);
                     self.arguments(call, &Text::of_escaped(&arguments), out);
                 }
             }
@@ -134,7 +144,7 @@ impl Writer {
 
     fn begun(&mut self, out: &mut Vec<u8>) {
         if !self.started {
-            self.start(None, None, None, out);
+            self.start(None, None, None, out, &mut Loss::default());
         }
     }
 
@@ -144,13 +154,14 @@ impl Writer {
         model: Option<&Text<'_>>,
         tier: Option<&Text<'_>>,
         out: &mut Vec<u8>,
+        loss: &mut Loss,
     ) {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
         event(out, "message_start", |o| {
             o.object("message", |o| {
-                o.text("id", &id(given));
+                o.text("id", &id(given, self.ids));
                 o.str("type", "message");
                 o.str("role", "assistant");
                 o.text("model", model.unwrap_or(&Text::of("unknown")));
@@ -159,11 +170,7 @@ impl Writer {
                 o.raw("stop_sequence", "null");
                 o.object("usage", |o| {
                     write_usage(o, &self.usage);
-                    match tier.map(Text::plain).as_deref() {
-                        Some("default" | "auto") => o.str("service_tier", "standard"),
-                        Some("standard" | "priority" | "batch") => o.text_if("service_tier", tier),
-                        _ => {}
-                    }
+                    write_tier(o, tier, loss);
                 });
             });
         });
@@ -191,12 +198,12 @@ impl Writer {
     fn thinking(&mut self, text: &Text<'_>, out: &mut Vec<u8>) {
         if matches!(self.open, Some(Open::Call(_))) {
             match self.waiting.last_mut() {
-                Some(Waiting::Thinking(held)) => held.push_str(text.escaped()),
-                _ => self.waiting.push(Waiting::Thinking(text.escaped().to_owned())),
+                Some(Waiting::Thinking { text: held, signature: None }) => held.push_str(text.escaped()),
+                _ => self.waiting.push(Waiting::Thinking { text: text.escaped().to_owned(), signature: None }),
             }
             return;
         }
-        if !matches!(self.open, Some(Open::Thinking { .. })) {
+        if self.open != Some(Open::Thinking { signed: false }) {
             self.close(out);
             self.begin_thinking(out);
         }
@@ -214,7 +221,14 @@ impl Writer {
 
     fn signature(&mut self, signature: Option<&Text<'_>>, out: &mut Vec<u8>) {
         match self.open {
-            Some(Open::Thinking { signed: true } | Open::Call(_)) => return,
+            Some(Open::Thinking { signed: true }) => return,
+            Some(Open::Call(_)) => {
+                let given = signature.cloned().map(Text::into_owned);
+                return match self.waiting.last_mut() {
+                    Some(Waiting::Thinking { signature: none @ None, .. }) => *none = given,
+                    _ => self.waiting.push(Waiting::Thinking { text: String::new(), signature: given }),
+                };
+            }
             Some(Open::Thinking { signed: false }) => {}
             // Reasoning whose text the provider keeps to itself has a signature all the same.
             Some(Open::Text) | None => {
@@ -227,12 +241,27 @@ impl Writer {
         self.delta(out, "signature_delta", "signature", &sealed);
     }
 
-    fn call(&mut self, call: u64, id: &Text<'_>, name: &Text<'_>, out: &mut Vec<u8>) {
+    /// Reasoning that only its provider can read, as a block of its own.
+    fn redacted(&mut self, data: &Text<'_>, out: &mut Vec<u8>) {
+        let sealed = seal(&self.origin, Some(data));
+        self.begin(out, |o| {
+            o.str("type", "redacted_thinking");
+            o.text("data", &sealed);
+        });
+        self.end_block(out);
+    }
+
+    /// A call, its further members before it.
+    fn call(&mut self, call: u64, id: &Text<'_>, name: &Text<'_>, extra: Option<&Text<'_>>, out: &mut Vec<u8>) {
         if matches!(self.open, Some(Open::Call(_))) {
             let (id, name) = (id.clone().into_owned(), name.clone().into_owned());
-            return self.waiting.push(Waiting::Call { call, id, name, arguments: String::new() });
+            let extra = extra.cloned().map(Text::into_owned);
+            return self.waiting.push(Waiting::Call { call, id, name, extra, arguments: String::new() });
         }
         self.close(out);
+        if let Some(extra) = extra {
+            self.redacted(&of_call(extra), out);
+        }
         self.begin(out, |o| {
             o.str("type", "tool_use");
             o.text("id", id);

@@ -2,6 +2,7 @@
 
 use super::reply::Finish;
 use crate::{Text, Usage};
+use std::borrow::Cow;
 
 /// A piece of a streamed answer. Calls are counted from 0 within their choice, without gaps.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub enum Delta<'a> {
         call: u64,
         id: Text<'a>,
         name: Text<'a>,
+        /// Members without a peer, as one JSON object, itself as a string.
+        extra: Option<Text<'a>>,
     },
     /// A fragment of a call's JSON, itself as a string.
     Arguments {
@@ -57,11 +60,27 @@ pub enum Delta<'a> {
     },
     /// Everything used so far.
     Usage(Usage),
-    /// Something that the model does not hold.
-    Lost(&'static str),
+    /// Something that the model does not hold, by its name.
+    Lost(Cow<'a, str>),
 }
 
 impl Delta<'_> {
+    /// The choice that it is of; `None` where it is of the whole answer.
+    pub(crate) const fn choice(&self) -> Option<u64> {
+        match self {
+            Self::Text { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::Thinking { choice, .. }
+            | Self::Signature { choice, .. }
+            | Self::RedactedThinking { choice, .. }
+            | Self::ToolCall { choice, .. }
+            | Self::Arguments { choice, .. }
+            | Self::BlockEnd { choice }
+            | Self::Finish { choice, .. } => Some(*choice),
+            Self::Start { .. } | Self::Usage(_) | Self::Lost(_) => None,
+        }
+    }
+
     /// Bytes of content in it, as JSON has them; `None` where it is no content.
     pub(crate) fn content_bytes(&self) -> Option<usize> {
         match self {

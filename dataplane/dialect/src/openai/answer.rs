@@ -1,18 +1,16 @@
 //! A whole chat completion: peeked at, decoded to the chat model, encoded from it.
 
 use super::content;
-use super::decode::turn;
 use crate::chat::{Arguments, Block, Choice, Content, Finish, Reply};
-use crate::fields::Fields;
+use crate::finish::unsaid;
+use crate::ids::Ids;
 use crate::seal::seal;
+use crate::translate::Translation;
 use crate::usage::{count, object as details};
 use crate::write::{Object, object};
-use crate::{Loss, Refusal, ServiceTier, Text, Usage};
+use crate::{Loss, ServiceTier, Text, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// Members of an answer that the model does not hold; known names for the metric.
-const KNOWN: &[&str] = &["annotations", "audio", "function_call"];
 
 /// Reads a `usage` object; `None` where it counts nothing. Cached and reasoning tokens become counters of their own.
 /// By the API they are part of `prompt_tokens` and `completion_tokens`; some providers count them beside, which shows
@@ -122,47 +120,6 @@ struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
-/// Decodes an answer whose members were scanned. What the model does not hold is in the loss.
-pub(crate) fn decode_reply<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Result<Reply<'a>, Refusal> {
-    let _ = (fields.raw("object"), fields.raw("system_fingerprint"));
-    let reply = Reply {
-        id: fields.text("id")?,
-        model: fields.text("model")?,
-        created: fields.integer("created")?,
-        choices: fields.list("choices", |choice| self::choice(choice, loss))?,
-        usage: fields.raw("usage").and_then(read_usage),
-        service_tier: fields.text("service_tier")?,
-    };
-    fields.unread().iter().for_each(|(name, _)| loss.add_unknown(name));
-    Ok(reply)
-}
-
-fn choice<'a>(fields: &Fields<'a, '_>, loss: &mut Loss) -> Result<Choice<'a>, Refusal> {
-    let _ = fields.raw("index");
-    let message = turn(&fields.required_object("message")?)?;
-    let stop_sequence = fields.raw("stop_reason").and_then(Text::literal);
-    let calls = message.content.iter().any(|block| matches!(block.content, Content::ToolCall { .. }));
-    let reason = fields.text("finish_reason")?;
-    let finish = reason.map(|reason| finish(&reason.plain(), calls, stop_sequence.is_some()));
-    let logprobs = fields.raw("logprobs");
-    for (name, _) in message.extra.iter().chain(&fields.unread()).filter(|(_, json)| *json != "[]") {
-        loss.add_named(name, KNOWN);
-    }
-    Ok(Choice { content: message.content, finish, stop_sequence, logprobs })
-}
-
-/// What a finish reason means. Some servers say `stop` where tools are called.
-pub(super) fn finish(reason: &str, calls: bool, at_sequence: bool) -> Finish {
-    match reason {
-        "length" | "model_length" => Finish::Length,
-        "content_filter" => Finish::Filtered,
-        "tool_calls" | "function_call" => Finish::ToolCalls,
-        _ if calls => Finish::ToolCalls,
-        _ if at_sequence => Finish::StopSequence,
-        _ => Finish::Stop,
-    }
-}
-
 pub(super) const fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop | Finish::StopSequence | Finish::Paused => "stop",
@@ -172,17 +129,17 @@ pub(super) const fn finish_reason(finish: Finish) -> &'static str {
     }
 }
 
-/// Encodes an answer of the provider `origin`.
-pub(crate) fn encode_reply(reply: &Reply<'_>, origin: &str, now_s: u64, loss: &mut Loss) -> Vec<u8> {
+/// Encodes an answer.
+pub(crate) fn encode_reply(reply: &Reply<'_>, translation: &Translation<'_>, loss: &mut Loss) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     object(&mut out, |o| {
-        o.text("id", &id(reply.id.as_ref()));
+        o.text("id", &id(reply.id.as_ref(), Ids(translation.seed)));
         o.str("object", "chat.completion");
-        o.value("created", reply.created.unwrap_or(now_s));
+        o.value("created", translation.now_s);
         o.text("model", reply.model.as_ref().unwrap_or(&Text::of("unknown")));
         o.array("choices", |list| {
             for (index, choice) in reply.choices.iter().enumerate() {
-                list.object(|o| write_choice(o, index, choice, origin, loss));
+                list.object(|o| write_choice(o, index, choice, translation.origin, loss));
             }
         });
         if let Some(usage) = &reply.usage {
@@ -196,12 +153,12 @@ pub(crate) fn encode_reply(reply: &Reply<'_>, origin: &str, now_s: u64, loss: &m
     out
 }
 
-/// An id of the dialect's form.
-pub(super) fn id(given: Option<&Text<'_>>) -> Text<'static> {
+/// An id of the dialect's form, made up where none is given.
+pub(super) fn id(given: Option<&Text<'_>>, ids: Ids) -> Text<'static> {
     match given {
         Some(id) if id.escaped().starts_with("chatcmpl") => id.clone().into_owned(),
         Some(id) => Text::joined(&[Text::of("chatcmpl-"), id.clone()], ""),
-        None => Text::of("chatcmpl-unknown"),
+        None => ids.answer("chatcmpl-"),
     }
 }
 
@@ -241,11 +198,11 @@ fn write_choice(o: &mut Object<'_>, index: usize, choice: &Choice<'_>, origin: &
             });
         }
     });
-    o.raw("logprobs", choice.logprobs.unwrap_or("null"));
+    o.raw("logprobs", "null");
     if choice.finish == Some(Finish::Paused) {
         loss.add("stop_reason.pause_turn");
     }
-    o.str("finish_reason", finish_reason(choice.finish.unwrap_or(Finish::Stop)));
+    o.str("finish_reason", finish_reason(choice.finish.unwrap_or_else(|| unsaid(!calls.is_empty(), Finish::Stop))));
 }
 
 /// `reasoning_content` for those who read it, `reasoning_details` for those who send it back.

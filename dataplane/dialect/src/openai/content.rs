@@ -1,7 +1,7 @@
 //! The parts of a message, as the OpenAI dialect writes them.
 
 use crate::chat::{Arguments, Block, Content, Format, Source, ToolChoice};
-use crate::seal::{Opened, open};
+use crate::seal::{Opened, call_members, open};
 use crate::upstream::untranslatable;
 use crate::write::Object;
 use crate::{Loss, Refusal, Text};
@@ -15,7 +15,8 @@ const CUSTOM: &str = "custom";
 /// A message's blocks by the members that they go into.
 pub(super) struct Parts<'b, 'a> {
     pub(super) content: Vec<&'b Block<'a>>,
-    pub(super) calls: Vec<&'b Block<'a>>,
+    /// Calls, each with its further members, which came back sealed.
+    pub(super) calls: Vec<(&'b Block<'a>, Option<Text<'static>>)>,
     pub(super) refusal: Option<&'b Text<'a>>,
     thinking: Vec<(&'b Text<'a>, Option<Text<'a>>)>,
     /// Whether reasoning of another provider was left out.
@@ -26,17 +27,25 @@ impl<'b, 'a> Parts<'b, 'a> {
     pub(super) fn sorted(blocks: &[&'b Block<'a>], assistant: bool, origin: &str) -> Self {
         let (content, calls) = (Vec::with_capacity(blocks.len()), Vec::new());
         let mut parts = Self { content, calls, refusal: None, thinking: Vec::new(), foreign_thinking: false };
+        let mut members = None;
         for block in blocks {
             match &block.content {
-                Content::ToolCall { .. } => parts.calls.push(block),
-                Content::Native { kind, .. } if assistant && kind.escaped() == CUSTOM => parts.calls.push(block),
+                Content::ToolCall { .. } => parts.calls.push((block, members.take())),
+                Content::Native { kind, .. } if assistant && kind.escaped() == CUSTOM => {
+                    parts.calls.push((block, None))
+                }
                 Content::Refusal(text) if assistant => parts.refusal = Some(text),
                 Content::Thinking { thinking, signature } => match signature.as_ref().map(|held| open(origin, held)) {
                     Some(Opened::Foreign) => parts.foreign_thinking = true,
                     Some(Opened::Own(own)) => parts.thinking.push((thinking, Some(own))),
                     None => parts.thinking.push((thinking, None)),
                 },
-                Content::RedactedThinking(_) => parts.foreign_thinking = true,
+                Content::RedactedThinking(sealed) => {
+                    if let Opened::Own(own) = open(origin, sealed) {
+                        members = call_members(&own);
+                    }
+                    parts.foreign_thinking |= members.is_none();
+                }
                 Content::Text(_)
                 | Content::Image { .. }
                 | Content::Document { .. }

@@ -66,8 +66,8 @@ pub(crate) fn include_usage(fields: &Fields<'_, '_>) -> Result<bool, Refusal> {
     Ok(options.boolean("include_usage")?.unwrap_or(false))
 }
 
-/// One message; that of an answer has the same form.
-pub(super) fn turn<'a>(fields: &Fields<'a, '_>) -> Result<Turn<'a>, Refusal> {
+/// One message.
+fn turn<'a>(fields: &Fields<'a, '_>) -> Result<Turn<'a>, Refusal> {
     let role = match &*fields.required_text("role")?.plain() {
         "system" => Role::System,
         "developer" => Role::Developer,

@@ -138,7 +138,9 @@ impl Encoder<'_> {
         }
         parts.write_thinking(o);
         if !parts.calls.is_empty() {
-            o.array("tool_calls", |list| parts.calls.iter().try_for_each(|call| self.call(list, call)))?;
+            o.array("tool_calls", |list| {
+                parts.calls.iter().try_for_each(|(call, more)| self.call(list, call, more.as_ref()))
+            })?;
         }
         self.extra(o, &turn.extra)
     }
@@ -163,11 +165,12 @@ impl Encoder<'_> {
         })
     }
 
-    fn call(&mut self, list: &mut Array<'_>, block: &Block<'_>) -> Result<(), Refusal> {
+    fn call(&mut self, list: &mut Array<'_>, block: &Block<'_>, more: Option<&Text<'_>>) -> Result<(), Refusal> {
         self.not_cached(block);
         if let Content::ToolCall { id, name, arguments } = &block.content {
             return list.object(|o| {
                 content::call(o, id, name, arguments);
+                o.members_of(more.map(Text::plain).as_deref());
                 self.extra(o, &block.extra)
             });
         }

@@ -1,55 +1,83 @@
-//! A provider's stream, decoded to deltas. Events alone give no error here; order and repetition are taken
-//! as servers send them.
+//! A provider's answer, whole or a chunk, decoded to deltas. Order and repetition are taken as servers send them.
 
-use super::answer::{finish, read_usage, tier};
-use super::wire::{self, List, MAX_ELEMENTS, ToolCall, Wire};
-use crate::chat::Delta;
+use super::answer::{read_usage, tier};
+use super::calls::Calls;
+use super::forms::{Piece, pieces};
+use super::stream::{error, trouble};
+use super::wire::{Choice, Delta as WireDelta, Wire};
+use crate::Text;
+use crate::chat::{Delta, Finish};
+use crate::finish::{Ended, ended, reason, unsaid};
+use crate::ids::Ids;
 use crate::peek::{NoEvent, Read};
-use crate::{ErrorBody, Text};
+use crate::wire::{Maybe, is_done, is_something, label, something, unmarked};
 
-/// Most tool calls of one choice.
-const MAX_CALLS: usize = MAX_ELEMENTS;
 /// Most choices.
 const MAX_CHOICES: u64 = 128;
 
+/// Where a choice holds its message.
+type Held<'a> = for<'c> fn(&'c Choice<'a>) -> Option<&'c WireDelta<'a>>;
+
 /// What was read so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
     started: bool,
-    choices: Vec<Vec<Call>>,
+    ids: Ids,
+    choices: Vec<State>,
 }
 
-/// A tool call that has begun on the wire.
-#[derive(Debug)]
-struct Call {
-    /// Its `index` on the wire.
-    index: u64,
-    id: Option<Text<'static>>,
-    name: Option<Text<'static>>,
-    /// Fragments that came before its name.
-    held: Vec<Text<'static>>,
-    told: bool,
+/// What was read of one choice.
+#[derive(Debug, Default)]
+struct State {
+    calls: Calls,
+    /// Whether its reasoning comes as plain text.
+    thinks: bool,
+    begun: bool,
+    finished: bool,
 }
 
 impl Reader {
+    /// For one answer; ids that the server leaves out are made up of `seed`.
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { started: false, ids: Ids(seed), choices: Vec::new() }
+    }
+
+    /// Bytes that wait for what they belong to.
+    pub(crate) fn held(&self) -> usize {
+        self.choices.iter().map(|state| state.calls.held()).sum()
+    }
+
     /// Reads one event's data.
-    pub(crate) fn read(&mut self, data: &[u8], tell: &mut impl FnMut(Delta<'_>)) -> Result<Read, NoEvent> {
-        if data == b"[DONE]" {
-            return Ok(Read::Done);
+    pub(crate) fn read<'a>(&mut self, data: &'a [u8], tell: &mut impl FnMut(Delta<'a>)) -> Result<Read, NoEvent> {
+        if is_done(data) { Ok(Read::Done) } else { self.json(data, Choice::piece, tell) }
+    }
+
+    /// Reads a whole answer.
+    pub(crate) fn read_whole<'a>(&mut self, body: &'a [u8], tell: &mut impl FnMut(Delta<'a>)) -> Result<Read, NoEvent> {
+        self.json(body, Choice::all, tell)
+    }
+
+    /// Reads a chunk or a whole answer; `held` gives what a choice holds of its message.
+    fn json<'a>(&mut self, data: &'a [u8], held: Held<'a>, tell: &mut impl FnMut(Delta<'a>)) -> Result<Read, NoEvent> {
+        let Maybe(wire) = serde_json::from_slice(unmarked(data)).map_err(|e| NoEvent(e.to_string()))?;
+        if let Some(error) = error(data, wire.as_ref()) {
+            return Ok(Read::Error(error));
         }
-        let wire: Wire<'_> = serde_json::from_slice(data).map_err(|e| NoEvent(e.to_string()))?;
-        if wire.error.is_some_and(|raw| raw.get() != "null") {
-            return Ok(Read::Error(ErrorBody::read(data)));
-        }
-        let choices = wire.choices.unwrap_or_default();
+        let Some(wire): Option<Wire<'a>> = wire else { return Err(NoEvent("it is no JSON object".to_owned())) };
         // Azure's first chunk has neither choices nor an id.
-        if !self.started && (!choices.is_empty() || wire.usage.is_some()) {
+        if !self.started && (!wire.choices.0.is_empty() || wire.usage.is_some()) {
             self.started = true;
-            let (id, model) = (Text::filled(wire.id), Text::filled(wire.model));
-            tell(Delta::Start { id, model, service_tier: Text::filled(wire.service_tier) });
+            let service_tier = wire.service_tier.and_then(|raw| Text::filled(Some(raw)));
+            tell(Delta::Start { id: label(wire.id), model: label(wire.model), service_tier });
         }
-        for choice in choices {
-            self.choice(&choice, tell)?;
+        for (name, _) in &wire.others {
+            tell(Delta::Lost(name.clone()));
+        }
+        for choice in &wire.choices.0 {
+            if let Some(error) = trouble(choice) {
+                return Ok(Read::Error(error));
+            }
+            self.choice(choice, held(choice), tell)?;
         }
         if let Some(usage) = wire.usage.and_then(|raw| read_usage(raw.get())) {
             tell(Delta::Usage(usage));
@@ -57,99 +85,74 @@ impl Reader {
         Ok(Read::Deltas(tier(wire.service_tier)))
     }
 
-    fn choice(&mut self, wire: &wire::Choice<'_>, tell: &mut impl FnMut(Delta<'_>)) -> Result<(), NoEvent> {
-        let choice = wire.index.unwrap_or(0);
+    /// The answer is over: tells what waits, and why each choice ended that did not say so.
+    pub(crate) fn end<'a>(&mut self, tell: &mut impl FnMut(Delta<'a>)) -> Result<(), NoEvent> {
+        for (choice, state) in (0..).zip(&mut self.choices) {
+            state.calls.end(choice, &self.ids, tell)?;
+            if !state.finished && (state.begun || choice == 0) {
+                let finish = unsaid(state.calls.len() > 0, Finish::Stop);
+                tell(Delta::Finish { choice, finish, stop_sequence: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn choice<'a>(
+        &mut self,
+        wire: &Choice<'a>,
+        delta: Option<&WireDelta<'a>>,
+        tell: &mut impl FnMut(Delta<'a>),
+    ) -> Result<(), NoEvent> {
+        let choice = wire.index.0.unwrap_or(0);
         if choice >= MAX_CHOICES {
             return Err(NoEvent("a choice's index is too large".to_owned()));
         }
         let at = usize::try_from(choice).unwrap_or(0);
         if self.choices.len() <= at {
-            self.choices.resize_with(at + 1, Vec::new);
+            self.choices.resize_with(at + 1, State::default);
         }
-        let Some(calls) = self.choices.get_mut(at) else { return Ok(()) };
-        if let Some(delta) = &wire.delta {
-            if let Some(text) = Text::filled(delta.reasoning_content).or_else(|| Text::filled(delta.reasoning)) {
-                tell(Delta::Thinking { choice, text });
+        let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
+        state.begun = true;
+        if let Some(delta) = delta {
+            let mut thinks = state.thinks;
+            pieces(delta, &mut thinks, &mut |piece| {
+                tell(match piece {
+                    Piece::Text(text) => Delta::Text { choice, text },
+                    Piece::Refusal(text) => Delta::Refusal { choice, text },
+                    Piece::Thinking(text) => Delta::Thinking { choice, text },
+                    Piece::Signature(signature) => Delta::Signature { choice, signature },
+                    Piece::Redacted(data) => Delta::RedactedThinking { choice, data },
+                    Piece::Lost(name) => Delta::Lost(name.into()),
+                });
+            })?;
+            state.thinks = thinks;
+            for (name, _) in &delta.others {
+                tell(Delta::Lost(name.clone()));
             }
-            if let Some(text) = Text::filled(delta.content) {
-                tell(Delta::Text { choice, text });
-            }
-            if let Some(text) = Text::filled(delta.refusal) {
-                tell(Delta::Refusal { choice, text });
-            }
-            for (name, raw) in [("audio", delta.audio), ("function_call", delta.function_call)] {
-                if raw.is_some_and(|raw| raw.get() != "null") {
-                    tell(Delta::Lost(name));
-                }
-            }
-            if let Some(raw) = delta.tool_calls.filter(|raw| raw.get() != "null") {
-                let List(list) =
-                    serde_json::from_str::<List<ToolCall<'_>>>(raw.get()).map_err(|e| NoEvent(e.to_string()))?;
-                for (nth, fragment) in list.iter().enumerate() {
-                    tool_call(calls, choice, nth, fragment, tell)?;
-                }
+            state.calls.take(choice, &delta.tool_calls.0, &self.ids, tell)?;
+            if let Some(function) = &delta.function_call.0 {
+                state.calls.take_function(choice, function, &self.ids, tell)?;
             }
         }
-        if let Some(reason) = Text::filled(wire.finish_reason) {
-            calls.iter_mut().enumerate().for_each(|(call, held)| held.tell(choice, call as u64, tell));
-            let stop_sequence = Text::filled(wire.stop_reason);
-            let finish = finish(&reason.plain(), !calls.is_empty(), stop_sequence.is_some());
+        for (name, _) in wire.others.iter().filter(|(_, raw)| is_something(raw)) {
+            tell(Delta::Lost(name.clone()));
+        }
+        if something(wire.logprobs).is_some() {
+            tell(Delta::Lost("logprobs".into()));
+        }
+        if let Some(reason) = reason(wire.finish_reason) {
+            state.calls.end(choice, &self.ids, tell)?;
+            state.finished = true;
+            let stop_sequence = Text::filled(wire.stop_reason).or_else(|| Text::filled(wire.matched_stop));
+            // What means trouble was looked for before.
+            let Ok(Ended { finish, unknown }) = ended(&reason, state.calls.len() > 0) else { return Ok(()) };
+            let at_sequence = finish == Finish::Stop && stop_sequence.is_some();
+            let finish = if at_sequence { Finish::StopSequence } else { finish };
+            if unknown {
+                tell(Delta::Lost("finish_reason".into()));
+            }
             tell(Delta::Finish { choice, finish, stop_sequence });
         }
         Ok(())
-    }
-}
-
-fn tool_call(
-    calls: &mut Vec<Call>,
-    choice: u64,
-    nth: usize,
-    fragment: &ToolCall<'_>,
-    tell: &mut impl FnMut(Delta<'_>),
-) -> Result<(), NoEvent> {
-    let index = fragment.index.unwrap_or(nth as u64);
-    let at = match calls.iter().position(|call| call.index == index) {
-        Some(at) => at,
-        None if calls.len() < MAX_CALLS => {
-            calls.push(Call { index, id: None, name: None, held: Vec::new(), told: false });
-            calls.len() - 1
-        }
-        None => return Err(NoEvent(format!("more than {MAX_CALLS} tool calls"))),
-    };
-    let Some(call) = calls.get_mut(at) else { return Ok(()) };
-    let function = fragment.function.as_ref();
-    if !call.told {
-        call.id = call.id.take().or_else(|| Text::filled(fragment.id).map(Text::into_owned));
-        call.name =
-            call.name.take().or_else(|| function.and_then(|held| Text::filled(held.name)).map(Text::into_owned));
-        if call.name.is_some() && call.id.is_some() {
-            call.tell(choice, at as u64, tell);
-        }
-    }
-    let Some(raw) = function.and_then(|held| held.arguments).filter(|raw| raw.get() != "null") else { return Ok(()) };
-    let fragment = Text::literal(raw.get()).unwrap_or_else(|| Text::of(raw.get()));
-    if fragment.is_empty() {
-        return Ok(());
-    }
-    if call.told {
-        tell(Delta::Arguments { choice, call: at as u64, fragment });
-    } else {
-        call.held.push(fragment.into_owned());
-    }
-    Ok(())
-}
-
-impl Call {
-    /// Tells of the call once; what the server never said of it is made up.
-    fn tell(&mut self, choice: u64, call: u64, tell: &mut impl FnMut(Delta<'_>)) {
-        if std::mem::replace(&mut self.told, true) {
-            return;
-        }
-        let id = self.id.take().unwrap_or_else(|| Text::of(&format!("call_{choice}_{call}")));
-        let name = self.name.take().unwrap_or_else(|| Text::of("unnamed"));
-        tell(Delta::ToolCall { choice, call, id, name });
-        for fragment in std::mem::take(&mut self.held) {
-            tell(Delta::Arguments { choice, call, fragment });
-        }
     }
 }

@@ -1,40 +1,95 @@
-//! One event of a streamed answer: what the gateway must know of it.
+//! What the gateway must know of an answer that it passes on: of one event of a stream, or of a whole answer.
 //!
 //! Most events carry content and nothing else; those are told by a scan, without parsing.
 
 use super::answer::{read_usage, tier};
-use super::wire::{Delta, Wire};
+use super::wire::{Choice, Delta, Wire};
+use crate::finish::{ended, reason};
 use crate::json::Members;
-use crate::peek::text_bytes;
+use crate::peek::{NoEvent, Whole, text_bytes, written_in};
+use crate::wire::{Maybe, is_done, something, unmarked};
 use crate::{Chunk, ErrorBody, Part};
 use bytes::Bytes;
 use memchr::memmem;
 
+/// An event, and whether it has the form of a whole answer, which clients do not look for in a stream.
+pub(crate) type Seen = (Chunk, bool);
+
 /// Reads an event's data; the error says that it is no chat completion chunk.
 ///
 /// After the first content (`begun`) an event without usage, finish reason or error is not parsed.
-pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Chunk, serde_json::Error> {
-    if data == b"[DONE]" {
-        return Ok(Chunk::Done);
+pub(crate) fn read_chunk(data: &[u8], begun: bool) -> Result<Seen, NoEvent> {
+    if is_done(data) {
+        return Ok((Chunk::Done(Part::end()), false));
     }
     if begun && data.starts_with(b"{") && is_plain(data) {
-        return Ok(Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }));
+        return Ok((Chunk::Part(Part { content: true, text_bytes: text_bytes(data), ..Part::default() }), false));
     }
-    let wire: Wire<'_> = serde_json::from_slice(data)?;
-    if wire.error.is_some_and(|raw| raw.get() != "null") {
-        return Ok(Chunk::Error(ErrorBody::read(data)));
+    let Maybe(wire) = serde_json::from_slice(unmarked(data)).map_err(|e| NoEvent(e.to_string()))?;
+    if let Some(error) = error(data, wire.as_ref()) {
+        return Ok((Chunk::Error(error), false));
     }
-    let choices = wire.choices.unwrap_or_default();
-    Ok(Chunk::Part(Part {
-        content: choices.iter().any(|choice| choice.delta.as_ref().is_some_and(Delta::has_content)),
-        finish: choices.iter().any(|choice| choice.finish_reason.is_some()),
+    let Some(wire) = wire else { return Err(NoEvent("it is no JSON object".to_owned())) };
+    let choices = &wire.choices.0;
+    if let Some(error) = choices.iter().find_map(trouble) {
+        return Ok((Chunk::Error(error), false));
+    }
+    let part = Part {
+        content: choices.iter().any(|choice| choice.piece().is_some_and(Delta::has_content)),
+        finish: choices.iter().any(|choice| reason(choice.finish_reason).is_some()),
         usage: wire.usage.and_then(|raw| read_usage(raw.get())),
         service_tier: tier(wire.service_tier),
         only_usage: choices.is_empty(),
         text_bytes: text_bytes(data),
-    }))
+    };
+    let whole = |choice: &Choice<'_>| choice.delta.0.is_none() && choice.message.0.is_some();
+    Ok((Chunk::Part(part), choices.iter().any(whole)))
 }
 
+/// Reads a whole answer; the error says why it is none.
+pub(crate) fn read_whole(body: &[u8]) -> Result<Whole, NoEvent> {
+    let Maybe(wire) = serde_json::from_slice(body).map_err(|e| NoEvent(e.to_string()))?;
+    if let Some(error) = error(body, wire.as_ref()) {
+        return Ok(Whole::Error(error));
+    }
+    let Some(wire): Option<Wire<'_>> = wire else { return Err(NoEvent("it is no JSON object".to_owned())) };
+    let choices = &wire.choices.0;
+    if let Some(error) = choices.iter().find_map(trouble) {
+        return Ok(Whole::Error(error));
+    }
+    if !choices.iter().any(|choice| choice.all().is_some()) {
+        return said(body).map(Whole::Error).ok_or_else(|| NoEvent("it holds no choice with a message".to_owned()));
+    }
+    let usage = wire.usage.and_then(|raw| read_usage(raw.get()));
+    // A count of nothing beside a text is none.
+    let unknown = usage.is_none_or(|usage| usage.output_total() == 0);
+    let text_bytes = if unknown { written_in(body, b"\"choices\"") } else { 0 };
+    Ok(Whole::Answer { usage, service_tier: tier(wire.service_tier), text_bytes })
+}
+
+/// The error that an answer or an event is.
+pub(super) fn error(data: &[u8], wire: Option<&Wire<'_>>) -> Option<ErrorBody> {
+    let Some(wire) = wire else { return said(data) };
+    if something(wire.error).is_some() || wire.object.0 == "error" || wire.kind.0 == "error" {
+        return Some(ErrorBody::read(data));
+    }
+    // What holds nothing of an answer may say what went wrong.
+    let empty = wire.choices.0.is_empty() && wire.usage.is_none() && !wire.others.is_empty();
+    if empty { said(data) } else { None }
+}
+
+/// What a body says that is no answer.
+fn said(data: &[u8]) -> Option<ErrorBody> {
+    Some(ErrorBody::read(data)).filter(ErrorBody::says_why)
+}
+
+/// The error that a choice ended with.
+pub(super) fn trouble(choice: &Choice<'_>) -> Option<ErrorBody> {
+    if let Some(error) = something(choice.error) {
+        return Some(ErrorBody::read_error(error.get()));
+    }
+    ended(&reason(choice.finish_reason)?, false).err().map(ErrorBody::from)
+}
 /// The event without the usage that the caller did not ask for: nothing of a chunk that has only that,
 /// the chunk with `usage: null` otherwise.
 pub(crate) fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<Bytes> {
@@ -49,10 +104,14 @@ pub(crate) fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<By
     Some([id, b"data: ", before.as_bytes(), b"null", after.as_bytes(), b"\n\n"].concat().into())
 }
 
-/// Whether nothing but content can be in it: no error, no usage but null, no finish reason but null.
+/// Whether nothing but content can be in it, and its end is there: no error, no usage but null, no finish reason but null.
 /// Inside JSON strings quotes are escaped, so that a quoted name found here is a member's.
 fn is_plain(data: &[u8]) -> bool {
-    memmem::find(data, b"\"error\"").is_none() && only_null(data, b"\"usage\"") && only_null(data, b"\"finish_reason\"")
+    memmem::find(data, b"\"choices\"").is_some()
+        && data.trim_ascii_end().ends_with(b"}")
+        && memmem::find(data, b"\"error\"").is_none()
+        && only_null(data, b"\"usage\"")
+        && only_null(data, b"\"finish_reason\"")
 }
 
 fn only_null(data: &[u8], name: &[u8]) -> bool {
@@ -68,7 +127,7 @@ mod tests {
 
     fn part(data: &str, begun: bool) -> Part {
         match read_chunk(data.as_bytes(), begun) {
-            Ok(Chunk::Part(part)) => part,
+            Ok((Chunk::Part(part), _)) => part,
             other => panic!("{data}: {other:?}"),
         }
     }
@@ -94,8 +153,8 @@ mod tests {
         assert_eq!(seen.usage.map(|u| (u.input, u.output)), Some((3, 4)));
         let quoted = r#"{"choices":[{"index":0,"delta":{"content":"\"usage\": {\"error\"} \"finish_reason\":\"stop\""},"finish_reason":null}],"usage":null}"#;
         assert_eq!(part(quoted, true), Part { content: true, text_bytes: 49, ..Part::default() });
-        assert!(matches!(read_chunk(br#"{"error":{"message":"m"}}"#, true), Ok(Chunk::Error(_))));
-        assert!(matches!(read_chunk(b"[DONE]", true), Ok(Chunk::Done)));
+        assert!(matches!(read_chunk(br#"{"error":{"message":"m"}}"#, true), Ok((Chunk::Error(_), _))));
+        assert!(matches!(read_chunk(b"[DONE]", true), Ok((Chunk::Done(_), _))));
         assert!(read_chunk(b"{", false).is_err());
     }
 

@@ -1,126 +1,97 @@
-//! A streamed chunk as it stands on the wire; values that are passed on stay JSON.
+//! A chat completion and a chunk of one, as servers write them; values that are passed on stay JSON.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use crate::wire::{Count, List, Maybe, Word, is_something, objects};
 use serde_json::value::RawValue;
-use std::fmt;
-use std::marker::PhantomData;
 
-/// Most choices of an answer, and most tool calls of one.
-pub(super) const MAX_ELEMENTS: usize = 128;
+objects! {
+    /// A chunk or a whole completion.
+    Wire {
+        error: Option<&'a RawValue> = "error",
+        object: Word<'a> = "object",
+        kind: Word<'a> = "type",
+        id: Option<&'a RawValue> = "id",
+        model: Option<&'a RawValue> = "model",
+        service_tier: Option<&'a RawValue> = "service_tier",
+        choices: List<Choice<'a>> = "choices",
+        usage: Option<&'a RawValue> = "usage",
+    } without "created" | "system_fingerprint" | "obfuscation";
 
-/// A list of at most [`MAX_ELEMENTS`], so that no event grows in memory to many times its size.
-pub(super) struct List<T>(pub(super) Vec<T>);
+    /// A choice; that of a chunk has a `delta` as a rule, that of a completion a `message`.
+    Choice {
+        index: Count = "index",
+        delta: Maybe<Delta<'a>> = "delta",
+        message: Maybe<Delta<'a>> = "message",
+        error: Option<&'a RawValue> = "error",
+        finish_reason: Option<&'a RawValue> = "finish_reason",
+        /// vLLM: the stop string.
+        stop_reason: Option<&'a RawValue> = "stop_reason",
+        /// SGLang: the same.
+        matched_stop: Option<&'a RawValue> = "matched_stop",
+        logprobs: Option<&'a RawValue> = "logprobs",
+    } without "token_ids";
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Bounded(PhantomData))
+    /// A message or a piece of one.
+    Delta {
+        content: Option<&'a RawValue> = "content",
+        refusal: Option<&'a RawValue> = "refusal",
+        reasoning: Option<&'a RawValue> = "reasoning",
+        reasoning_content: Option<&'a RawValue> = "reasoning_content",
+        reasoning_details: Option<&'a RawValue> = "reasoning_details",
+        tool_calls: List<ToolCall<'a>> = "tool_calls",
+        function_call: Maybe<Function<'a>> = "function_call",
+    } without "role" | "token_ids";
+
+    /// A tool call or a fragment of one. Servers repeat, delay and leave out what is not its arguments.
+    ToolCall {
+        index: Count = "index",
+        id: Option<&'a RawValue> = "id",
+        function: Maybe<Function<'a>> = "function",
+        /// Some servers leave out the object around it.
+        name: Option<&'a RawValue> = "name",
+        arguments: Option<&'a RawValue> = "arguments",
+    } without "type";
+
+    /// The function of a call.
+    Function {
+        name: Option<&'a RawValue> = "name",
+        /// A string; Mistral and Ollama send an object.
+        arguments: Option<&'a RawValue> = "arguments",
+    } without "description";
+
+    /// A part of a content that is a list.
+    Part {
+        kind: Word<'a> = "type",
+        text: Option<&'a RawValue> = "text",
+        refusal: Option<&'a RawValue> = "refusal",
+        thinking: Option<&'a RawValue> = "thinking",
+        reasoning: Option<&'a RawValue> = "reasoning",
+        content: Option<&'a RawValue> = "content",
+        summary: Option<&'a RawValue> = "summary",
+        signature: Option<&'a RawValue> = "signature",
+        data: Option<&'a RawValue> = "data",
+    } without "index" | "id" | "format" | "closed";
+}
+
+impl<'a> Choice<'a> {
+    /// What a chunk holds of the message. Some servers put all of it so far beside each piece.
+    pub(super) fn piece(&self) -> Option<&Delta<'a>> {
+        self.delta.0.as_ref().or(self.message.0.as_ref())
     }
-}
 
-struct Bounded<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
-    type Value = List<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_ELEMENTS}")
+    /// The message of a whole answer; some servers put an empty piece beside it.
+    pub(super) fn all(&self) -> Option<&Delta<'a>> {
+        self.message.0.as_ref().or(self.delta.0.as_ref())
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
-        let mut list = Vec::new();
-        while let Some(element) = elements.next_element()? {
-            if list.len() == MAX_ELEMENTS {
-                return Err(A::Error::custom(format_args!("a list has more than {MAX_ELEMENTS} elements")));
-            }
-            list.push(element);
-        }
-        Ok(List(list))
-    }
-}
-
-fn bounded<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Ok(<Option<List<T>>>::deserialize(deserializer)?.map(|List(list)| list))
-}
-
-#[derive(Deserialize)]
-pub(super) struct Wire<'a> {
-    #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) service_tier: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "bounded")]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    pub(super) usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Choice<'a> {
-    #[serde(default)]
-    pub(super) index: Option<u64>,
-    #[serde(borrow, default)]
-    pub(super) delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    pub(super) finish_reason: Option<&'a RawValue>,
-    /// vLLM: the stop string.
-    #[serde(borrow, default)]
-    pub(super) stop_reason: Option<&'a RawValue>,
-}
-
-/// Members of a delta that are content; the role alone is none.
-#[derive(Deserialize)]
-pub(super) struct Delta<'a> {
-    #[serde(borrow, default)]
-    pub(super) content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) tool_calls: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) function_call: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) audio: Option<&'a RawValue>,
 }
 
 impl Delta<'_> {
+    /// Whether it holds anything of an answer; the role alone is nothing.
     pub(super) fn has_content(&self) -> bool {
-        let Self { content, refusal, reasoning, reasoning_content, tool_calls, function_call, audio } = self;
-        [content, refusal, reasoning, reasoning_content, tool_calls, function_call, audio]
-            .into_iter()
-            .flatten()
-            .any(|raw| !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}"))
+        let Self { content, refusal, reasoning, reasoning_content, reasoning_details, .. } = self;
+        let texts = [content, refusal, reasoning, reasoning_content, reasoning_details];
+        texts.into_iter().flatten().any(|raw| is_something(raw))
+            || !self.tool_calls.0.is_empty()
+            || self.function_call.0.is_some()
+            || !self.others.is_empty()
     }
-}
-
-/// A fragment of a tool call. Servers repeat, delay and leave out what is not its arguments.
-#[derive(Deserialize)]
-pub(super) struct ToolCall<'a> {
-    #[serde(default)]
-    pub(super) index: Option<u64>,
-    #[serde(borrow, default)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Function<'a> {
-    #[serde(borrow, default)]
-    pub(super) name: Option<&'a RawValue>,
-    /// A string; Mistral sends an object.
-    #[serde(borrow, default)]
-    pub(super) arguments: Option<&'a RawValue>,
 }

@@ -2,10 +2,12 @@
 
 use super::answer::{finish_reason, id, write_usage};
 use super::content;
-use crate::chat::Delta;
+use crate::chat::{Delta, Finish};
+use crate::ids::Ids;
 use crate::seal::seal;
+use crate::translate::Translation;
 use crate::write::{Object, object};
-use crate::{Text, Usage};
+use crate::{Loss, Text, Usage};
 
 /// What of a stream was written so far.
 #[derive(Debug)]
@@ -13,6 +15,7 @@ pub(crate) struct Writer {
     origin: String,
     created_s: u64,
     wants_usage: bool,
+    ids: Ids,
     /// Every chunk up to its choices; empty before the start.
     prefix: Vec<u8>,
     /// Choices whose role was told.
@@ -22,26 +25,29 @@ pub(crate) struct Writer {
     /// The text of the one that is not, still escaped, for the detail that ends it. Some clients put the
     /// fragments of a detail together and others keep the last: it comes whole, so that both send it back.
     thinking: String,
+    /// Why choices ended, told at the end, since some servers say it more than once.
+    finishes: Vec<(u64, Finish)>,
     usage: Option<Usage>,
 }
 
 impl Writer {
-    pub(crate) fn new(origin: &str, created_s: u64, wants_usage: bool) -> Self {
-        let (prefix, usage) = (Vec::new(), None);
+    pub(crate) fn new(translation: &Translation<'_>) -> Self {
         Self {
-            origin: origin.to_owned(),
-            created_s,
-            wants_usage,
-            prefix,
+            origin: translation.origin.to_owned(),
+            created_s: translation.now_s,
+            wants_usage: translation.wants_usage,
+            ids: Ids(translation.seed),
+            prefix: Vec::new(),
             roles: 0,
             thoughts: 0,
             thinking: String::new(),
-            usage,
+            finishes: Vec::new(),
+            usage: None,
         }
     }
 
-    /// Writes a delta's events.
-    pub(crate) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+    /// Writes a delta's events. What the dialect has no place for is in the loss.
+    pub(crate) fn write(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>, loss: &mut Loss) {
         match delta {
             Delta::Start { id, model, service_tier } => self.start(id.as_ref(), model.as_ref(), service_tier.as_ref()),
             Delta::Usage(usage) => self.usage = Some(*usage),
@@ -62,22 +68,29 @@ impl Writer {
                     detail(o, index, |o| content::reasoning_encrypted(o, &sealed));
                 });
             }
-            Delta::ToolCall { choice, call, id, name } => self.chunk(*choice, out, |o| {
-                tool_call(o, *call, |o| {
-                    o.text("id", id);
-                    o.str("type", "function");
-                    o.object("function", |o| {
-                        o.text("name", name);
-                        o.str("arguments", "");
+            Delta::ToolCall { choice, call, id, name, extra } => {
+                let extra = extra.as_ref().map(Text::plain);
+                self.chunk(*choice, out, |o| {
+                    tool_call(o, *call, |o| {
+                        o.text("id", id);
+                        o.str("type", "function");
+                        o.object("function", |o| {
+                            o.text("name", name);
+                            o.str("arguments", "");
+                        });
+                        o.members_of(extra.as_deref());
                     });
                 });
-            }),
+            }
             Delta::Arguments { choice, call, fragment } => self.chunk(*choice, out, |o| {
                 tool_call(o, *call, |o| o.object("function", |o| o.text("arguments", fragment)));
             }),
             Delta::Finish { choice, finish, stop_sequence: _ } => {
-                self.role(*choice, out);
-                self.event(*choice, out, finish_reason(*finish), |_| {});
+                if *finish == Finish::Paused {
+                    loss.add("stop_reason.pause_turn");
+                }
+                self.finishes.retain(|(other, _)| other != choice);
+                self.finishes.push((*choice, *finish));
             }
         }
     }
@@ -95,8 +108,15 @@ impl Writer {
         self.chunk(choice, out, |o| detail(o, index, |o| content::reasoning_text(o, &text, Some(&sealed))));
     }
 
-    /// Writes the end: the usage, if it was asked for, and `[DONE]`.
+    /// Writes the end: why each choice ended, the usage, if it was asked for, and `[DONE]`.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+        if !self.thinking.is_empty() {
+            self.thought(0, None, out);
+        }
+        for (choice, finish) in std::mem::take(&mut self.finishes) {
+            self.role(choice, out);
+            self.event(choice, out, finish_reason(finish), |_| {});
+        }
         if let Some(usage) = self.usage.take().filter(|_| self.wants_usage) {
             self.begin(out);
             out.extend_from_slice(b"],");
@@ -111,7 +131,7 @@ impl Writer {
     fn start(&mut self, given: Option<&Text<'_>>, model: Option<&Text<'_>>, service_tier: Option<&Text<'_>>) {
         let mut head = Vec::with_capacity(192);
         object(&mut head, |o| {
-            o.text("id", &id(given));
+            o.text("id", &id(given, self.ids));
             o.str("object", "chat.completion.chunk");
             o.value("created", self.created_s);
             o.text("model", model.unwrap_or(&Text::of("unknown")));
