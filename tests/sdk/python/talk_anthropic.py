@@ -77,6 +77,18 @@ def schema(model, stream):
     return {**answer, "text": json.loads(answer["text"])["city"]}
 
 
+ENDS = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
+
+
+def read(model, stream):
+    """An answer in whatever form it comes, in the words of the other dialect."""
+    answer = ask(model, stream, [user("Say hello.")])
+    calls = [[block.name, block.input] for block in answer.content if block.type == "tool_use"]
+    said = seen(answer)
+    finish = ENDS.get(answer.stop_reason, answer.stop_reason)
+    return {"text": said["text"], "finish": finish, "usage": said["tokens"], "calls": calls}
+
+
 def thinking(model, stream):
     messages, more = [user("Think.")], {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000}
     first = ask(model, stream, messages, **more)

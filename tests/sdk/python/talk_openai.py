@@ -84,6 +84,31 @@ def thinking(model, stream):
     return {**answer, "thought": first.model_extra["reasoning_content"]}
 
 
+def arguments(given):
+    """Some servers give an object, which the SDK lets pass."""
+    return given if isinstance(given, str) else json.dumps(given) if given else ""
+
+
+def read(model, stream):
+    """An answer in whatever form it comes, as a user's loop reads it."""
+    text, finish, usage, calls = "", None, None, {}
+    answer = client.chat.completions.create(model=model, messages=[user("Say hello.")], stream=stream)
+    for part in answer if stream else [answer]:
+        usage = part.usage or usage
+        for choice in part.choices:
+            piece = choice.delta if stream else choice.message
+            text += piece.content or ""
+            finish = choice.finish_reason or finish
+            for place, call in enumerate(piece.tool_calls or []):
+                held = calls.setdefault(call.index if stream else place, {"id": None, "name": "", "arguments": ""})
+                held["id"] = held["id"] or call.id
+                held["name"] += call.function.name or ""
+                held["arguments"] += arguments(call.function.arguments)
+    calls = [[call["name"], json.loads(call["arguments"] or "{}")] for call in calls.values()]
+    tokens = usage and [usage.prompt_tokens, usage.completion_tokens]
+    return {"text": text, "finish": finish, "usage": tokens, "calls": calls}
+
+
 def cut(model, stream):
     """A stream that ends with an error: what came before it, and what was raised."""
     pieces = ""
