@@ -108,6 +108,8 @@ impl Calls {
     ) -> Result<(), NoEvent> {
         let at = match self.place(&fragment, place) {
             Some(at) => at,
+            // Some servers send what holds nothing.
+            None if fragment.is_empty() => return Ok(()),
             None if self.list.len() == MAX_ELEMENTS => {
                 return Err(NoEvent(format!("more than {MAX_ELEMENTS} tool calls")));
             }
@@ -227,6 +229,10 @@ impl Call {
 }
 
 impl<'a> Fragment<'a> {
+    const fn is_empty(&self) -> bool {
+        self.id.is_none() && self.name.is_none() && self.arguments.is_none() && self.extra.is_none()
+    }
+
     fn of(wire: &ToolCall<'a>, tell: &mut impl FnMut(Delta<'a>)) -> Self {
         let function = wire.function.0.as_ref();
         for (name, _) in function.into_iter().flat_map(|function| &function.others) {
