@@ -276,8 +276,8 @@ async fn trouble_under_200_goes_to_the_next_target_before_content() {
         let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
         for path in ["/v1/chat/completions", "/v1/messages"] {
             let reply = gateway.client().send(Method::POST, path, Bytes::from(body)).await.whole().await;
-            assert_eq!(reply.status, 200, "{}", reply.text());
-            assert!(reply.text().contains("Hello"), "{}", reply.text());
+            let text = String::from_utf8_lossy(&reply.body);
+            assert!(reply.status == 200 && text.contains("Hello"), "{text}");
         }
     }
 }
@@ -306,7 +306,7 @@ async fn what_stands_beside_a_call_comes_back_to_its_provider() {
     let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "sunny"}]});
     let turns = json!([question, {"role": "assistant", "content": content}, result]);
     let back = ask("m", &turns).await;
-    assert_eq!(back.status, 200, "{}", back.text());
+    assert_eq!(back.status, 200, "{}", back.json());
     assert_eq!(provider.request(1).await.json()["messages"][1]["tool_calls"], json!([call]));
     // Another provider is not told, and the client hears so.
     other.always(Script::json(200, &answer));

@@ -34,7 +34,8 @@ pub(crate) fn answer(seed: u64) -> Made {
     let usage = (7, 3 + draw.of(90));
     let says = json!({"text": text, "finish": finish, "usage": [usage.0, usage.1],
         "calls": calls.iter().map(|(name, arguments)| json!([name, arguments])).collect::<Vec<_>>()});
-    let mut made = Making { draw, plain: true };
+    let odd_begin = [": comment\n\ndata: ", "id: 1\ndata: "][draw.of(2)];
+    let mut made = Making { draw, odd_begin, plain: true };
     let body = if streams {
         made.stream(text, thinking, &calls, finish, usage)
     } else {
@@ -61,6 +62,8 @@ impl Draw {
 
 struct Making {
     draw: Draw,
+    /// What stands before some events. After an id the SDK takes a comment for an event, so that one answer has one of them.
+    odd_begin: &'static str,
     plain: bool,
 }
 
@@ -176,7 +179,7 @@ impl Making {
     }
 
     fn event(&mut self, out: &mut String, chunk: &Value) {
-        let begin = ["data: ", "data:", ": comment\n\ndata: ", "id: 1\ndata: "][self.draw.of(4)];
+        let begin = ["data: ", "data:", self.odd_begin][self.draw.of(3)];
         out.push_str(&format!("{begin}{chunk}\n\n"));
     }
 
