@@ -92,7 +92,8 @@ def arguments(given):
 def read(model, stream):
     """An answer in whatever form it comes, as a user's loop reads it."""
     text, finish, usage, calls = "", None, None, {}
-    answer = client.chat.completions.create(model=model, messages=[user("Say hello.")], stream=stream)
+    more = {"stream_options": {"include_usage": True}} if stream else {}
+    answer = client.chat.completions.create(model=model, messages=[user("Say hello.")], stream=stream, **more)
     for part in answer if stream else [answer]:
         usage = part.usage or usage
         for choice in part.choices:
