@@ -1,6 +1,6 @@
 //! A streamed answer, piece by piece.
 
-use super::reply::Finish;
+use super::finish::Finish;
 use crate::{Text, Usage};
 use std::borrow::Cow;
 

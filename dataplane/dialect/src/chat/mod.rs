@@ -4,12 +4,14 @@
 //! that encoding to the same dialect gives the same request.
 
 mod delta;
+mod finish;
 mod reply;
 mod request;
 
 pub use crate::fields::Extra;
 pub use delta::Delta;
-pub use reply::{Choice, Finish, Reply};
+pub use finish::Finish;
+pub use reply::{Choice, Reply};
 pub use request::{
     Arguments, Block, Cache, Content, Effort, Format, Request, Role, Sampling, Source, Thinking, Tool, ToolChoice, Turn,
 };

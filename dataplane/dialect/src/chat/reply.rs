@@ -1,6 +1,7 @@
 //! A whole answer, gathered from what was read of it.
 
 use super::delta::Delta;
+use super::finish::Finish;
 use super::request::{Arguments, Block, Content};
 use crate::seal::of_call;
 use crate::{Loss, Text, Usage};
@@ -96,23 +97,4 @@ impl<'a> Choice<'a> {
     fn push(&mut self, content: Content<'a>) {
         self.content.push(Block::new(content));
     }
-}
-
-/// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
-    /// By itself, or for a reason that is not known here.
-    Stop,
-    /// At a stop sequence.
-    StopSequence,
-    /// At the limit of output tokens.
-    Length,
-    /// At the end of the context window.
-    ContextFull,
-    /// To have tools called.
-    ToolCalls,
-    /// The provider would not go on.
-    Filtered,
-    /// A server tool's turn is to be continued.
-    Paused,
 }
