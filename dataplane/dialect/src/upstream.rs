@@ -1,5 +1,6 @@
 //! What a request is encoded for, and what a translation refuses.
 
+use crate::traits::Traits;
 use crate::{Dialect, Refusal};
 
 /// A provider's model.
@@ -18,13 +19,20 @@ pub struct UpstreamModel<'a> {
 }
 
 impl UpstreamModel<'_> {
-    /// The members that bound the output, the first being the one to write. Only OpenAI itself refuses
-    /// `max_tokens` (reasoning models); many compatible servers know nothing else.
-    pub(crate) const fn max_output_names(&self) -> &'static [&'static str] {
-        match (self.dialect, self.vendor) {
-            (Dialect::Anthropic, _) => &["max_tokens"],
-            (Dialect::OpenAI, true) => &["max_completion_tokens", "max_tokens"],
-            (Dialect::OpenAI, false) => &["max_tokens", "max_completion_tokens"],
+    /// What the model takes.
+    pub(crate) fn traits(&self) -> &'static Traits {
+        Traits::of(self.dialect, self.name)
+    }
+
+    /// The members that bound the output, the first being the one to write. OpenAI's reasoning models refuse
+    /// `max_tokens`, whoever serves them; many compatible servers know nothing else.
+    pub(crate) fn max_output_names(&self) -> &'static [&'static str] {
+        match self.dialect {
+            Dialect::Anthropic => &["max_tokens"],
+            Dialect::OpenAI if self.vendor || self.traits().max_completion_tokens => {
+                &["max_completion_tokens", "max_tokens"]
+            }
+            Dialect::OpenAI => &["max_tokens", "max_completion_tokens"],
         }
     }
 }

@@ -202,13 +202,14 @@ fn thinking<'a>(fields: &Fields<'a, '_>) -> Result<Option<Thinking<'a>>, Refusal
     let Some(config) = fields.object("thinking")? else { return Ok(None) };
     Ok(Some(match &*config.required_text("type")?.plain() {
         "disabled" => Thinking::Disabled,
+        "between_tools" => Thinking::BetweenTools,
         "adaptive" => Thinking::Adaptive { display: config.text("display")? },
         "enabled" => {
             let path = config.path.member("budget_tokens");
             let budget_tokens = config.integer("budget_tokens")?.ok_or_else(|| path.missing("a number of tokens"))?;
             Thinking::Enabled { budget_tokens, display: config.text("display")? }
         }
-        _ => return Err(config.path.member("type").refuse("invalid_value", "must be enabled, disabled or adaptive")),
+        _ => return Err(config.path.member("type").refuse("invalid_value", "must be enabled, disabled, adaptive or between_tools")),
     }))
 }
 

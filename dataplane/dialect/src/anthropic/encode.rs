@@ -3,10 +3,12 @@
 //! What the dialect cannot say is in the loss; what would change the answer's meaning is refused.
 
 use super::content::{Blocks, cache};
-use super::model::Model;
 use super::schema;
-use super::turns::{Merged, MergedTurn, calls_without_thinking, merged};
-use crate::chat::{Block, Content, Effort, Extra, Format, Request, Role, Sampling, Thinking, Tool, ToolChoice};
+use super::thought::{Asked, Thought};
+use super::turns::{Merged, MergedTurn, merged};
+use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, ToolChoice};
+use crate::identity::USER_ID;
+use crate::traits::Traits;
 use crate::upstream::{UpstreamModel, untranslatable};
 use crate::write::{Array, Object, object};
 use crate::{Dialect, Loss, Refusal, Text};
@@ -36,8 +38,6 @@ const NOTHING: &[&str] = &["{}", "[]", "false", "[\"text\"]"];
 const OUTPUT_CONFIG: &str = "output_config.";
 const METADATA: &str = "metadata.";
 const NESTED: [&str; 2] = [OUTPUT_CONFIG, METADATA];
-/// Least budget of the API.
-const MIN_BUDGET: u64 = 1_024;
 /// Asks for JSON where the API has no member for it.
 const JSON_PLEASE: &str = "Answer with one JSON object and nothing else.";
 
@@ -50,7 +50,7 @@ pub(crate) fn encode_request(
     let mut loss = Loss::default();
     let merged = merged(request, to.origin, &mut loss)?;
     let own = request.dialect == Dialect::Anthropic;
-    let mut encoder = Encoder { own, to, model: Model::of(to.name), loss };
+    let mut encoder = Encoder { own, to, traits: to.traits(), loss };
     encoder.refuse_unsupported(request)?;
     let mut out = Vec::with_capacity(1_024);
     object(&mut out, |o| encoder.request(o, request, sampling, &merged))?;
@@ -61,15 +61,8 @@ struct Encoder<'e> {
     /// Whether the request came in this very dialect.
     own: bool,
     to: &'e UpstreamModel<'e>,
-    model: Model,
+    traits: &'static Traits,
     loss: Loss,
-}
-
-/// How to think, and within how many tokens the whole answer stays.
-struct Thought<'a> {
-    thinking: Option<Thinking<'a>>,
-    effort: Option<Effort>,
-    max_tokens: u64,
 }
 
 impl Encoder<'_> {
@@ -80,15 +73,16 @@ impl Encoder<'_> {
         sampling: &Sampling,
         merged: &Merged<'_, 'a>,
     ) -> Result<(), Refusal> {
-        let thought = self.thought(request, sampling, merged);
+        let asked = Asked { request, sampling, to: self.to, traits: self.traits };
+        let thought = asked.thought(merged, &mut self.loss)?;
         o.str("model", self.to.name);
         o.value("max_tokens", thought.max_tokens);
         self.system(o, request, merged)?;
         o.array("messages", |list| merged.turns.iter().try_for_each(|turn| self.turn(list, turn)))?;
         self.tools(o, request)?;
-        self.sampling(o, sampling, &thought);
+        asked.write_sampling(o, &thought, &mut self.loss);
         self.stop(o, request);
-        self.thinking(o, &thought);
+        thought.write(o);
         self.output_config(o, request, &thought)?;
         self.identity(o, request);
         if request.stream {
@@ -105,7 +99,7 @@ impl Encoder<'_> {
         if request.logprobs == Some(true) || request.top_logprobs.is_some_and(|n| n > 0) {
             return Err(untranslatable("logprobs", "it gives no probabilities"));
         }
-        if matches!(request.format, Some(Format::JsonSchema { .. })) && !self.own && !self.model.takes_schemas() {
+        if matches!(request.format, Some(Format::JsonSchema { .. })) && !self.own && !self.traits.schemas {
             return Err(untranslatable("response_format", "the model does not answer by a schema"));
         }
         Ok(())
@@ -202,70 +196,6 @@ impl Encoder<'_> {
         }
     }
 
-    /// How the request is to be thought about. Where older models cannot think as asked, they do not think.
-    fn thought<'a>(&mut self, request: &Request<'a>, sampling: &Sampling, merged: &Merged<'_, 'a>) -> Thought<'a> {
-        let ceiling = self.to.max_output.unwrap_or_else(|| self.model.max_output());
-        let max_tokens = sampling.max_output.unwrap_or(ceiling);
-        let plain = Thought { thinking: None, effort: None, max_tokens };
-        // An effort that the route set is said as the model takes it; what the caller said stays as it is.
-        let tuned = sampling.effort != request.sampling.effort && request.thinking.is_none();
-        if self.own && (self.model.thinks_adaptively() || !tuned) {
-            return Thought { thinking: request.thinking.clone(), effort: sampling.effort, ..plain };
-        }
-        let Some(effort) = sampling.effort else { return plain };
-        if self.model.thinks_adaptively() {
-            let thinking =
-                if effort == Effort::None { Thinking::Disabled } else { Thinking::Adaptive { display: None } };
-            let effort = match effort {
-                Effort::None => None,
-                Effort::Minimal => Some(Effort::Low),
-                Effort::XHigh if !self.model.knows_xhigh() => Some(Effort::High),
-                Effort::Low | Effort::Medium | Effort::High | Effort::XHigh | Effort::Max => Some(effort),
-            };
-            return Thought { thinking: Some(thinking), effort, ..plain };
-        }
-        if effort == Effort::None {
-            return plain;
-        }
-        let budget_tokens = effort.budget_tokens().min(max_tokens.saturating_sub(1));
-        let forced = matches!(
-            request.tool_choice,
-            Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { required: true, .. })
-        );
-        if budget_tokens < MIN_BUDGET || forced || calls_without_thinking(&merged.turns) {
-            self.loss.add("reasoning_effort");
-            return plain;
-        }
-        Thought { thinking: Some(Thinking::Enabled { budget_tokens, display: None }), ..plain }
-    }
-
-    fn sampling(&mut self, o: &mut Object<'_>, sampling: &Sampling, thought: &Thought<'_>) {
-        let Sampling { max_output: _, temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, effort: _ } =
-            *sampling;
-        let by_budget = matches!(thought.thinking, Some(Thinking::Enabled { .. }));
-        let keeps = self.own || (self.model.samples() && !by_budget);
-        let mut take = |name, value: Option<f64>, keep: bool| {
-            if value.is_some() && !keep {
-                self.loss.add(name);
-            }
-            value.filter(|_| keep)
-        };
-        let clamped = temperature.map(|value| if self.own { value } else { value.min(1.0) });
-        take("temperature", temperature.filter(|value| Some(*value) != clamped), false);
-        o.value_if("temperature", take("temperature", clamped, keeps));
-        let alone = self.own || temperature.is_none() || !self.model.samples_by_one();
-        o.value_if("top_p", take("top_p", top_p, keeps && alone));
-        take("frequency_penalty", frequency_penalty.filter(|value| *value != 0.0), false);
-        take("presence_penalty", presence_penalty.filter(|value| *value != 0.0), false);
-        if seed.is_some() {
-            self.loss.add("seed");
-        }
-        match top_k {
-            Some(_) if !keeps => self.loss.add("top_k"),
-            _ => o.value_if("top_k", top_k),
-        }
-    }
-
     fn stop(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
         let good = |text: &&Text<'_>| self.own || !text.plain().trim().is_empty();
         let stop: Vec<Text<'_>> = request.stop.iter().filter(good).cloned().collect();
@@ -275,22 +205,6 @@ impl Encoder<'_> {
         if !stop.is_empty() {
             o.texts("stop_sequences", &stop);
         }
-    }
-
-    fn thinking(&self, o: &mut Object<'_>, thought: &Thought<'_>) {
-        let Some(thinking) = &thought.thinking else { return };
-        o.object("thinking", |o| match thinking {
-            Thinking::Disabled => o.str("type", "disabled"),
-            Thinking::Adaptive { display } => {
-                o.str("type", "adaptive");
-                o.text_if("display", display.as_ref());
-            }
-            Thinking::Enabled { budget_tokens, display } => {
-                o.str("type", "enabled");
-                o.value("budget_tokens", budget_tokens);
-                o.text_if("display", display.as_ref());
-            }
-        });
     }
 
     fn output_config(
@@ -330,12 +244,24 @@ impl Encoder<'_> {
         Ok(())
     }
 
+    /// The newer of two identities; the other one is lost, unless it says the same.
+    fn user_id<'a>(&mut self, request: &Request<'a>) -> Option<Text<'a>> {
+        let [newer, older] = [&request.safety_identifier, &request.user].map(Option::as_ref);
+        let good = |id: &&Text<'a>| self.own || !id.is_empty();
+        let [newer, older] = [newer.filter(good), older.filter(good)];
+        if newer.is_some() && older.is_some() && newer != older {
+            self.loss.add("user");
+        }
+        let id = newer.or(older)?;
+        Some(USER_ID.instead_of(id).unwrap_or_else(|| id.clone()))
+    }
+
     fn identity(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
-        let user_id = request.safety_identifier.as_ref().or(request.user.as_ref());
+        let user_id = self.user_id(request);
         let mut others = nested(&request.extra, METADATA).filter(|_| self.own).peekable();
         if user_id.is_some() || others.peek().is_some() {
             o.object("metadata", |o| {
-                o.text_if("user_id", user_id);
+                o.text_if("user_id", user_id.as_ref());
                 others.for_each(|(name, json)| o.raw(name, json));
             });
         }

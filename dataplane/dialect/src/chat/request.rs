@@ -37,6 +37,16 @@ pub struct Request<'a> {
     pub extra: Extra<'a>,
 }
 
+impl Request<'_> {
+    /// Whether the model must call a tool.
+    pub(crate) const fn forces_a_tool(&self) -> bool {
+        matches!(
+            self.tool_choice,
+            Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Allowed { required: true, .. })
+        )
+    }
+}
+
 /// How to sample: what routes may set, whatever the dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[expect(missing_docs, reason = "named as in both dialects")]
@@ -252,6 +262,8 @@ pub enum Format<'a> {
 #[expect(missing_docs, reason = "named as in the Anthropic dialect")]
 pub enum Thinking<'a> {
     Disabled,
+    /// Off, but for what the model says between tool calls.
+    BetweenTools,
     Enabled { budget_tokens: u64, display: Option<Text<'a>> },
     Adaptive { display: Option<Text<'a>> },
 }

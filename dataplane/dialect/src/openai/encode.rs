@@ -2,16 +2,16 @@
 //!
 //! What the dialect cannot say is in the loss; what would change the answer's meaning is refused.
 
-use crate::chat::{Block, Content, Effort, Extra, Request, Role, Sampling, Thinking, Tool, Turn};
-use crate::openai::content::{self, Parts};
+use super::content::{self, Parts};
+use super::thought::Asked;
+use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, Turn};
+use crate::identity::{IdentityForm, SAFETY_IDENTIFIER, USER};
 use crate::upstream::{UpstreamModel, untranslatable};
 use crate::write::{Array, Object, object};
 use crate::{Dialect, Loss, Refusal, Text};
 
 /// Longest name of a tool.
 const MAX_NAME: usize = 64;
-/// Most stop sequences of the API.
-const MAX_STOP: usize = 4;
 /// Members of other dialects that change what is answered, and why they cannot be left out.
 const ESSENTIAL: &[(&str, &str)] = &[
     ("mcp_servers", "the provider calls no MCP servers"),
@@ -53,8 +53,12 @@ impl Encoder<'_> {
         if let Some(choice) = request.tool_choice.as_ref().filter(|_| self.own || !request.tools.is_empty()) {
             content::tool_choice(o, choice);
         }
-        self.sampling(o, sampling, effort(request, sampling));
-        self.stop(o, request);
+        let asked = Asked { request, sampling, to: self.to, traits: self.to.traits() };
+        if matches!(request.format, Some(Format::JsonSchema { .. })) && !self.own && !asked.traits.schemas {
+            return Err(untranslatable("output_config.format", "the model does not answer by a schema"));
+        }
+        asked.write_sampling(o, &mut self.loss);
+        asked.write_stop(o, &mut self.loss);
         o.value_if("n", request.n);
         o.value_if("logprobs", request.logprobs);
         o.value_if("top_logprobs", request.top_logprobs);
@@ -65,13 +69,6 @@ impl Encoder<'_> {
         if request.stream {
             o.value("stream", true);
             o.object("stream_options", |o| o.value("include_usage", true));
-        }
-        match &request.thinking {
-            Some(Thinking::Disabled) => self.loss.add("thinking"),
-            Some(Thinking::Enabled { display: Some(_), .. } | Thinking::Adaptive { display: Some(_) }) => {
-                self.loss.add("thinking.display");
-            }
-            Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. }) | None => {}
         }
         self.extra(o, &request.extra)
     }
@@ -210,45 +207,22 @@ impl Encoder<'_> {
         }
     }
 
-    fn sampling(&mut self, o: &mut Object<'_>, sampling: &Sampling, effort: Option<Effort>) {
-        let Sampling { max_output, temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, effort: _ } =
-            *sampling;
-        o.value_if(if self.to.vendor { "max_completion_tokens" } else { "max_tokens" }, max_output);
-        o.value_if("temperature", temperature);
-        o.value_if("top_p", top_p);
-        match top_k {
-            Some(_) if self.to.vendor && !self.own => self.loss.add("top_k"),
-            _ => o.value_if("top_k", top_k),
-        }
-        o.value_if("frequency_penalty", frequency_penalty);
-        o.value_if("presence_penalty", presence_penalty);
-        o.value_if("seed", seed);
-        if let Some(effort) = effort {
-            o.str("reasoning_effort", effort.as_str());
-        }
-    }
-
-    fn stop(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
-        let taken = if self.own { request.stop.len() } else { request.stop.len().min(MAX_STOP) };
-        if taken < request.stop.len() {
-            self.loss.add("stop_sequences");
-        }
-        match request.stop.get(..taken).unwrap_or_default() {
-            [] => {}
-            [one] if request.stop_is_plain => o.text("stop", one),
-            several => o.texts("stop", several),
-        }
-    }
-
     fn identity(&mut self, o: &mut Object<'_>, request: &Request<'_>) {
-        let name = if self.own || self.to.vendor { "safety_identifier" } else { "user" };
-        o.text_if(name, request.safety_identifier.as_ref());
-        o.text_if("user", request.user.as_ref());
+        let newer = if self.own || self.to.vendor { SAFETY_IDENTIFIER } else { USER };
+        self.user(o, newer, request.safety_identifier.as_ref());
+        self.user(o, USER, request.user.as_ref());
         let tier = request.service_tier.as_ref();
         match tier.map(Text::plain).as_deref() {
             Some("standard_only") => o.str("service_tier", "default"),
             _ => o.text_if("service_tier", tier),
         }
+    }
+
+    /// An identity. Of a compatible server its own callers know the bound.
+    fn user(&self, o: &mut Object<'_>, form: IdentityForm, id: Option<&Text<'_>>) {
+        let Some(id) = id.filter(|id| self.own || !id.is_empty()) else { return };
+        let instead = form.instead_of(id).filter(|_| self.to.vendor || !self.own);
+        o.text(form.name, instead.as_ref().unwrap_or(id));
     }
 
     fn not_cached(&mut self, block: &Block<'_>) {
@@ -270,12 +244,4 @@ impl Encoder<'_> {
         }
         Ok(())
     }
-}
-
-/// The budget of a thinking request stands for an effort.
-fn effort(request: &Request<'_>, sampling: &Sampling) -> Option<Effort> {
-    sampling.effort.or(match request.thinking {
-        Some(Thinking::Enabled { budget_tokens, .. }) => Some(Effort::of_budget(budget_tokens)),
-        Some(Thinking::Disabled | Thinking::Adaptive { .. }) | None => None,
-    })
 }
