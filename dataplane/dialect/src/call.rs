@@ -6,9 +6,10 @@
 use crate::chat::{Request, Sampling};
 use crate::fields::{Fields, Path};
 use crate::json::Members;
+use crate::patch::Patch;
 use crate::screen::{not_allowed, screen};
 use crate::seal::is_sealed;
-use crate::{Dialect, Edit, InputSize, Refusal, ServiceTier, Text, UpstreamModel, anthropic, openai, splice};
+use crate::{Dialect, InputSize, Refusal, ServiceTier, Text, UpstreamModel, anthropic, openai, splice};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -142,13 +143,10 @@ impl<'a> Call<'a> {
         if !self.passes_to(to.dialect) {
             return None;
         }
-        let mut patch =
-            Patch { members: &self.members, edits: Vec::with_capacity(2), front: Vec::new(), gone: Vec::new() };
+        let mut patch = Patch::of(&self.members);
         let member = self.members.get("model")?;
         if self.model != to.name {
-            patch
-                .edits
-                .push(Edit { at: member.value.clone(), text: serde_json::Value::from(to.name).to_string().into() });
+            patch.replace(member.value.clone(), serde_json::Value::from(to.name).to_string());
         }
         if self.stream && !self.wants_usage && self.dialect == Dialect::OpenAI {
             patch.merge("stream_options", "include_usage", "true");
@@ -165,6 +163,7 @@ impl<'a> Call<'a> {
                 }
             }
         }
+        patch.identities(to);
         Some(splice(body, patch.done()))
     }
 
@@ -208,72 +207,6 @@ fn changes(to: &UpstreamModel<'_>, asked: &Sampling, tuned: &Sampling) -> Option
             Some(changes)
         }
     }
-}
-
-/// Changes to a body's members.
-struct Patch<'m, 'a> {
-    members: &'m Members<'a>,
-    edits: Vec<Edit>,
-    /// Members to insert, each with its comma.
-    front: Vec<u8>,
-    gone: Vec<&'static str>,
-}
-
-impl Patch<'_, '_> {
-    fn set(&mut self, names: &'static [&'static str], value: Option<String>) {
-        let held = names.iter().find_map(|name| self.members.get(name));
-        match (held, value) {
-            (Some(member), Some(value)) => self.edits.push(Edit { at: member.value.clone(), text: value.into() }),
-            (None, Some(value)) => names.iter().take(1).for_each(|name| insert(&mut self.front, name, &value)),
-            (_, None) => self.gone.extend(names),
-        }
-    }
-
-    /// Puts a value under the first of several names alone; it takes the place of one that is there.
-    fn rename(&mut self, names: &'static [&'static str], value: Option<u64>) {
-        self.gone.extend(names);
-        if let (Some(value), [first, ..]) = (value, names) {
-            insert(&mut self.front, first, &value.to_string());
-        }
-    }
-
-    /// Sets a member of an object that is a member.
-    fn merge(&mut self, name: &'static str, inner: &str, value: &str) {
-        let alone = format!("{{\"{inner}\":{value}}}");
-        let Some(member) = self.members.get(name) else { return insert(&mut self.front, name, &alone) };
-        let held = self.members.raw(name).and_then(|raw| Some((raw, Members::scan(raw).ok()?)));
-        let Some((raw, held)) = held else {
-            return self.edits.push(Edit { at: member.value.clone(), text: alone.into() });
-        };
-        let edit = match held.get(inner) {
-            Some(member_of) => {
-                let from = member.value.start + member_of.value.start;
-                Edit { at: from..from + member_of.value.len(), text: value.to_owned().into() }
-            }
-            None => {
-                let comma = if held.front().1 { "," } else { "" };
-                let at = member.value.start + raw.find('{').map_or(0, |at| at + 1);
-                Edit { at: at..at, text: format!("\"{inner}\":{value}{comma}").into() }
-            }
-        };
-        self.edits.push(edit);
-    }
-
-    fn done(mut self) -> Vec<Edit> {
-        if !self.gone.is_empty() {
-            let cuts = self.members.without(|name| self.gone.contains(&name));
-            self.edits.extend(cuts.into_iter().map(|at| Edit { at, text: Bytes::new() }));
-        }
-        if !self.front.is_empty() {
-            let (at, _) = self.members.front();
-            self.edits.push(Edit { at: at..at, text: self.front.into() });
-        }
-        self.edits
-    }
-}
-
-fn insert(front: &mut Vec<u8>, name: &str, value: &str) {
-    front.extend_from_slice(format!("\"{name}\":{value},").as_bytes());
 }
 
 /// `n`, or `best_of` where it is more: so many are written, and charged.

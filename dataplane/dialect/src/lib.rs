@@ -4,6 +4,7 @@
 //! must differ are spliced. Between different ones it goes through the one chat model.
 
 mod anthropic;
+mod base64;
 mod call;
 pub mod chat;
 mod codec;
@@ -17,6 +18,7 @@ mod ids;
 pub mod json;
 mod loss;
 mod media_names;
+mod media_type;
 mod models;
 mod openai;
 mod patch;

@@ -12,7 +12,10 @@ pub struct Text<'a>(Cow<'a, str>);
 impl<'a> Text<'a> {
     /// The literal of a plain text.
     pub fn of(plain: &str) -> Text<'static> {
-        Text(Cow::Owned(serde_json::Value::from(plain).to_string()))
+        let mut literal = Vec::with_capacity(plain.len() + 2);
+        string(&mut literal, plain);
+        // What was written of a str is one.
+        Text(Cow::Owned(String::from_utf8(literal).unwrap_or_default()))
     }
 
     /// A literal that was cut out of JSON; `None` where it is no string.
@@ -74,6 +77,19 @@ impl<'a> Text<'a> {
     /// The same that borrows nothing.
     pub fn into_owned(self) -> Text<'static> {
         Text(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+/// Writes a plain text as a JSON string.
+pub(crate) fn string(out: &mut Vec<u8>, plain: &str) {
+    let escapes = |found, byte: &u8| found | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    if plain.as_bytes().iter().fold(false, escapes) {
+        // Writing to a Vec cannot fail, nor can a str be no JSON string.
+        let _ = serde_json::to_writer(out, plain);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(plain.as_bytes());
+        out.push(b'"');
     }
 }
 

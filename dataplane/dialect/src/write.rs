@@ -1,6 +1,7 @@
 //! Writing JSON member by member, in the order in which it is asked for.
 
 use crate::Text;
+use crate::text::string;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -135,19 +136,6 @@ impl Array<'_> {
     /// An object as its next element.
     pub fn object<R>(&mut self, fill: impl FnOnce(&mut Object<'_>) -> R) -> R {
         object(self.next(), fill)
-    }
-}
-
-/// Writes a plain text as a JSON string.
-pub(crate) fn string(out: &mut Vec<u8>, plain: &str) {
-    let escapes = |found, byte: &u8| found | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-    if plain.as_bytes().iter().fold(false, escapes) {
-        // Writing to a Vec cannot fail, nor can a str be no JSON string.
-        let _ = serde_json::to_writer(out, plain);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(plain.as_bytes());
-        out.push(b'"');
     }
 }
 

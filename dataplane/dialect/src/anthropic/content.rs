@@ -1,5 +1,6 @@
 //! Blocks, as the Anthropic dialect writes them.
 
+use super::media::Member;
 use crate::chat::{Block, Cache, Content, Source};
 use crate::seal::{Opened, open};
 use crate::upstream::untranslatable;
@@ -73,19 +74,9 @@ impl Blocks<'_> {
                 if detail.as_ref().is_some_and(|detail| detail.plain() != "auto") {
                     self.loss.add("image_url.detail");
                 }
-                o.str("type", "image");
-                self.source(o, source)?;
+                self.media(o, Member::ImageUrl, source, None)?;
             }
-            Content::Document { source, title } => {
-                if let Source::Base64 { media_type, .. } = source
-                    && media_type.plain() != "application/pdf"
-                {
-                    return Err(untranslatable("file", "it takes documents as PDF alone"));
-                }
-                o.str("type", "document");
-                self.source(o, source)?;
-                o.text_if("title", title.as_ref());
-            }
+            Content::Document { source, title } => self.media(o, Member::File, source, title.as_ref())?,
             Content::Thinking { thinking, signature } => {
                 o.str("type", "thinking");
                 o.text("thinking", thinking);
@@ -118,30 +109,23 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    fn source(&self, o: &mut Object<'_>, source: &Source<'_>) -> Result<(), Refusal> {
-        if !self.own && matches!(source, Source::FileId(_)) {
-            return Err(untranslatable("file.file_id", "an uploaded file is known to its own provider alone"));
+    /// An image or document, whose title a document keeps.
+    fn media(
+        &mut self,
+        o: &mut Object<'_>,
+        member: Member,
+        source: &Source<'_>,
+        title: Option<&Text<'_>>,
+    ) -> Result<(), Refusal> {
+        let block = if self.own { None } else { Some(member.taken(source, title)?) };
+        let kind = block.as_ref().map_or(member.block(), |media| media.block);
+        o.str("type", kind);
+        write_source(o, block.as_ref().map_or(source, |media| &media.source));
+        let titled = kind == "document";
+        if title.is_some() && !titled {
+            self.loss.add("file.filename");
         }
-        o.object("source", |o| match source {
-            Source::Base64 { media_type, data } => {
-                o.str("type", "base64");
-                o.text("media_type", media_type);
-                o.text("data", data);
-            }
-            Source::Url(url) => {
-                o.str("type", "url");
-                o.text("url", url);
-            }
-            Source::Text(text) => {
-                o.str("type", "text");
-                o.str("media_type", "text/plain");
-                o.text("data", text);
-            }
-            Source::FileId(id) => {
-                o.str("type", "file");
-                o.text("file_id", id);
-            }
-        });
+        o.text_if("title", title.filter(|_| titled));
         Ok(())
     }
 
@@ -161,6 +145,29 @@ impl Blocks<'_> {
             Opened::Foreign => None,
         }
     }
+}
+
+fn write_source(o: &mut Object<'_>, source: &Source<'_>) {
+    o.object("source", |o| match source {
+        Source::Base64 { media_type, data } => {
+            o.str("type", "base64");
+            o.text("media_type", media_type);
+            o.text("data", data);
+        }
+        Source::Url(url) => {
+            o.str("type", "url");
+            o.text("url", url);
+        }
+        Source::Text(text) => {
+            o.str("type", "text");
+            o.str("media_type", "text/plain");
+            o.text("data", text);
+        }
+        Source::FileId(id) => {
+            o.str("type", "file");
+            o.text("file_id", id);
+        }
+    });
 }
 
 /// A mark of the prompt cache.

@@ -7,6 +7,7 @@ use super::schema;
 use super::thought::{Asked, Thought};
 use super::turns::{Merged, MergedTurn, merged};
 use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, ToolChoice};
+use crate::fields::Path;
 use crate::identity::USER_ID;
 use crate::traits::Traits;
 use crate::upstream::{UpstreamModel, untranslatable};
@@ -188,11 +189,35 @@ impl Encoder<'_> {
             Tool::Function { name, description, parameters, strict, cache: mark, extra } => list.object(|o| {
                 o.text("name", name);
                 o.text_if("description", description.as_ref());
-                o.raw("input_schema", parameters.unwrap_or("{\"type\":\"object\",\"properties\":{}}"));
-                o.value_if("strict", *strict);
+                let (schema, strict) = self.tool_schema(*parameters, *strict);
+                o.raw("input_schema", &schema);
+                o.value_if("strict", strict);
                 cache(o, mark.as_ref());
                 self.extra(o, extra)
             }),
+        }
+    }
+
+    /// The schema of a tool's input, and whether the tool is strict. One that a strict tool cannot have goes as it is,
+    /// without `strict`.
+    fn tool_schema<'s>(&mut self, parameters: Option<&'s str>, strict: Option<bool>) -> (Cow<'s, str>, Option<bool>) {
+        if self.own {
+            return (parameters.map_or(Cow::Borrowed(schema::EMPTY), Cow::Borrowed), strict);
+        }
+        let (rooted, narrowed) = schema::rooted(parameters);
+        if narrowed {
+            self.loss.add("tools.parameters");
+        }
+        if strict != Some(true) {
+            return (rooted, None);
+        }
+        let adapted = schema::adapted(&rooted, Path::Root).ok().filter(|adapted| self.traits.strict_tools && !adapted.narrowed);
+        match adapted {
+            Some(adapted) => (Cow::Owned(adapted.json), strict),
+            None => {
+                self.loss.add("tools.strict");
+                (rooted, None)
+            }
         }
     }
 
@@ -219,7 +244,13 @@ impl Encoder<'_> {
                 if description.is_some() {
                     self.loss.add("response_format.description");
                 }
-                Some(Cow::Owned(schema::adapted(schema)))
+                let path = Path::Root.member("response_format.json_schema.schema");
+                let refuse = |schema::Unheld(why)| untranslatable("response_format", &why);
+                let adapted = schema::adapted(schema, path).map_err(refuse)?;
+                if adapted.narrowed {
+                    self.loss.add("response_format.schema");
+                }
+                Some(Cow::Owned(adapted.json))
             }
             Some(Format::Text | Format::JsonObject) | None => None,
         };

@@ -7,6 +7,7 @@ mod content;
 mod decode;
 mod encode;
 mod error;
+mod media;
 mod models;
 mod reader;
 mod schema;

@@ -1,6 +1,8 @@
 //! The parts of a message, as the OpenAI dialect writes them.
 
+use crate::base64::{decoded, standard};
 use crate::chat::{Arguments, Block, Content, Format, Source, ToolChoice};
+use crate::media_type::{PDF, is_text, normal};
 use crate::seal::{Opened, call_members, open};
 use crate::upstream::untranslatable;
 use crate::write::Object;
@@ -145,7 +147,7 @@ impl<'a> ToolResult<'_, 'a> {
 }
 
 /// The members of a content part, its kind among them.
-pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -> Result<(), Refusal> {
+pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, own: bool, loss: &mut Loss) -> Result<(), Refusal> {
     match content {
         Content::Text(text) => {
             o.str("type", "text");
@@ -156,19 +158,21 @@ pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -
             o.text("refusal", text);
         }
         Content::Image { source, detail } => {
-            let url = image_url(source)?;
+            let url = data_url(source, own)?;
             o.str("type", "image_url");
             o.object("image_url", |o| {
                 o.text("url", &url);
                 o.text_if("detail", detail.as_ref());
             });
         }
-        Content::Document { source: Source::Text(text), title } => {
-            if title.is_some() {
-                loss.add("document.title");
+        Content::Document { source: Source::Text(text), title } => document_text(o, text, title.is_some(), loss),
+        Content::Document { source: Source::Base64 { media_type, data }, title } if !own && !is_pdf(media_type) => {
+            if !is_text(&normal(&media_type.plain())) {
+                return Err(untranslatable("document", "it takes documents as PDF and text"));
             }
-            o.str("type", "text");
-            o.text("text", text);
+            let text = standard(&data.plain()).and_then(|data| String::from_utf8(decoded(&data)).ok());
+            let text = text.ok_or_else(|| untranslatable("document", "its data is no base64 of a text in UTF-8"))?;
+            document_text(o, &Text::of(&text), title.is_some(), loss);
         }
         Content::Document { source, title } => {
             o.str("type", "file");
@@ -178,7 +182,7 @@ pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -
                     Source::FileId(id) => o.text("file_id", id),
                     Source::Base64 { .. } => {
                         o.text("filename", &name);
-                        o.text("file_data", &image_url(source)?);
+                        o.text("file_data", &data_url(source, own)?);
                     }
                     Source::Url(_) | Source::Text(_) => {
                         return Err(untranslatable("document", "it takes a document's bytes, not its URL"));
@@ -196,11 +200,25 @@ pub(super) fn part(o: &mut Object<'_>, content: &Content<'_>, loss: &mut Loss) -
     Ok(())
 }
 
-fn image_url(source: &Source<'_>) -> Result<Text<'static>, Refusal> {
+/// A document of text, which is a text here.
+fn document_text(o: &mut Object<'_>, text: &Text<'_>, titled: bool, loss: &mut Loss) {
+    if titled {
+        loss.add("document.title");
+    }
+    o.str("type", "text");
+    o.text("text", text);
+}
+
+fn is_pdf(media_type: &Text<'_>) -> bool {
+    normal(&media_type.plain()) == PDF
+}
+
+/// The data, or where they are, as a URL. The label of data from another dialect is normalised.
+fn data_url(source: &Source<'_>, own: bool) -> Result<Text<'static>, Refusal> {
     match source {
         Source::Base64 { media_type, data } => {
-            let url = [Text::of("data:"), media_type.clone(), Text::of(";base64,"), data.clone()];
-            Ok(Text::joined(&url, ""))
+            let label = if own { media_type.clone() } else { Text::of(&normal(&media_type.plain())) };
+            Ok(Text::joined(&[Text::of("data:"), label, Text::of(";base64,"), data.clone()], ""))
         }
         Source::Url(url) => Ok(url.clone().into_owned()),
         Source::FileId(_) => Err(untranslatable("source", "an uploaded file is known to its own provider alone")),

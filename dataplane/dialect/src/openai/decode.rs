@@ -133,8 +133,13 @@ fn part<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
         "text" => Content::Text(fields.required_text("text")?),
         "refusal" => Content::Refusal(fields.required_text("refusal")?),
         "image_url" => {
-            let image = fields.required_object("image_url")?;
-            Content::Image { source: source(&image.required_text("url")?), detail: image.text("detail")? }
+            // Some clients have the URL itself in the place of the object.
+            if let Some(url) = fields.raw("image_url").and_then(Text::literal) {
+                Content::Image { source: source(&url), detail: None }
+            } else {
+                let image = fields.required_object("image_url")?;
+                Content::Image { source: source(&image.required_text("url")?), detail: image.text("detail")? }
+            }
         }
         "file" => {
             let file = fields.required_object("file")?;
@@ -154,10 +159,14 @@ fn part<'a>(fields: &Fields<'a, '_>) -> Result<Block<'a>, Refusal> {
     Ok(Block { content, cache, extra: fields.unread() })
 }
 
-/// A data URL is taken apart; any other text is a URL. The escapes of a base64 text are none.
+/// A data URL of base64 is taken apart, whatever its case; any other text is a URL.
 fn source<'a>(url: &Text<'a>) -> Source<'a> {
     let plain = url.plain();
-    let parts = plain.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    let parts = plain.split_at_checked(5).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"));
+    let parts = parts.and_then(|(_, rest)| rest.split_once(',')).and_then(|(head, data)| {
+        let (media_type, mark) = head.rsplit_once(';')?;
+        mark.trim().eq_ignore_ascii_case("base64").then_some((media_type, data))
+    });
     match parts {
         Some((media_type, data)) => Source::Base64 { media_type: Text::of(media_type), data: Text::of(data) },
         None => Source::Url(url.clone()),

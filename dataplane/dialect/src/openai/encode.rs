@@ -151,7 +151,7 @@ impl Encoder<'_> {
             return Ok(());
         }
         list.object(|o| {
-            content::part(o, &block.content, &mut self.loss)?;
+            content::part(o, &block.content, self.own, &mut self.loss)?;
             if let Some(cache) = block.cache.as_ref().filter(|_| vendor) {
                 o.object("prompt_cache_breakpoint", |o| o.str("mode", "explicit"));
                 if cache.ttl.is_some() {

@@ -1,5 +1,7 @@
 //! The size of an image in pixels, read from the first bytes that its base64 holds.
 
+use crate::base64::digit;
+
 /// Segments of a JPEG before the one that tells its size.
 const SEGMENTS: usize = 64;
 
@@ -15,7 +17,8 @@ impl Base64<'_> {
 
     fn byte(self, at: usize) -> Option<usize> {
         let first = at / 3 * 4 + at % 3;
-        let (high, low) = (digit(*self.0.get(first)?)?, digit(*self.0.get(first + 1)?)?);
+        let digit = |at: usize| digit(*self.0.get(at)?).map(usize::from);
+        let (high, low) = (digit(first)?, digit(first + 1)?);
         Some(match at % 3 {
             0 => high << 2 | low >> 4,
             1 => (high & 15) << 4 | low >> 2,
@@ -34,17 +37,6 @@ impl Base64<'_> {
     fn little(self, at: usize, bytes: usize) -> Option<u64> {
         (at..at + bytes).rev().try_fold(0, |sum, at| Some(sum << 8 | self.byte(at)? as u64))
     }
-}
-
-fn digit(letter: u8) -> Option<usize> {
-    Some(usize::from(match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    }))
 }
 
 /// Pixels of a PNG, JPEG, GIF or WebP; `None` where it is none of these, or does not say.
