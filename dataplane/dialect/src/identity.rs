@@ -40,7 +40,8 @@ impl IdentityForm {
 
 /// Whether a value is, or has in it, an e-mail address or a phone number.
 fn is_personal(value: &str) -> bool {
-    let between = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | ',' | ';' | '=' | '|');
+    let between =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | ',' | ';' | '=' | '|');
     value.split(between).any(|word| is_email(word) || is_international(word)) || is_phone(value)
 }
 
@@ -75,7 +76,9 @@ mod tests {
     #[test]
     fn what_fits_goes_on_as_it_is() {
         let claude_code = format!("user_{}_account_{}_session_{}", "a".repeat(64), "b".repeat(36), "c".repeat(36));
-        for value in ["ann", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "a@b", "@ann", "ann@", "ann@host", "12345", "zoë", "1+1"] {
+        for value in
+            ["ann", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "a@b", "@ann", "ann@", "ann@host", "12345", "zoë", "1+1"]
+        {
             assert_eq!(sent(USER_ID, value), value);
             assert_eq!(sent(USER, value), value);
         }

@@ -41,7 +41,13 @@ const ENDINGS: &[(&str, &[&str])] = &[
     ("image/gif", &["gif"]),
     ("image/webp", &["webp"]),
     (PDF, &["pdf"]),
-    (TEXT, &["txt", "md", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "yaml", "yml", "toml", "log", "py", "rs", "js", "ts"]),
+    (
+        TEXT,
+        &[
+            "txt", "md", "csv", "tsv", "json", "jsonl", "xml", "html", "htm", "yaml", "yml", "toml", "log", "py", "rs",
+            "js", "ts",
+        ],
+    ),
 ];
 /// Labels that say nothing.
 const NOTHING: &[&str] = &["", "application/octet-stream", "binary/octet-stream", "application/x-download", "*/*"];
@@ -129,7 +135,9 @@ mod tests {
 
     #[test]
     fn texts_are_told_from_the_rest() {
-        assert!(["text/csv", "application/json", "application/ld+json", "application/atom+xml"].iter().all(|k| is_text(k)));
+        assert!(
+            ["text/csv", "application/json", "application/ld+json", "application/atom+xml"].iter().all(|k| is_text(k))
+        );
         assert!(["image/svg+xml", PDF, "application/zip", ""].iter().all(|k| !is_text(k)));
     }
 }

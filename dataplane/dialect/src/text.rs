@@ -67,6 +67,15 @@ impl<'a> Text<'a> {
         self.escaped().is_empty()
     }
 
+    /// Whether there is nothing in it but blanks.
+    pub(crate) fn is_blank(&self) -> bool {
+        let mut rest = self.escaped().trim_start();
+        while let Some(after) = ["\\n", "\\r", "\\t"].iter().find_map(|blank| rest.strip_prefix(blank)) {
+            rest = after.trim_start();
+        }
+        rest.is_empty()
+    }
+
     /// Several as one, with `between` put between them.
     pub fn joined(parts: &[Self], between: &str) -> Text<'static> {
         let between = Text::of(between);
@@ -104,6 +113,8 @@ mod tests {
         assert_eq!(text.plain(), "a\n\"é\"");
         assert_eq!(Text::of("a\n\"é\""), text);
         assert_eq!(Text::joined(&[Text::of("a"), Text::of("b")], "\n").plain(), "a\nb");
+        assert!([r#""""#, r#"" ""#, r#""\n \t\r\n""#].iter().all(|raw| Text::literal(raw).unwrap().is_blank()));
+        assert!([r#""a""#, r#"" \n.""#, r#""\\n""#].iter().all(|raw| !Text::literal(raw).unwrap().is_blank()));
         assert_eq!(Text::literal("12"), None);
         assert_eq!(Text::literal("\""), None);
         assert_eq!(Text::literal(r#""\ud800""#).unwrap().plain(), "\u{fffd}ud800");

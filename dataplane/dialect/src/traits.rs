@@ -162,7 +162,8 @@ impl Families {
     /// What stands before a model's name is a region's, a vendor's or a folder's: the first hyphen (or dot, slash,
     /// colon) after which a family's name stands counts, and of several families there the one with the longest name.
     fn find(&self, name: &str) -> &Traits {
-        let name: Vec<u8> = name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte | 32 } else { b'-' }).collect();
+        let name: Vec<u8> =
+            name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte | 32 } else { b'-' }).collect();
         let mut rest = name.as_slice();
         loop {
             let found = self.families.iter().filter_map(|family| Some((family.fits(rest)?, family)));
@@ -183,9 +184,8 @@ impl Family {
         if self.whole.iter().any(|whole| whole.as_bytes() == name) {
             return Some(usize::MAX);
         }
-        let begins = |held: &&String| {
-            name.starts_with(held.as_bytes()) && name.get(held.len()).is_none_or(|next| *next == b'-')
-        };
+        let begins =
+            |held: &&String| name.starts_with(held.as_bytes()) && name.get(held.len()).is_none_or(|next| *next == b'-');
         self.names.iter().filter(begins).map(String::len).max()
     }
 }

@@ -128,7 +128,8 @@ fn what_the_other_dialect_cannot_say_is_named_or_refused_and_nothing_else_is() {
             Some("OpenAI") => (Dialect::OpenAI, openai(row["fields"].clone()), &CLAUDE),
             _ => (Dialect::Anthropic, anthropic(row["fields"].clone()), &GPT),
         };
-        let got = match translated(from, &body, to) {
+        let to = UpstreamModel { name: row["model"].as_str().unwrap_or(to.name), ..*to };
+        let got = match translated(from, &body, &to) {
             Ok((_, lost)) => json!({"loses": lost}),
             Err(refusal) => json!({"refused": refusal.param, "status": refusal.status}),
         };
@@ -160,7 +161,8 @@ fn text(value: &Value) -> &str {
 
 #[test]
 fn there_and_back_again_a_request_is_itself() {
-    let tool = json!([{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}}]);
+    let parameters = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false});
+    let tool = json!([{"type": "function", "function": {"name": "f", "description": "d", "parameters": parameters, "strict": true}}]);
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
     for body in [
         openai(

@@ -1,6 +1,7 @@
 //! Blocks, as the Anthropic dialect writes them.
 
 use super::media::Member;
+use super::turns::is_empty;
 use crate::chat::{Block, Cache, Content, Source};
 use crate::seal::{Opened, open};
 use crate::upstream::untranslatable;
@@ -97,8 +98,11 @@ impl Blocks<'_> {
                 o.text("tool_use_id", &self.id(tool_call_id));
                 if self.own && content.is_empty() && *plain {
                     // It came without content.
-                } else {
+                } else if self.own || *plain {
                     self.write(o, "content", *plain, content)?;
+                } else {
+                    let said: Vec<&Block<'_>> = content.iter().filter(|block| !is_empty(block)).collect();
+                    self.write(o, "content", said.is_empty(), &said)?;
                 }
                 if *is_error {
                     o.value("is_error", true);

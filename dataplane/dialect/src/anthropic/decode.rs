@@ -35,6 +35,7 @@ pub(crate) fn decode_request<'a>(fields: &Fields<'a, '_>) -> Result<Request<'a>,
         service_tier: fields.text("service_tier")?,
         stream: fields.boolean("stream")?.unwrap_or(false),
         include_usage: true,
+        body_bytes: fields.json().len(),
         extra: Extra::new(),
     };
     extra.extend(fields.unread());
@@ -209,7 +210,12 @@ fn thinking<'a>(fields: &Fields<'a, '_>) -> Result<Option<Thinking<'a>>, Refusal
             let budget_tokens = config.integer("budget_tokens")?.ok_or_else(|| path.missing("a number of tokens"))?;
             Thinking::Enabled { budget_tokens, display: config.text("display")? }
         }
-        _ => return Err(config.path.member("type").refuse("invalid_value", "must be enabled, disabled, adaptive or between_tools")),
+        _ => {
+            return Err(config
+                .path
+                .member("type")
+                .refuse("invalid_value", "must be enabled, disabled, adaptive or between_tools"));
+        }
     }))
 }
 

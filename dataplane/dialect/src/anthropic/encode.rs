@@ -53,7 +53,7 @@ pub(crate) fn encode_request(
     let own = request.dialect == Dialect::Anthropic;
     let mut encoder = Encoder { own, to, traits: to.traits(), loss };
     encoder.refuse_unsupported(request)?;
-    let mut out = Vec::with_capacity(1_024);
+    let mut out = request.room();
     object(&mut out, |o| encoder.request(o, request, sampling, &merged))?;
     Ok((out, encoder.loss))
 }
@@ -211,7 +211,8 @@ impl Encoder<'_> {
         if strict != Some(true) {
             return (rooted, None);
         }
-        let adapted = schema::adapted(&rooted, Path::Root).ok().filter(|adapted| self.traits.strict_tools && !adapted.narrowed);
+        let adapted =
+            schema::adapted(&rooted, Path::Root).ok().filter(|adapted| self.traits.strict_tools && !adapted.narrowed);
         match adapted {
             Some(adapted) => (Cow::Owned(adapted.json), strict),
             None => {

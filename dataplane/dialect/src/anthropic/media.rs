@@ -47,7 +47,8 @@ impl Member {
             Source::Base64 { media_type, data } => self.data(&data.plain(), &media_type.plain(), file),
             Source::Url(url) => {
                 let plain = url.plain();
-                let begins = |scheme: &str| plain.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+                let begins =
+                    |scheme: &str| plain.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
                 if begins("https://") || begins("http://") {
                     return Ok(Media { block: self.block(), source: source.clone() });
                 }

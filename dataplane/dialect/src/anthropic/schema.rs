@@ -214,7 +214,8 @@ impl Form<'_> {
         let is_primitive = |raw: &&str| !raw.starts_with(['{', '[']);
         let values = list("enum");
         let constant = members.get("const").map(|member| members.text_of(member));
-        let is_literal = (!values.is_empty() && values.iter().all(is_primitive)) || constant.as_ref().is_some_and(is_primitive);
+        let is_literal =
+            (!values.is_empty() && values.iter().all(is_primitive)) || constant.as_ref().is_some_and(is_primitive);
         let alternatives = ["anyOf", "oneOf", "allOf"].into_iter().find(|name| !list(name).is_empty());
         let refers = members.raw("$ref").is_some();
         let beside = |name: &&str| !DEFINITIONS.contains(name) && !REMARKS.contains(name) && *name != "$ref";
@@ -223,7 +224,7 @@ impl Form<'_> {
         if alternatives == Some("allOf") && list("allOf").len() > 1 {
             return Err(unheld(path, ALL_OF));
         }
-        if (alternatives.is_some() || refers) && has("properties") {
+        if (alternatives.is_some() || refers) && has("properties") || (alternatives.is_some() && refers) {
             return Err(unheld(path, BESIDE));
         }
         if alternatives.is_some() || refers || is_literal {

@@ -7,6 +7,9 @@ use crate::upstream::untranslatable;
 use crate::{Dialect, Loss, Refusal, Text};
 use std::borrow::Cow;
 
+/// Stands before an assistant who speaks first: the API begins with the user.
+const OPENING: &str = "(The assistant opens the conversation.)";
+
 /// A request's turns, sorted.
 pub(super) struct Merged<'r, 'a> {
     pub(super) system_is_plain: bool,
@@ -58,12 +61,36 @@ pub(super) fn merged<'r, 'a>(
         }
     }
     if !own {
+        begin(&mut merged, loss)?;
         order_results(&mut merged.turns)?;
         if merged.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
             return Err(untranslatable("messages", "the last one must be the user's or a tool's"));
         }
     }
     Ok(merged)
+}
+
+/// There is a turn, and the first one is the user's.
+fn begin(merged: &mut Merged<'_, '_>, loss: &mut Loss) -> Result<(), Refusal> {
+    let opening = match merged.turns.first() {
+        None => {
+            let last = merged.system.pop();
+            let mut block = last.ok_or_else(|| {
+                let message = "`messages` has nothing that a model could answer; add a message of the user";
+                Refusal::invalid("invalid_value", Some("messages"), message)
+            })?;
+            loss.add("messages.system");
+            mark_as_system(&mut block);
+            block
+        }
+        Some(turn) if turn.role == Role::Assistant => {
+            loss.add("messages");
+            Cow::Owned(Block::new(Content::Text(Text::of(OPENING))))
+        }
+        Some(_) => return Ok(()),
+    };
+    merged.turns.insert(0, MergedTurn { role: Role::User, plain: true, blocks: vec![opening], extra: Vec::new() });
+    Ok(())
 }
 
 fn taken<'r, 'a>(turn: &'r Turn<'a>, own: bool, origin: &str, loss: &mut Loss) -> MergedTurn<'r, 'a> {
@@ -99,8 +126,9 @@ fn mark_as_system(block: &mut Cow<'_, Block<'_>>) {
     }
 }
 
-fn is_empty(block: &Block<'_>) -> bool {
-    matches!(&block.content, Content::Text(text) if text.is_empty())
+/// Blocks that the API refuses.
+pub(super) fn is_empty(block: &Block<'_>) -> bool {
+    matches!(&block.content, Content::Text(text) | Content::Refusal(text) if text.is_blank())
 }
 
 fn is_foreign_reasoning(block: &Block<'_>, origin: &str) -> bool {
@@ -110,26 +138,35 @@ fn is_foreign_reasoning(block: &Block<'_>, origin: &str) -> bool {
     matches!(block.content, Content::Thinking { signature: None, .. })
 }
 
-/// After a turn that calls tools the next one begins with all their results, in the order of the calls.
+/// After a turn that calls tools the next one begins with all their results, in the order of the calls; no other turn
+/// has any.
 fn order_results(turns: &mut [MergedTurn<'_, '_>]) -> Result<(), Refusal> {
-    for at in 0..turns.len() {
-        let calls: Vec<String> =
-            turns.get(at).into_iter().flat_map(|turn| &turn.blocks).filter_map(|block| call_id(block)).collect();
-        if calls.is_empty() {
-            continue;
-        }
-        let Some(next) = turns.get_mut(at + 1) else { return Err(no_result(&calls)) };
+    let mut calls: Vec<String> = Vec::new();
+    for turn in turns {
         let place = |block: &Cow<'_, Block<'_>>| {
             let id = result_id(block)?;
             calls.iter().position(|call| *call == id)
         };
-        let answered = |call: &&String| next.blocks.iter().any(|block| result_id(block).as_ref() == Some(call));
-        if let Some(missing) = calls.iter().find(|call| !answered(call)) {
+        let results: Vec<String> = turn.blocks.iter().filter_map(|block| result_id(block)).collect();
+        if let Some(missing) = calls.iter().find(|call| !results.contains(call)) {
             return Err(no_result(std::slice::from_ref(missing)));
         }
-        next.blocks.sort_by_key(|block| place(block).unwrap_or(usize::MAX));
+        for (at, id) in results.iter().enumerate() {
+            if !calls.contains(id) || results.iter().take(at).any(|before| before == id) {
+                return Err(stray_result(id));
+            }
+        }
+        turn.blocks.sort_by_key(|block| place(block).unwrap_or(usize::MAX));
+        calls = turn.blocks.iter().filter_map(|block| call_id(block)).collect();
     }
-    Ok(())
+    if calls.is_empty() { Ok(()) } else { Err(no_result(&calls)) }
+}
+
+fn stray_result(id: &str) -> Refusal {
+    let message = format!(
+        "`messages` has a result of the tool call {id} that no message just before it makes, or a second one; send one result after its call"
+    );
+    Refusal::invalid("stray_tool_result", Some("messages"), message)
 }
 
 fn no_result(calls: &[String]) -> Refusal {

@@ -34,10 +34,17 @@ pub struct Request<'a> {
     pub stream: bool,
     /// Whether the caller asked for usage at the end of its stream.
     pub include_usage: bool,
+    /// How long the body was that it came in.
+    pub body_bytes: usize,
     pub extra: Extra<'a>,
 }
 
 impl Request<'_> {
+    /// An empty buffer in which a body of about the same length has room, so that a large one is not moved as it grows.
+    pub(crate) fn room(&self) -> Vec<u8> {
+        Vec::with_capacity(self.body_bytes + self.body_bytes / 16 + 1_024)
+    }
+
     /// Whether the model must call a tool.
     pub(crate) const fn forces_a_tool(&self) -> bool {
         matches!(
@@ -264,8 +271,13 @@ pub enum Thinking<'a> {
     Disabled,
     /// Off, but for what the model says between tool calls.
     BetweenTools,
-    Enabled { budget_tokens: u64, display: Option<Text<'a>> },
-    Adaptive { display: Option<Text<'a>> },
+    Enabled {
+        budget_tokens: u64,
+        display: Option<Text<'a>>,
+    },
+    Adaptive {
+        display: Option<Text<'a>>,
+    },
 }
 
 impl Effort {

@@ -37,6 +37,7 @@ pub(crate) fn decode_request<'a>(fields: &Fields<'a, '_>) -> Result<Request<'a>,
         service_tier: fields.text("service_tier")?,
         stream: fields.boolean("stream")?.unwrap_or(false),
         include_usage: include_usage(fields)?,
+        body_bytes: fields.json().len(),
         extra: fields.unread(),
     })
 }

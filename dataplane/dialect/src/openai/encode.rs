@@ -3,6 +3,7 @@
 //! What the dialect cannot say is in the loss; what would change the answer's meaning is refused.
 
 use super::content::{self, Parts};
+use super::strict::is_strict;
 use super::thought::Asked;
 use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, Turn};
 use crate::identity::{IdentityForm, SAFETY_IDENTIFIER, USER};
@@ -27,7 +28,7 @@ pub(crate) fn encode_request(
     to: &UpstreamModel<'_>,
 ) -> Result<(Vec<u8>, Loss), Refusal> {
     let mut encoder = Encoder { own: request.dialect == Dialect::OpenAI, to, loss: Loss::default() };
-    let mut out = Vec::with_capacity(1_024);
+    let mut out = request.room();
     object(&mut out, |o| encoder.request(o, request, sampling))?;
     Ok((out, encoder.loss))
 }
@@ -43,6 +44,10 @@ impl Encoder<'_> {
     fn request(&mut self, o: &mut Object<'_>, request: &Request<'_>, sampling: &Sampling) -> Result<(), Refusal> {
         if !self.own && request.turns.last().is_some_and(|turn| turn.role == Role::Assistant) {
             return Err(untranslatable("messages", "the last one must be the user's or a tool's"));
+        }
+        if !self.own && !request.turns.iter().any(|turn| turn.role == Role::User && !turn.content.is_empty()) {
+            let message = "`messages` has nothing that a model could answer; add a message of the user";
+            return Err(Refusal::invalid("invalid_value", Some("messages"), message));
         }
         o.str("model", self.to.name);
         o.array("messages", |list| request.turns.iter().try_for_each(|turn| self.turn(list, turn)))?;
@@ -95,7 +100,17 @@ impl Encoder<'_> {
             let beside: Vec<_> = beside.iter().collect();
             return list.object(|o| self.message(o, turn, &beside));
         }
-        if results.is_empty() || !rest.is_empty() { list.object(|o| self.message(o, turn, &rest)) } else { Ok(()) }
+        // A message of the other dialect that had nothing but its own provider's reasoning says nothing here.
+        let is_thinking =
+            |block: &&Block<'_>| matches!(block.content, Content::Thinking { .. } | Content::RedactedThinking(_));
+        if !self.own && !rest.is_empty() && rest.iter().all(is_thinking) {
+            self.loss.add("thinking");
+            return Ok(());
+        }
+        if rest.is_empty() && (!self.own || !results.is_empty()) {
+            return Ok(());
+        }
+        list.object(|o| self.message(o, turn, &rest))
     }
 
     fn message(&mut self, o: &mut Object<'_>, turn: &Turn<'_>, blocks: &[&Block<'_>]) -> Result<(), Refusal> {
@@ -193,6 +208,10 @@ impl Encoder<'_> {
                 if cache.is_some() {
                     self.loss.add("cache_control");
                 }
+                let fits = self.own || !self.to.vendor || parameters.is_some_and(is_strict);
+                if *strict == Some(true) && !fits {
+                    self.loss.add("tools.strict");
+                }
                 o.str("type", "function");
                 o.object("function", |o| {
                     o.text("name", name);
@@ -200,7 +219,7 @@ impl Encoder<'_> {
                     if let Some(schema) = parameters {
                         o.raw("parameters", schema);
                     }
-                    o.value_if("strict", *strict);
+                    o.value_if("strict", strict.filter(|strict| fits || !strict));
                     self.extra(o, extra)
                 })
             }),

@@ -12,6 +12,7 @@ mod forms;
 mod models;
 mod reader;
 mod stream;
+mod strict;
 mod thought;
 mod wire;
 mod writer;

@@ -46,7 +46,8 @@ impl Asked<'_, '_> {
         }
         let known = |asked: Effort, name, loss: &mut Loss| {
             let known = traits.effort(asked);
-            let lost = if asked == Effort::None { known.is_some_and(|known| known != asked) } else { known != Some(asked) };
+            let lost =
+                if asked == Effort::None { known.is_some_and(|known| known != asked) } else { known != Some(asked) };
             if lost {
                 loss.add(name);
             }
@@ -118,7 +119,13 @@ impl Asked<'_, '_> {
     /// Writes the stop sequences that the model takes.
     pub(super) fn write_stop(&self, o: &mut Object<'_>, loss: &mut Loss) {
         let stop = &self.request.stop;
-        let most = if self.own() { usize::MAX } else if self.traits.stop { MAX_STOP } else { 0 };
+        let most = if self.own() {
+            usize::MAX
+        } else if self.traits.stop {
+            MAX_STOP
+        } else {
+            0
+        };
         let taken: &[Text<'_>] = stop.get(..most).unwrap_or(stop);
         if taken.len() < stop.len() {
             loss.add("stop_sequences");

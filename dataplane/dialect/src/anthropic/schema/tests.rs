@@ -33,25 +33,67 @@ fn each_keyword_goes_where_the_official_sdk_puts_it() {
         (json!({"type": "string", "format": "date-time"}), json!({"type": "string", "format": "date-time"})),
         (json!({"type": "string", "format": "path"}), json!({"type": "string", "description": "format: \"path\""})),
         (json!({"type": "integer", "format": "int32"}), json!({"type": "integer", "description": "format: \"int32\""})),
-        (json!({"type": "number", "exclusiveMaximum": 2, "multipleOf": 0.5}), json!({"type": "number", "description": "exclusiveMaximum: 2; multipleOf: 0.5"})),
-        (json!({"type": "array", "items": {"type": "string"}, "minItems": 1}), json!({"type": "array", "items": {"type": "string"}, "minItems": 1})),
-        (json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": true}), json!({"type": "array", "items": {"type": "string"}, "description": "minItems: 2; uniqueItems: true"})),
-        (json!({"type": "array", "prefixItems": [{"type": "string"}], "uniqueItems": false}), json!({"type": "array", "description": "prefixItems: [{\"type\":\"string\"}]"})),
+        (
+            json!({"type": "number", "exclusiveMaximum": 2, "multipleOf": 0.5}),
+            json!({"type": "number", "description": "exclusiveMaximum: 2; multipleOf: 0.5"}),
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+        ),
+        (
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": true}),
+            json!({"type": "array", "items": {"type": "string"}, "description": "minItems: 2; uniqueItems: true"}),
+        ),
+        (
+            json!({"type": "array", "prefixItems": [{"type": "string"}], "uniqueItems": false}),
+            json!({"type": "array", "description": "prefixItems: [{\"type\":\"string\"}]"}),
+        ),
         (json!({"enum": ["a", 1, null]}), json!({"enum": ["a", 1, null]})),
         (json!({"type": ["string", "null"], "enum": ["a", null]}), json!({"enum": ["a", null]})),
         (json!({"type": "string", "const": "a"}), json!({"const": "a"})),
         (json!({"const": null}), json!({"const": null})),
-        (json!({"type": "object", "enum": [{"a": 1}], "properties": {"a": {"type": "integer"}}}), json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false, "description": "enum: [{\"a\":1}]"})),
-        (json!({"oneOf": [{"type": "string"}, {"type": "integer"}], "discriminator": {"propertyName": "k"}}), json!({"anyOf": [{"type": "string"}, {"type": "integer"}], "description": "discriminator: {\"propertyName\":\"k\"}"})),
-        (json!({"allOf": [{"type": "string"}], "description": "d"}), json!({"anyOf": [{"type": "string"}], "description": "d"})),
-        (json!({"type": ["string", "null"], "maxLength": 3}), json!({"anyOf": [{"type": "string"}, {"type": "null"}], "description": "maxLength: 3"})),
-        (json!({"type": ["array", "null"], "items": {"type": "integer"}}), json!({"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]})),
+        (
+            json!({"type": "object", "enum": [{"a": 1}], "properties": {"a": {"type": "integer"}}}),
+            json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false, "description": "enum: [{\"a\":1}]"}),
+        ),
+        (
+            json!({"oneOf": [{"type": "string"}, {"type": "integer"}], "discriminator": {"propertyName": "k"}}),
+            json!({"anyOf": [{"type": "string"}, {"type": "integer"}], "description": "discriminator: {\"propertyName\":\"k\"}"}),
+        ),
+        (
+            json!({"allOf": [{"type": "string"}], "description": "d"}),
+            json!({"anyOf": [{"type": "string"}], "description": "d"}),
+        ),
+        (
+            json!({"type": ["string", "null"], "maxLength": 3}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}], "description": "maxLength: 3"}),
+        ),
+        (
+            json!({"type": ["array", "null"], "items": {"type": "integer"}}),
+            json!({"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]}),
+        ),
         (json!({"type": ["string"]}), json!({"type": "string"})),
-        (json!({"type": "string", "nullable": true, "deprecated": false}), json!({"type": "string", "description": "nullable: true"})),
-        (json!({"type": "string", "title": "T", "default": "x", "$comment": "c", "examples": ["e"]}), json!({"type": "string", "title": "T", "default": "x", "description": "examples: [\"e\"]"})),
-        (json!({"properties": {"a": {"type": "null"}}}), json!({"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": false})),
-        (json!({"type": "object", "properties": {}, "$schema": "x"}), json!({"type": "object", "properties": {}, "additionalProperties": false})),
-        (json!({"type": "object", "additionalProperties": false}), json!({"type": "object", "properties": {}, "additionalProperties": false})),
+        (
+            json!({"type": "string", "nullable": true, "deprecated": false}),
+            json!({"type": "string", "description": "nullable: true"}),
+        ),
+        (
+            json!({"type": "string", "title": "T", "default": "x", "$comment": "c", "examples": ["e"]}),
+            json!({"type": "string", "title": "T", "default": "x", "description": "examples: [\"e\"]"}),
+        ),
+        (
+            json!({"properties": {"a": {"type": "null"}}}),
+            json!({"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": false}),
+        ),
+        (
+            json!({"type": "object", "properties": {}, "$schema": "x"}),
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
+        (
+            json!({"type": "object", "additionalProperties": false}),
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
         (
             json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "string", "minLength": 1}}}),
             json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "string", "description": "minLength: 1"}}}),
@@ -72,20 +114,41 @@ fn what_no_closed_schema_can_hold_is_named_with_its_place() {
         (json!({}), "`schema` allows any value"),
         (json!({"title": "T"}), "`schema` allows any value"),
         (json!({"type": "object"}), "`schema` is an object of any members"),
-        (json!({"type": "object", "additionalProperties": {"type": "integer"}}), "`schema` is an object of any members"),
-        (json!({"type": "object", "properties": {}, "additionalProperties": true}), "`schema` is an object of any members"),
-        (json!({"type": "object", "patternProperties": {"^a": {"type": "string"}}}), "`schema` is an object of any members"),
-        (json!({"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "integer"}}}}), "`schema.properties.m` is an object of any members"),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "integer"}}),
+            "`schema` is an object of any members",
+        ),
+        (
+            json!({"type": "object", "properties": {}, "additionalProperties": true}),
+            "`schema` is an object of any members",
+        ),
+        (
+            json!({"type": "object", "patternProperties": {"^a": {"type": "string"}}}),
+            "`schema` is an object of any members",
+        ),
+        (
+            json!({"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "integer"}}}}),
+            "`schema.properties.m` is an object of any members",
+        ),
         (json!({"type": "array", "items": {"type": ["object", "null"]}}), "`schema.items` is an object of any members"),
         (json!({"type": "array", "items": {}}), "`schema.items` allows any value"),
         (json!({"type": "object", "properties": {"a": true}}), "`schema.properties.a` allows any value"),
         (json!({"anyOf": [{"type": "string"}, {"minimum": 1}]}), "`schema.anyOf[1]` allows any value"),
         (json!({"allOf": [{"type": "string"}, {"type": "string"}]}), "`schema` joins several schemas"),
-        (json!({"type": "object", "properties": {"a": {"type": "string"}}, "anyOf": [{"required": ["a"]}]}), "`schema` has alternatives beside"),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "anyOf": [{"required": ["a"]}]}),
+            "`schema` has alternatives beside",
+        ),
         (json!({"$ref": "#/$defs/N", "$defs": {"N": node}}), "`schema` refers to itself"),
         (json!({"type": "object", "properties": {"a": {"$ref": "#"}}}), "`schema` refers to itself"),
-        (json!({"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#/properties/a"}}}}), "`schema` refers to itself"),
-        (json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}), "`schema` refers to itself"),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#/properties/a"}}}}),
+            "`schema` refers to itself",
+        ),
+        (
+            json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}),
+            "`schema` refers to itself",
+        ),
         (json!({"$ref": "https://example.com/schema"}), "`schema` refers to itself, to another document"),
         (json!({"$ref": "#/$defs/absent"}), "`schema` refers to itself, to another document, or to nothing"),
     ] {
@@ -96,7 +159,11 @@ fn what_no_closed_schema_can_hold_is_named_with_its_place() {
 
 #[test]
 fn an_open_object_with_properties_is_closed_and_told_to_be_narrower() {
-    for more in [json!({"additionalProperties": true}), json!({"additionalProperties": {"type": "string"}}), json!({"patternProperties": {"^x": {"type": "string"}}})] {
+    for more in [
+        json!({"additionalProperties": true}),
+        json!({"additionalProperties": {"type": "string"}}),
+        json!({"patternProperties": {"^x": {"type": "string"}}}),
+    ] {
         let mut schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
         schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let closed = json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
@@ -114,7 +181,10 @@ fn the_root_of_a_tool_is_an_object() {
     assert_eq!(rooted(None).0, r#"{"type":"object","properties":{}}"#);
     assert_eq!(root(json!({})), (json!({"type": "object"}), false));
     let plain = json!({"properties": {"a": {"type": "string", "minLength": 1}}});
-    assert_eq!(root(plain), (json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), false));
+    assert_eq!(
+        root(plain),
+        (json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), false)
+    );
     let (out, lost) = root(json!({"description": "d", "anyOf": [
         {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}],
         "$defs": {"B": {"type": "object", "properties": {"b": {"type": "integer"}, "a": {"type": "null"}}}}}));
@@ -122,7 +192,9 @@ fn the_root_of_a_tool_is_an_object() {
     assert_eq!(out["properties"], json!({"a": {"type": "string"}, "b": {"type": "integer"}}));
     assert_eq!((&out["type"], out.get("anyOf"), out.get("required")), (&json!("object"), None, None));
     assert!(out["description"].as_str().unwrap().starts_with("d; anyOf: ["), "{out}");
-    let (out, _) = root(json!({"type": "object", "properties": {"z": {}}, "required": ["z"], "allOf": [{"properties": {"y": {}}, "required": ["y"]}]}));
+    let (out, _) = root(
+        json!({"type": "object", "properties": {"z": {}}, "required": ["z"], "allOf": [{"properties": {"y": {}}, "required": ["y"]}]}),
+    );
     assert_eq!((&out["required"], &out["properties"]), (&json!(["z", "y"]), &json!({"z": {}, "y": {}})));
 }
 
