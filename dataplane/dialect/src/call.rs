@@ -18,6 +18,9 @@ const MAX_TOOLS: usize = 128;
 /// Members by which a provider may go over the context several times.
 const REPEATING: [&str; 6] =
     ["tools", "mcp_servers", "web_search_options", "context_management", "container", "plugins"];
+/// What some editors and libraries put before a text, and which JSON does not have.
+const BYTE_ORDER_MARKS: [(&[u8], &str); 3] =
+    [(b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")];
 /// Most answers of one request, which is the bound of the OpenAI API.
 const MAX_CHOICES: u64 = 128;
 
@@ -54,10 +57,13 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Scans a body.
     pub fn read(dialect: Dialect, body: &'a [u8]) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(body).map_err(|e| {
-            Refusal::invalid("invalid_json", None, format!("the body is not UTF-8 (at byte {})", e.valid_up_to()))
-        })?;
-        let members = Members::scan(text).map_err(|e| Refusal::invalid("invalid_json", None, e.to_string()))?;
+        let invalid = |message: String| Refusal::invalid("invalid_json", None, message);
+        if let Some((_, of)) = BYTE_ORDER_MARKS.iter().find(|(mark, _)| body.starts_with(mark)) {
+            return Err(invalid(format!("the body begins with a byte order mark (BOM) of {of}; send UTF-8 without one")));
+        }
+        let text = std::str::from_utf8(body)
+            .map_err(|e| invalid(format!("the body is not UTF-8 (at byte {})", e.valid_up_to())))?;
+        let members = Members::scan(text).map_err(|e| invalid(e.to_string()))?;
         let rerouting = screen(dialect, &members)?;
         let fields = Fields::of(&members, Path::Root);
         let model = fields.text("model")?.map(Text::into_plain).filter(|model| !model.is_empty());

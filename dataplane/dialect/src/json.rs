@@ -2,7 +2,7 @@
 //!
 //! It checks structure, bounds and the form of numbers, not escapes, and builds no tree.
 
-use crate::media_names::MEDIA;
+use crate::names::{MEDIA, resembled};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -56,6 +56,8 @@ pub struct Member<'a> {
     pub values: usize,
     /// Whether an object in it has a member of a name under which media stand.
     pub media: bool,
+    /// Of messages and tools: the known name from which a member of theirs, or of their parts, differs by case alone.
+    pub resembled: Option<&'static str>,
 }
 
 /// The members of an object, in order.
@@ -199,11 +201,15 @@ struct Scan<'a> {
     at: usize,
     /// Whether a member of a name of [`MEDIA`] was passed, or one whose name is escaped.
     media: bool,
+    /// Depth to which names are those of an API and not of its users.
+    named: u32,
+    /// The first known name that another one resembles, to that depth.
+    resembled: Option<&'static str>,
 }
 
 impl<'a> Scan<'a> {
     const fn of(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), at: 0, media: false }
+        Self { bytes: text.as_bytes(), at: 0, media: false, named: 0, resembled: None }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -232,14 +238,26 @@ impl<'a> Scan<'a> {
         self.colon()?;
         let start = self.at;
         self.media = false;
+        self.named = match &*name {
+            // A list of messages with lists of parts or calls: what is below may be arguments.
+            "messages" => 4,
+            // A list of tools with a function or a schema: what is below may be parameters.
+            "tools" => 3,
+            _ => 0,
+        };
+        self.resembled = None;
         let (elements, values) = self.value()?;
-        Ok(Member { name, start: key.start, value: start..self.at, elements, values, media: self.media })
+        let (media, resembled) = (self.media, self.resembled);
+        Ok(Member { name, start: key.start, value: start..self.at, elements, values, media, resembled })
     }
 
     /// The name of a member of some object within, and its colon.
-    fn name(&mut self) -> Result<(), Invalid> {
+    fn name(&mut self, depth: u32) -> Result<(), Invalid> {
         let name = self.string()?;
         let quoted = self.bytes.get(name).unwrap_or_default();
+        if depth <= self.named {
+            self.resembled = self.resembled.or_else(|| resembled(quoted));
+        }
         self.media |= MEDIA.contains(&quoted) || memchr::memchr(b'\\', quoted).is_some();
         self.colon()
     }
@@ -330,7 +348,7 @@ impl<'a> Scan<'a> {
                         depth += 1;
                         objects = objects << 1 | u128::from(object);
                         if object {
-                            self.name()?;
+                            self.name(depth)?;
                         }
                         continue;
                     }
@@ -345,7 +363,7 @@ impl<'a> Scan<'a> {
                 if !self.separator(if object { b'}' } else { b']' })? {
                     self.blank();
                     if object {
-                        self.name()?;
+                        self.name(depth)?;
                     }
                     break;
                 }

@@ -2,6 +2,7 @@
 //! that would move the request elsewhere.
 
 use crate::json::{Member, Members};
+use crate::names::{folded, is_odd};
 use crate::{Dialect, Refusal};
 use std::borrow::Cow;
 
@@ -150,6 +151,12 @@ pub(crate) fn screen(dialect: Dialect, members: &Members<'_>) -> Result<Vec<Box<
     for member in members.iter() {
         let name = &*member.name;
         cased(name, "", KNOWN, members)?;
+        if let Some(meant) = member.resembled {
+            let message = format!(
+                "`{name}` has a member that differs from `{meant}` by case alone, and servers read it differently; write `{meant}`"
+            );
+            return Err(refused("invalid_value", name, message));
+        }
         bounded(member)?;
         let other_dialects = dialect == Dialect::Anthropic && name == "max_completion_tokens";
         if known(name) && !other_dialects {
@@ -196,19 +203,13 @@ fn begins(name: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A byte of a name that is written in another case, or by a letter that Go's JSON takes for an ASCII one.
-const fn is_odd(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || !byte.is_ascii() || byte == b'\\'
-}
-
 /// Refuses a name that differs by case alone from a known one or from another one beside it: servers differ in which
 /// of them they read.
 fn cased(name: &str, outer: &str, known: &[&str], beside: &Members<'_>) -> Result<(), Refusal> {
     if !name.bytes().any(is_odd) {
         return Ok(());
     }
-    // The long s and the sign of the kelvin are letters of no other case than these.
-    let folded = name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_lowercase();
+    let folded = folded(name);
     let lists: [&[&str]; 4] =
         if outer.is_empty() { [known, FORBIDDEN, REROUTING, LIMITS] } else { [known, &[], &[], &[]] };
     let meant = lists.into_iter().flatten().copied().find(|held| *held == folded && *held != name);
@@ -283,6 +284,25 @@ mod tests {
             let refusal = screened(Dialect::OpenAI, body).expect_err(body);
             assert_eq!(refusal.param.as_deref(), Some(names[0]), "{body}");
             assert!(names.iter().all(|name| refusal.message.contains(name)), "{}", refusal.message);
+        }
+        for (body, param, meant) in [
+            (r#"{"messages":[{"role":"user","Content":"a"}]}"#, "messages", "`content`"),
+            (r#"{"messages":[{"content":[{"type":"text","Text":"a"}]}]}"#, "messages", "`text`"),
+            (r#"{"messages":[{"Tool_Calls":[]}]}"#, "messages", "`tool_calls`"),
+            (r#"{"messages":[{"tool_calls":[{"\u0046unction":{}}]}]}"#, "messages", "`function`"),
+            (r#"{"tools":[{"type":"function","function":{"Name":"f"}}]}"#, "tools", "`name`"),
+        ] {
+            let refusal = screened(Dialect::OpenAI, body).expect_err(body);
+            assert_eq!(refusal.param.as_deref(), Some(param), "{body}");
+            assert!(refusal.message.contains(meant), "{}", refusal.message);
+        }
+        for body in [
+            r#"{"messages":[{"content":[{"type":"tool_use","input":{"Name":1,"Content":2}}]}]}"#,
+            r#"{"tools":[{"function":{"parameters":{"properties":{"Name":{},"Type":{}}}}}]}"#,
+            r#"{"tools":[{"input_schema":{"properties":{"Name":{}}}}]}"#,
+            r#"{"messages":[{"myOwn":1}]}"#,
+        ] {
+            assert_eq!(screened(Dialect::OpenAI, body), Ok(vec![]), "{body}");
         }
         for body in [r#"{"myOwn":1}"#, r#"{"chat_template_kwargs":{"Model":1}}"#, r#"{"größe":1}"#] {
             assert_eq!(screened(Dialect::OpenAI, body), Ok(vec![]), "{body}");

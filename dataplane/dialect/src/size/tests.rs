@@ -158,6 +158,10 @@ fn text_that_is_called_media_counts_as_text() {
         ),
         (
             Dialect::Anthropic,
+            json!({"type": "document", "source": {"type": "base64", "media_type": "text/plain; charset=utf-8", "data": text}}),
+        ),
+        (
+            Dialect::Anthropic,
             json!({"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": text}]}}),
         ),
         (Dialect::Anthropic, json!({"type": "text", "source": {"type": "base64", "data": text}})),
