@@ -59,7 +59,9 @@ impl<'a> Call<'a> {
     pub fn read(dialect: Dialect, body: &'a [u8]) -> Result<Self, Refusal> {
         let invalid = |message: String| Refusal::invalid("invalid_json", None, message);
         if let Some((_, of)) = BYTE_ORDER_MARKS.iter().find(|(mark, _)| body.starts_with(mark)) {
-            return Err(invalid(format!("the body begins with a byte order mark (BOM) of {of}; send UTF-8 without one")));
+            return Err(invalid(format!(
+                "the body begins with a byte order mark (BOM) of {of}; send UTF-8 without one"
+            )));
         }
         let text = std::str::from_utf8(body)
             .map_err(|e| invalid(format!("the body is not UTF-8 (at byte {})", e.valid_up_to())))?;

@@ -104,7 +104,7 @@ fn is_webp(data: &[u8]) -> bool {
 fn by_ending(file: &str) -> Option<&'static str> {
     let (_, ending) = file.rsplit_once('.')?;
     let fits = |held: &&str| held.eq_ignore_ascii_case(ending);
-    ENDINGS.iter().find(|(_, endings)| endings.iter().any(|held| fits(held))).map(|(kind, _)| *kind)
+    ENDINGS.iter().find(|(_, endings)| endings.iter().any(fits)).map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Traits {
         }
         let thinks = || known.iter().copied().filter(|effort| *effort != Effort::None);
         let weakest = if asked == Effort::None { known.first().copied() } else { thinks().next() };
-        thinks().filter(|effort| *effort < asked).last().or(weakest)
+        thinks().rfind(|effort| *effort < asked).or(weakest)
     }
 }
 

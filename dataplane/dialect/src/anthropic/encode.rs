@@ -158,6 +158,9 @@ impl Encoder<'_> {
             }
             Tool::Native { .. } => true,
         };
+        if !request.tools.iter().any(|tool| may(&tool)) {
+            return Err(untranslatable("tool_choice", "it allows no tool of `tools`"));
+        }
         o.array("tools", |list| request.tools.iter().filter(may).try_for_each(|tool| self.tool(list, tool)))?;
         let disable_parallel = request.parallel_tool_calls.map(|parallel| !parallel).filter(|off| self.own || *off);
         let choice = request.tool_choice.as_ref().or(disable_parallel.map(|_| &ToolChoice::Auto));

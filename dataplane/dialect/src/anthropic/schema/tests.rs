@@ -49,6 +49,14 @@ fn each_keyword_goes_where_the_official_sdk_puts_it() {
             json!({"type": "array", "prefixItems": [{"type": "string"}], "uniqueItems": false}),
             json!({"type": "array", "description": "prefixItems: [{\"type\":\"string\"}]"}),
         ),
+    ] {
+        assert_eq!(sent(&schema), Ok((expected, false)), "{schema}");
+    }
+}
+
+#[test]
+fn values_unions_and_references_go_where_the_official_sdk_puts_them() {
+    for (schema, expected) in [
         (json!({"enum": ["a", 1, null]}), json!({"enum": ["a", 1, null]})),
         (json!({"type": ["string", "null"], "enum": ["a", null]}), json!({"enum": ["a", null]})),
         (json!({"type": "string", "const": "a"}), json!({"const": "a"})),
