@@ -159,14 +159,17 @@ impl<'a> Call<'a> {
         if self.stream && !self.wants_usage && self.dialect == Dialect::OpenAI {
             patch.merge("stream_options", "include_usage", "true");
         }
-        let limits = to.max_output_names();
         let most = tuned.map_or(self.max_output, |(_, tuned)| tuned.max_output);
-        if self.limited_otherwise(limits) {
-            patch.rename(limits, most);
-        }
-        if let Some((asked, tuned)) = tuned.filter(|(asked, tuned)| asked != tuned) {
-            for (names, value) in changes(to, asked, tuned)? {
-                if names != limits || !self.limited_otherwise(limits) {
+        let tuned = tuned.filter(|(asked, tuned)| asked != tuned);
+        // Which name the model reads matters only where there is the newer one, or another value.
+        if tuned.is_some() || self.members.get("max_completion_tokens").is_some() {
+            let limits = to.max_output_names();
+            let otherwise = self.limited_otherwise(limits);
+            if otherwise {
+                patch.rename(limits, most);
+            }
+            for (names, value) in tuned.map_or(Some(Vec::new()), |(asked, tuned)| changes(to, asked, tuned))? {
+                if names != limits || !otherwise {
                     patch.set(names, value);
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! It checks structure, bounds and the form of numbers, not escapes, and builds no tree.
 
-use crate::names::{MEDIA, resembled};
+use crate::names::{MEDIA, is_odd, resembled};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -255,7 +255,7 @@ impl<'a> Scan<'a> {
     fn name(&mut self, depth: u32) -> Result<(), Invalid> {
         let name = self.string()?;
         let quoted = self.bytes.get(name).unwrap_or_default();
-        if depth <= self.named {
+        if depth <= self.named && quoted.iter().fold(false, |odd, byte| odd | is_odd(*byte)) {
             self.resembled = self.resembled.or_else(|| resembled(quoted));
         }
         self.media |= MEDIA.contains(&quoted) || memchr::memchr(b'\\', quoted).is_some();

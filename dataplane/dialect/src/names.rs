@@ -67,10 +67,8 @@ pub(crate) fn folded(name: &str) -> String {
 }
 
 /// The member of a part from which a quoted name differs by case alone.
+#[cold]
 pub(crate) fn resembled(quoted: &[u8]) -> Option<&'static str> {
-    if !quoted.iter().copied().any(is_odd) {
-        return None;
-    }
     let name: Cow<'_, str> = serde_json::from_slice(quoted).ok()?;
     let folded = folded(&name);
     PARTS.into_iter().find(|held| *held == folded && *held != name)
