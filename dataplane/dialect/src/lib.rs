@@ -32,6 +32,7 @@ pub mod sse;
 mod stream;
 mod text;
 mod tier;
+mod tool_schema;
 mod traits;
 mod translate;
 mod upstream;

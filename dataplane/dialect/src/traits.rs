@@ -39,6 +39,10 @@ pub(crate) struct Traits {
     pub(crate) schemas: bool,
     /// Whether a tool may be strict.
     pub(crate) strict_tools: bool,
+    /// Whether it can be told to call one tool at a time.
+    pub(crate) parallel_tool_calls: bool,
+    /// Whether OpenAI takes marks of the prompt cache for it.
+    pub(crate) cache_breakpoints: bool,
     /// Whether the limit of output is `max_completion_tokens` at any server; `max_tokens` is refused then.
     pub(crate) max_completion_tokens: bool,
 }
@@ -104,6 +108,8 @@ impl Default for Traits {
             forced_tools: When::Always,
             schemas: true,
             strict_tools: true,
+            parallel_tool_calls: true,
+            cache_breakpoints: true,
             max_completion_tokens: false,
         }
     }

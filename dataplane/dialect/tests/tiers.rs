@@ -93,7 +93,7 @@ fn an_answers_tier_is_read_on_every_way_through() {
 fn a_request_names_to_its_provider_the_tier_that_it_is_reckoned_at() {
     for from in BOTH {
         for tier in ["priority", "flex", "auto", "default", "standard_only"] {
-            let body = json!({"model": "m", "max_tokens": 9, "messages": [], "service_tier": tier}).to_string();
+            let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "service_tier": tier}).to_string();
             let call = Call::read(from, body.as_bytes()).unwrap();
             for dialect in BOTH {
                 let to = UpstreamModel { dialect, vendor: true, name: "up", max_output: Some(9), origin: "o" };
@@ -112,14 +112,15 @@ fn a_request_names_to_its_provider_the_tier_that_it_is_reckoned_at() {
 #[test]
 fn a_tier_that_is_no_name_is_left_to_the_provider() {
     for tier in [json!(7), json!({}), Value::Null, json!("")] {
-        let body = json!({"model": "m", "messages": [], "service_tier": tier}).to_string();
+        let body =
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "service_tier": tier}).to_string();
         assert_eq!(Call::read(Dialect::OpenAI, body.as_bytes()).unwrap().service_tier, ServiceTier::default());
     }
 }
 
 #[test]
 fn speed_and_place_are_read_of_requests_and_answers_whole_and_streamed() {
-    let body = json!({"model": "m", "max_tokens": 9, "messages": [], "speed": "fast", "inference_geo": "us"});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "speed": "fast", "inference_geo": "us"});
     let call = Call::read(Dialect::Anthropic, body.to_string().as_bytes()).unwrap().service_tier;
     assert_eq!(call.name().as_deref(), Some("fast-us"));
     let usage = json!({"input_tokens": 3, "output_tokens": 1, "speed": "fast", "inference_geo": "us"});

@@ -201,11 +201,14 @@ fn t68_sampling_is_left_out_where_the_model_refuses_it() {
 
 #[test]
 fn t69_the_order_of_keys_stays() {
-    let body = r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"q"}],"tools":[{"name":"f","input_schema":{"z":1,"a":{"y":2,"b":3}}}]}"#;
+    let body = r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"q"}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"z":{},"a":{"y":2,"b":3}}}}]}"#;
     let call = Call::read(Dialect::Anthropic, body.as_bytes()).unwrap();
     let request = call.decode().unwrap();
     let (out, _) = encode_request(&request, &request.sampling, &GPT).unwrap();
-    assert!(String::from_utf8_lossy(&out).contains(r#""parameters":{"z":1,"a":{"y":2,"b":3}}"#));
+    assert!(
+        String::from_utf8_lossy(&out)
+            .contains(r#""parameters":{"type":"object","properties":{"z":{},"a":{"y":2,"b":3}}}"#)
+    );
 }
 
 #[test]

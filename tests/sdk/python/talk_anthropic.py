@@ -23,6 +23,12 @@ def seen(answer):
     return {"text": said, "tokens": [answer.usage.input_tokens, answer.usage.output_tokens]}
 
 
+def send(arguments, _):
+    """Any request; what came of it besides the answer."""
+    raw = client.messages.with_raw_response.create(**arguments)
+    return {"text": raw.parse().content[0].text, "loss": raw.headers.get("x-weir-loss")}
+
+
 def user(content):
     return {"role": "user", "content": content}
 

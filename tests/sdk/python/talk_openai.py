@@ -23,6 +23,12 @@ def seen(answer):
     return {"text": answer.choices[0].message.content, "tokens": [usage.prompt_tokens, usage.completion_tokens]}
 
 
+def send(arguments, _):
+    """Any request; what came of it besides the answer."""
+    raw = client.chat.completions.with_raw_response.create(**arguments)
+    return {"text": raw.parse().choices[0].message.content, "loss": raw.headers.get("x-weir-loss")}
+
+
 def user(content):
     return {"role": "user", "content": content}
 

@@ -9,6 +9,7 @@ use super::turns::{Merged, MergedTurn, merged};
 use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, ToolChoice};
 use crate::fields::Path;
 use crate::identity::USER_ID;
+use crate::tool_schema::{EMPTY, rooted};
 use crate::traits::Traits;
 use crate::upstream::{UpstreamModel, untranslatable};
 use crate::write::{Array, Object, object};
@@ -205,9 +206,9 @@ impl Encoder<'_> {
     /// without `strict`.
     fn tool_schema<'s>(&mut self, parameters: Option<&'s str>, strict: Option<bool>) -> (Cow<'s, str>, Option<bool>) {
         if self.own {
-            return (parameters.map_or(Cow::Borrowed(schema::EMPTY), Cow::Borrowed), strict);
+            return (parameters.map_or(Cow::Borrowed(EMPTY), Cow::Borrowed), strict);
         }
-        let (rooted, narrowed) = schema::rooted(parameters);
+        let (rooted, narrowed) = rooted(parameters);
         if narrowed {
             self.loss.add("tools.parameters");
         }

@@ -7,9 +7,6 @@
 //! Sources: `transform_schema` of the official anthropic SDK, and Anthropic's documentation of structured outputs.
 
 mod references;
-mod root;
-
-pub(super) use root::{EMPTY, rooted};
 
 use crate::Text;
 use crate::fields::Path;

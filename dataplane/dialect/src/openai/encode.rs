@@ -7,9 +7,12 @@ use super::strict::is_strict;
 use super::thought::Asked;
 use crate::chat::{Block, Content, Extra, Format, Request, Role, Sampling, Tool, Turn};
 use crate::identity::{IdentityForm, SAFETY_IDENTIFIER, USER};
+use crate::tool_schema::rooted;
+use crate::traits::Traits;
 use crate::upstream::{UpstreamModel, untranslatable};
 use crate::write::{Array, Object, object};
 use crate::{Dialect, Loss, Refusal, Text};
+use std::borrow::Cow;
 
 /// Longest name of a tool.
 const MAX_NAME: usize = 64;
@@ -27,7 +30,8 @@ pub(crate) fn encode_request(
     sampling: &Sampling,
     to: &UpstreamModel<'_>,
 ) -> Result<(Vec<u8>, Loss), Refusal> {
-    let mut encoder = Encoder { own: request.dialect == Dialect::OpenAI, to, loss: Loss::default() };
+    let own = request.dialect == Dialect::OpenAI;
+    let mut encoder = Encoder { own, to, traits: to.traits(), loss: Loss::default() };
     let mut out = request.room();
     object(&mut out, |o| encoder.request(o, request, sampling))?;
     Ok((out, encoder.loss))
@@ -37,6 +41,7 @@ struct Encoder<'e> {
     /// Whether the request came in this very dialect.
     own: bool,
     to: &'e UpstreamModel<'e>,
+    traits: &'static Traits,
     loss: Loss,
 }
 
@@ -49,17 +54,22 @@ impl Encoder<'_> {
             let message = "`messages` has nothing that a model could answer; add a message of the user";
             return Err(Refusal::invalid("invalid_value", Some("messages"), message));
         }
+        let traits = self.traits;
         o.str("model", self.to.name);
         o.array("messages", |list| request.turns.iter().try_for_each(|turn| self.turn(list, turn)))?;
         if !request.tools.is_empty() {
             o.array("tools", |list| request.tools.iter().try_for_each(|tool| self.tool(list, tool)))?;
-            o.value_if("parallel_tool_calls", request.parallel_tool_calls);
+            let parallel = request.parallel_tool_calls.filter(|_| self.own || traits.parallel_tool_calls);
+            if request.parallel_tool_calls == Some(false) && parallel.is_none() {
+                self.loss.add("tool_choice.disable_parallel_tool_use");
+            }
+            o.value_if("parallel_tool_calls", parallel);
         }
         if let Some(choice) = request.tool_choice.as_ref().filter(|_| self.own || !request.tools.is_empty()) {
             content::tool_choice(o, choice);
         }
-        let asked = Asked { request, sampling, to: self.to, traits: self.to.traits() };
-        if matches!(request.format, Some(Format::JsonSchema { .. })) && !self.own && !asked.traits.schemas {
+        let asked = Asked { request, sampling, to: self.to, traits };
+        if matches!(request.format, Some(Format::JsonSchema { .. })) && !self.own && !traits.schemas {
             return Err(untranslatable("output_config.format", "the model does not answer by a schema"));
         }
         asked.write_sampling(o, &mut self.loss);
@@ -126,20 +136,20 @@ impl Encoder<'_> {
                 Role::Tool => "tool",
             },
         );
-        let vendor = self.to.vendor || self.own;
-        if !vendor && parts.content.iter().any(|block| block.cache.is_some()) {
+        let marks = self.own || (self.to.vendor && self.traits.cache_breakpoints);
+        if !marks && parts.content.iter().any(|block| block.cache.is_some()) {
             self.loss.add("cache_control");
         }
         match &parts.content[..] {
             [] if turn.role == Role::Assistant => o.raw("content", "null"),
             [] => o.str("content", ""),
             [Block { content: Content::Text(text), cache, .. }]
-                if turn.plain || (!self.own && (cache.is_none() || !vendor)) =>
+                if turn.plain || (!self.own && (cache.is_none() || !marks)) =>
             {
                 o.text("content", text);
             }
             several => {
-                o.array("content", |list| several.iter().try_for_each(|block| self.part(list, block, vendor)))?;
+                o.array("content", |list| several.iter().try_for_each(|block| self.part(list, block, marks)))?;
             }
         }
         o.text_if("name", turn.name.as_ref());
@@ -157,7 +167,7 @@ impl Encoder<'_> {
         self.extra(o, &turn.extra)
     }
 
-    fn part(&mut self, list: &mut Array<'_>, block: &Block<'_>, vendor: bool) -> Result<(), Refusal> {
+    fn part(&mut self, list: &mut Array<'_>, block: &Block<'_>, marks: bool) -> Result<(), Refusal> {
         if let Content::Native { kind, json } = &block.content {
             if !self.own {
                 return Err(untranslatable("messages", &format!("it takes no content of type {:?}", kind.plain())));
@@ -167,7 +177,7 @@ impl Encoder<'_> {
         }
         list.object(|o| {
             content::part(o, &block.content, self.own, &mut self.loss)?;
-            if let Some(cache) = block.cache.as_ref().filter(|_| vendor) {
+            if let Some(cache) = block.cache.as_ref().filter(|_| marks) {
                 o.object("prompt_cache_breakpoint", |o| o.str("mode", "explicit"));
                 if cache.ttl.is_some() {
                     self.loss.add("cache_control.ttl");
@@ -208,7 +218,13 @@ impl Encoder<'_> {
                 if cache.is_some() {
                     self.loss.add("cache_control");
                 }
-                let fits = self.own || !self.to.vendor || parameters.is_some_and(is_strict);
+                let given = parameters.filter(|_| self.own).map(Cow::Borrowed);
+                let (rooted, narrowed) = rooted(*parameters);
+                let schema = if self.own { given } else { Some(rooted) };
+                if narrowed && !self.own {
+                    self.loss.add("tools.input_schema");
+                }
+                let fits = self.own || !self.to.vendor || schema.as_deref().is_some_and(is_strict);
                 if *strict == Some(true) && !fits {
                     self.loss.add("tools.strict");
                 }
@@ -216,7 +232,7 @@ impl Encoder<'_> {
                 o.object("function", |o| {
                     o.text("name", name);
                     o.text_if("description", description.as_ref());
-                    if let Some(schema) = parameters {
+                    if let Some(schema) = &schema {
                         o.raw("parameters", schema);
                     }
                     o.value_if("strict", strict.filter(|strict| fits || !strict));

@@ -101,6 +101,21 @@ fn each_family_of_openai_has_its_traits() {
         let Traits { thinks_unasked, sampling, stop, schemas, max_completion_tokens, .. } = traits;
         format!("{thinks_unasked:?} {} {sampling:?} {stop} {schemas} {max_completion_tokens}", efforts(traits))
     });
+    for (name, marks, one_by_one) in [
+        ("gpt-4o", false, true),
+        ("o1", false, false),
+        ("o3-mini", false, false),
+        ("o4-mini", false, false),
+        ("gpt-5", false, true),
+        ("gpt-5.5", false, true),
+        ("gpt-5.5-pro", false, true),
+        ("gpt-5.6", true, true),
+        ("gpt-6.1-sol", true, true),
+        ("my-own-model", true, true),
+    ] {
+        let traits = Traits::of(OpenAI, name);
+        assert_eq!((traits.cache_breakpoints, traits.parallel_tool_calls), (marks, one_by_one), "{name}");
+    }
     for (name, takes) in [("gemini-2.5-pro", false), ("mistral-large-latest", false), ("qwen3-32b", true)] {
         assert_eq!(Traits::of(OpenAI, name).top_k, takes, "{name}");
     }

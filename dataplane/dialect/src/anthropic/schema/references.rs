@@ -2,6 +2,7 @@
 
 use crate::Text;
 use crate::json::{Members, elements};
+use crate::tool_schema::pointed;
 use std::collections::BTreeSet;
 
 /// Most schemas that references name, and most that follow each other; both are far more than people write.
@@ -61,15 +62,4 @@ fn references(schema: &str, found: &mut BTreeSet<String>) {
     } else {
         elements(schema).unwrap_or_default().into_iter().for_each(|element| references(element, found));
     }
-}
-
-/// What a reference within the document names; the whole document is none, since it holds the reference.
-pub(super) fn pointed<'a>(root: &'a str, reference: &str) -> Option<&'a str> {
-    reference.strip_prefix("#/")?.split('/').try_fold(root, |at, step| {
-        let step = step.replace("~1", "/").replace("~0", "~").replace("%24", "$");
-        match Members::scan(at) {
-            Ok(members) => members.raw(&step),
-            Err(_) => elements(at).ok()?.get(step.parse::<usize>().ok()?).copied(),
-        }
-    })
 }

@@ -180,38 +180,10 @@ fn an_open_object_with_properties_is_closed_and_told_to_be_narrower() {
 }
 
 #[test]
-fn the_root_of_a_tool_is_an_object() {
-    let root = |schema: Value| {
-        let text = schema.to_string();
-        let (out, lost) = rooted(Some(&text));
-        (serde_json::from_str::<Value>(&out).unwrap(), lost)
-    };
-    assert_eq!(rooted(None).0, r#"{"type":"object","properties":{}}"#);
-    assert_eq!(root(json!({})), (json!({"type": "object"}), false));
-    let plain = json!({"properties": {"a": {"type": "string", "minLength": 1}}});
-    assert_eq!(
-        root(plain),
-        (json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), false)
-    );
-    let (out, lost) = root(json!({"description": "d", "anyOf": [
-        {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}],
-        "$defs": {"B": {"type": "object", "properties": {"b": {"type": "integer"}, "a": {"type": "null"}}}}}));
-    assert!(lost);
-    assert_eq!(out["properties"], json!({"a": {"type": "string"}, "b": {"type": "integer"}}));
-    assert_eq!((&out["type"], out.get("anyOf"), out.get("required")), (&json!("object"), None, None));
-    assert!(out["description"].as_str().unwrap().starts_with("d; anyOf: ["), "{out}");
-    let (out, _) = root(
-        json!({"type": "object", "properties": {"z": {}}, "required": ["z"], "allOf": [{"properties": {"y": {}}, "required": ["y"]}]}),
-    );
-    assert_eq!((&out["required"], &out["properties"]), (&json!(["z", "y"]), &json!({"z": {}, "y": {}})));
-}
-
-#[test]
 fn garbage_never_panics() {
     bolero::check!().with_max_len(2048).for_each(|bytes| {
         if let Ok(text) = std::str::from_utf8(bytes) {
             drop(adapted(text, Path::Root));
-            drop(rooted(Some(text)));
         }
     });
 }

@@ -1,6 +1,5 @@
-//! The root of a tool's schema: the API takes an object there, without alternatives.
+//! The root of a tool's schema: both vendors take an object there, with its properties and without alternatives.
 
-use super::references::pointed;
 use crate::Text;
 use crate::json::{Members, elements};
 use crate::write::object;
@@ -8,11 +7,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The schema of a tool without parameters.
-pub(in crate::anthropic) const EMPTY: &str = "{\"type\":\"object\",\"properties\":{}}";
+pub(crate) const EMPTY: &str = "{\"type\":\"object\",\"properties\":{}}";
 const ALTERNATIVES: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// A tool's schema with a root that the API takes, and whether it says less than before.
-pub(in crate::anthropic) fn rooted(schema: Option<&str>) -> (Cow<'_, str>, bool) {
+pub(crate) fn rooted(schema: Option<&str>) -> (Cow<'_, str>, bool) {
     let Some((schema, members)) = schema.and_then(|raw| Some((raw, Members::scan(raw).ok()?))) else {
         return (Cow::Borrowed(EMPTY), false);
     };
@@ -20,12 +19,15 @@ pub(in crate::anthropic) fn rooted(schema: Option<&str>) -> (Cow<'_, str>, bool)
     if !is_object && members.get("type").is_some() || ALTERNATIVES.iter().any(|name| members.get(name).is_some()) {
         return (Cow::Owned(joined(&members)), true);
     }
-    if is_object {
+    let given = [("type", "\"object\""), ("properties", "{}")];
+    let missing: Vec<_> = given.into_iter().filter(|(name, _)| members.get(name).is_none()).collect();
+    if missing.is_empty() {
         return (Cow::Borrowed(schema), false);
     }
     let (at, more) = members.front();
     let (before, after) = schema.split_at_checked(at).unwrap_or((schema, ""));
-    (Cow::Owned(format!("{before}\"type\":\"object\"{}{after}", if more { "," } else { "" })), false)
+    let added: Vec<String> = missing.into_iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
+    (Cow::Owned(format!("{before}{}{}{after}", added.join(","), if more { "," } else { "" })), false)
 }
 
 /// An object with the properties of the root and of all its alternatives. What goes with what is said in the
@@ -87,4 +89,56 @@ fn referred<'a>(root: &Members<'a>, schema: &str) -> Option<&'a str> {
     let members = Members::scan(schema).ok()?;
     let reference = members.raw("$ref").and_then(Text::literal)?;
     pointed(root.json(), &reference.plain())
+}
+
+/// What a reference within the document names; the whole document is none, since it holds the reference.
+pub(crate) fn pointed<'a>(root: &'a str, reference: &str) -> Option<&'a str> {
+    reference.strip_prefix("#/")?.split('/').try_fold(root, |at, step| {
+        let step = step.replace("~1", "/").replace("~0", "~").replace("%24", "$");
+        match Members::scan(at) {
+            Ok(members) => members.raw(&step),
+            Err(_) => elements(at).ok()?.get(step.parse::<usize>().ok()?).copied(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn the_root_of_a_tool_is_an_object() {
+        let root = |schema: Value| {
+            let text = schema.to_string();
+            let (out, lost) = rooted(Some(&text));
+            (serde_json::from_str::<Value>(&out).unwrap(), lost)
+        };
+        assert_eq!(rooted(None).0, r#"{"type":"object","properties":{}}"#);
+        assert_eq!(root(json!({})), (json!({"type": "object", "properties": {}}), false));
+        assert_eq!(root(json!({"type": "object"})), (json!({"type": "object", "properties": {}}), false));
+        let plain = json!({"properties": {"a": {"type": "string", "minLength": 1}}});
+        assert_eq!(
+            root(plain),
+            (json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), false)
+        );
+        let (out, lost) = root(json!({"description": "d", "anyOf": [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}],
+            "$defs": {"B": {"type": "object", "properties": {"b": {"type": "integer"}, "a": {"type": "null"}}}}}));
+        assert!(lost);
+        assert_eq!(out["properties"], json!({"a": {"type": "string"}, "b": {"type": "integer"}}));
+        assert_eq!((&out["type"], out.get("anyOf"), out.get("required")), (&json!("object"), None, None));
+        assert!(out["description"].as_str().unwrap().starts_with("d; anyOf: ["), "{out}");
+        let (out, _) = root(
+            json!({"type": "object", "properties": {"z": {}}, "required": ["z"], "allOf": [{"properties": {"y": {}}, "required": ["y"]}]}),
+        );
+        assert_eq!((&out["required"], &out["properties"]), (&json!(["z", "y"]), &json!({"z": {}, "y": {}})));
+    }
+
+    #[test]
+    fn garbage_never_panics() {
+        bolero::check!().with_max_len(2048).for_each(|bytes| {
+            drop(std::str::from_utf8(bytes).map(|text| rooted(Some(text))));
+        });
+    }
 }
