@@ -79,8 +79,15 @@ impl<'a> Text<'a> {
     /// Several as one, with `between` put between them.
     pub fn joined(parts: &[Self], between: &str) -> Text<'static> {
         let between = Text::of(between);
-        let inner: Vec<&str> = parts.iter().map(Self::escaped).collect();
-        Text::of_escaped(&inner.join(between.escaped()))
+        let bytes = parts.iter().map(|part| part.as_json().len() + between.as_json().len()).sum();
+        let mut literal = String::with_capacity(bytes);
+        literal.push('"');
+        for (at, part) in parts.iter().enumerate() {
+            literal.push_str(if at == 0 { "" } else { between.escaped() });
+            literal.push_str(part.escaped());
+        }
+        literal.push('"');
+        Text(Cow::Owned(literal))
     }
 
     /// The same that borrows nothing.

@@ -61,3 +61,31 @@ impl Translation<'_> {
         Ok((out.into(), reply.usage))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Call;
+
+    #[test]
+    fn a_large_request_is_written_into_room_that_it_does_not_outgrow() {
+        let text = "All work and no play.\\n".repeat(100_000);
+        let image = "QUJD".repeat(500_000);
+        let openai = |content: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
+        let anthropic = |content: &str| openai(content).replace("\"m\",", "\"m\",\"max_tokens\":9,");
+        let url = format!(r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{image}"}}}}]"#);
+        let source =
+            format!(r#"[{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{image}"}}}}]"#);
+        for (from, to, body) in [
+            (Dialect::OpenAI, Dialect::Anthropic, openai(&format!("\"{text}\""))),
+            (Dialect::OpenAI, Dialect::Anthropic, openai(&url)),
+            (Dialect::Anthropic, Dialect::OpenAI, anthropic(&format!("\"{text}\""))),
+            (Dialect::Anthropic, Dialect::OpenAI, anthropic(&source)),
+        ] {
+            let request = Call::read(from, body.as_bytes()).and_then(|call| call.decode()).expect("it can be read");
+            let to = UpstreamModel { dialect: to, vendor: true, name: "up", max_output: None, origin: "o" };
+            let (sent, _) = encode_request(&request, &request.sampling, &to).expect("it can be sent");
+            assert!(sent.len() > 1_000_000 && sent.len() <= request.room().capacity(), "{}", sent.len());
+        }
+    }
+}
