@@ -125,6 +125,8 @@ impl<'a> Attempts<'a> {
                         }
                         Ok(Got::Estimate(bytes)) => return Ok(Answered::Estimate(bytes)),
                         Err(failure) => {
+                            let same = target.provider.dialect() == self.call.dialect;
+                            let failure = failure.told_in(same);
                             let failure = match credential {
                                 Some(credential) => failure.without(credential.secret.expose()),
                                 None => failure,
@@ -219,11 +221,7 @@ impl<'a> Attempts<'a> {
         tried.learn(&answer, self.gateway.clock.now());
         let answer = check(answer).await?;
         if self.call.stream {
-            let stream = StreamLimits {
-                idle: limits.idle,
-                semantic: Duration::from_millis(Limits::SEMANTIC_IDLE_MS),
-                deadline: self.gateway.clock.at(limits.attempt),
-            };
+            let stream = StreamLimits { idle: limits.idle, deadline: self.gateway.clock.at(limits.attempt) };
             let reader = Reader::new(answer.source, translation, stream, account.held.beside());
             let relay = reader.begin(account).await?;
             account.lost(relay.loss());

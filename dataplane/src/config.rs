@@ -67,18 +67,17 @@ impl Limits {
     pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;
     /// Largest error body of an upstream.
     pub const ERROR_BYTES: usize = 64 * 1024;
-    /// How long an answer's head is held back for its first content; then keep-alives begin.
+    /// How long an answer's head is held back for its first content; then keep-alives begin, so far apart. In a
+    /// translated stream, how long a client hears nothing before a keep-alive.
     pub const HEAD_HOLD: Duration = Duration::from_secs(10);
     /// Connection, TLS included, where the provider sets nothing.
     pub const CONNECT_MS: u64 = 5_000;
     /// One address of several.
     pub const CONNECT_ADDRESS: Duration = Duration::from_secs(2);
-    /// First semantic event of a stream.
+    /// First sign of the answer in a stream: content, or that the model begins to think. Pings and comments are none.
     pub const FIRST_TOKEN_MS: u64 = 60_000;
-    /// Between two reads of a stream.
+    /// Between two reads of a stream; pings and comments count.
     pub const STREAM_IDLE_MS: u64 = 60_000;
-    /// Between two semantic events of a stream; pings do not count.
-    pub const SEMANTIC_IDLE_MS: u64 = 180_000;
     /// A client's request for a whole answer.
     pub const REQUEST_MS: u64 = 600_000;
     /// A client's request for a stream.

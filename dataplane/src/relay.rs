@@ -23,7 +23,7 @@ use weir_dialect::sse::{Event, Parser};
 use weir_dialect::{
     Chunk, Dialect, ErrorType, Loss, MAX_EVENT_BYTES, NoEvent, Part, Refusal, Stream as Events, Translation,
 };
-use weir_policy::{Failure, FailureKind, TargetHealth, classify_error};
+use weir_policy::{Failure, FailureKind, Provider, TargetHealth, classify_error};
 use weir_snapshot::Health;
 
 /// Most bytes of events that are passed on as one, give or take the last event.
@@ -83,6 +83,8 @@ pub(crate) struct Relay {
     /// What is told after the events that came before it.
     failed: Option<Failure>,
     timer: Pin<Box<Sleep>>,
+    /// When what the client last got had come.
+    last_told: Instant,
 }
 
 /// Tells a target's health how an attempt went; dropped untold, the client left, or nothing is to be learnt.
@@ -102,18 +104,20 @@ pub(crate) struct Reader {
     /// The memory of an event that waits for its rest, and of what a translation holds back.
     memory: Held,
     limits: StreamLimits,
+    /// What the client gets after a while without anything else. `None` where both speak the same dialect: then the
+    /// provider's own signs of life are passed on.
+    keep_alive: Option<&'static [u8]>,
     begun: bool,
     finished: bool,
     done: bool,
     last_read: Instant,
-    last_semantic: Instant,
 }
 
 /// Time limits of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StreamLimits {
+    /// Between two reads: any bytes show that the provider lives, those of pings and comments too.
     pub(crate) idle: Duration,
-    pub(crate) semantic: Duration,
     pub(crate) deadline: Instant,
 }
 
@@ -125,7 +129,6 @@ struct Passed {
 
 impl Reader {
     pub(crate) fn new(source: Source, translation: &Translation<'_>, limits: StreamLimits, memory: Held) -> Self {
-        let now = Instant::now();
         let parser = Parser::new(MAX_EVENT_BYTES);
         Self {
             source,
@@ -133,11 +136,11 @@ impl Reader {
             events: Events::new(translation),
             memory,
             limits,
+            keep_alive: (translation.from != translation.to).then(|| translation.to.keep_alive()),
             begun: false,
             finished: false,
             done: false,
-            last_read: now,
-            last_semantic: now,
+            last_read: Instant::now(),
         }
     }
 
@@ -161,8 +164,16 @@ impl Reader {
                 return Err(Failure::local(FailureKind::Malformed, why));
             }
         }
-        let timer = Box::pin(tokio::time::sleep_until(self.due()));
-        Ok(Relay { reader: self, held: held.into_bytes(), failed: None, timer })
+        let now = Instant::now();
+        let mut relay = Relay {
+            timer: Box::pin(tokio::time::sleep_until(now)),
+            reader: self,
+            held: held.into_bytes(),
+            failed: None,
+            last_told: now,
+        };
+        relay.set_timer();
+        Ok(relay)
     }
 
     /// The next event; `None` at the orderly end.
@@ -213,7 +224,7 @@ impl Reader {
         let (bytes, chunk) = self.events.pass(event, self.begun).map_err(no_event)?;
         match chunk {
             Chunk::Nothing => Ok(Passed { bytes, part: None }),
-            Chunk::Error(body) => Err(classify_error(body)),
+            Chunk::Error(body) => Err(classify_error(body).told_in(self.keep_alive.is_none())),
             Chunk::Done(part) if !self.begun && !part.content => {
                 Err(Failure::local(FailureKind::Malformed, "the stream ended before any content"))
             }
@@ -224,17 +235,13 @@ impl Reader {
             Chunk::Part(part) => {
                 self.begun |= part.content || part.finish;
                 self.finished |= part.finish;
-                if part.content || part.finish || part.usage.is_some() {
-                    self.last_semantic = self.last_read;
-                }
                 Ok(Passed { bytes, part: Some(part) })
             }
         }
     }
 
     fn due(&self) -> Instant {
-        let Self { limits, last_read, last_semantic, .. } = self;
-        (*last_read + limits.idle).min(*last_semantic + limits.semantic).min(limits.deadline)
+        (self.last_read + self.limits.idle).min(self.limits.deadline)
     }
 
     fn overdue(&self, now: Instant) -> Option<Failure> {
@@ -247,8 +254,17 @@ impl Reader {
 }
 
 impl Relay {
-    /// The next bytes: all events that are at hand, so that a burst costs the client's connection one write.
+    /// The next bytes: all events that are at hand, so that a burst costs the client's connection one write. Where there
+    /// is none for long, a keep-alive.
     fn poll_events(&mut self, cx: &mut Context<'_>, account: &mut Account) -> Poll<Result<Option<Bytes>, Failure>> {
+        let polled = self.poll_gathered(cx, account);
+        if let Poll::Ready(Ok(Some(_))) = &polled {
+            self.last_told = self.last_told.max(self.reader.last_read);
+        }
+        polled
+    }
+
+    fn poll_gathered(&mut self, cx: &mut Context<'_>, account: &mut Account) -> Poll<Result<Option<Bytes>, Failure>> {
         if !self.held.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut self.held))));
         }
@@ -275,17 +291,29 @@ impl Relay {
                 Poll::Pending if gathered.len() > 0 => return Poll::Ready(Ok(Some(gathered.into_bytes()))),
                 Poll::Pending => {
                     ready!(self.timer.as_mut().poll(cx));
-                    match self.reader.overdue(Instant::now()) {
-                        Some(failure) => return Poll::Ready(Err(failure)),
-                        None => self.timer.as_mut().reset(self.reader.due()),
+                    let now = Instant::now();
+                    if let Some(failure) = self.reader.overdue(now) {
+                        return Poll::Ready(Err(failure));
                     }
+                    let quiet = self.reader.keep_alive.filter(|_| now >= self.last_told + Limits::HEAD_HOLD);
+                    if let Some(keep_alive) = quiet {
+                        self.last_told = now;
+                        self.set_timer();
+                        return Poll::Ready(Ok(Some(Bytes::from_static(keep_alive))));
+                    }
+                    self.set_timer();
                 }
             }
         }
     }
-}
 
-impl Relay {
+    /// Sets the timer to what is due first. It is not set anew with each event, only looked at when it is over.
+    fn set_timer(&mut self) {
+        let due = self.reader.due();
+        let told = self.reader.keep_alive.map(|_| self.last_told + Limits::HEAD_HOLD);
+        self.timer.as_mut().reset(told.map_or(due, |told| told.min(due)));
+    }
+
     /// What was lost so far.
     pub(crate) fn loss(&self) -> Loss {
         self.reader.events.loss().cloned().unwrap_or_default()
@@ -368,9 +396,10 @@ impl Stream {
                     }
                     Err(failure) => {
                         watch.failed(&failure, &self.clock);
-                        let ended = std::mem::replace(&mut self.state, State::Ended);
-                        let State::Relaying { mut account, .. } = ended else { return Poll::Ready(None) };
                         account.answer_failed(&failure);
+                        let failure = watch.without_secret(failure, account.record.provider.as_deref());
+                        let ended = std::mem::replace(&mut self.state, State::Ended);
+                        let State::Relaying { account, .. } = ended else { return Poll::Ready(None) };
                         return Poll::Ready(Some(self.fail(account, &failure.refusal())));
                     }
                 },
@@ -403,6 +432,17 @@ impl Watch {
     pub(crate) fn failed(&mut self, failure: &Failure, clock: &Clock) {
         self.told = true;
         self.target.failed(failure, &self.credential, self.caller, &self.config, clock.now(), fastrand::u64(..));
+    }
+}
+
+impl Watch {
+    /// The failure without a text that holds a piece of the credential's secret.
+    fn without_secret(&self, failure: Failure, provider: Option<&Provider>) -> Failure {
+        let credentials = provider.into_iter().flat_map(|provider| &provider.credentials);
+        match credentials.into_iter().find(|held| held.name == self.credential) {
+            Some(held) => failure.without(held.secret.expose()),
+            None => failure,
+        }
     }
 }
 

@@ -38,14 +38,14 @@ impl Tally {
     }
 
     /// What it comes to. What the provider says counts as reported once the answer has ended; until then, and where
-    /// the provider leaves out a half, it is the larger of what was said and what passed. Of an answer of which nothing
+    /// the provider leaves out a half, it is the larger of what was said and what passed. Of an answer of which no text
     /// passed in `unseen_ms`, so much output is taken as may have been written in that time, `most_output` at most.
     pub(crate) fn count(&self, likely_input: u64, unseen_ms: u64, most_output: u64) -> (Usage, UsageSource) {
         let said = self.usage.unwrap_or_default();
-        let passed = match self.events {
-            0 if !self.finished => estimate_unseen(unseen_ms, most_output),
-            events => estimate_output(events, self.text_bytes),
-        };
+        let passed = estimate_output(self.events, self.text_bytes);
+        // A model that only thinks writes as well.
+        let unseen = self.text_bytes == 0 && !self.finished;
+        let passed = if unseen { passed.max(estimate_unseen(unseen_ms, most_output)) } else { passed };
         let ended = self.finished && self.newest;
         let silent = said.output_total() == 0 && passed > 0;
         if ended && said.input_total() > 0 && !silent {

@@ -28,25 +28,33 @@ impl Dialect {
 
     /// The body of an error answer.
     pub fn encode_error(self, refusal: &Refusal, request_id: &str) -> Bytes {
-        match self {
-            Self::OpenAI => openai::encode_error(refusal),
-            Self::Anthropic => anthropic::encode_error(refusal, request_id),
+        match (&refusal.verbatim, self) {
+            (Some(said), _) => said.body.to_string().into(),
+            (None, Self::OpenAI) => openai::encode_error(refusal),
+            (None, Self::Anthropic) => anthropic::encode_error(refusal, request_id),
         }
     }
 
     /// The event that ends a stream with an error; nothing follows it.
     pub fn encode_error_event(self, refusal: &Refusal, request_id: &str) -> Bytes {
-        match self {
-            Self::OpenAI => openai::encode_error_event(refusal),
-            Self::Anthropic => anthropic::encode_error_event(refusal, request_id),
+        let body = self.encode_error(refusal, request_id);
+        let mut event = if self == Self::Anthropic { b"event: error\n".to_vec() } else { Vec::new() };
+        // A provider's own may have several lines.
+        for line in body.trim_ascii().split(|byte| matches!(byte, b'\n' | b'\r')) {
+            event.extend_from_slice(b"data: ");
+            event.extend_from_slice(line);
+            event.push(b'\n');
         }
+        event.push(b'\n');
+        event.into()
     }
 
     /// The status of an error answer.
-    pub const fn status(self, refusal: &Refusal) -> u16 {
-        match self {
-            Self::OpenAI => refusal.status,
-            Self::Anthropic => anthropic::status(refusal),
+    pub fn status(self, refusal: &Refusal) -> u16 {
+        match (refusal.verbatim.as_ref().and_then(|said| said.status), self) {
+            (Some(status), _) => status,
+            (None, Self::OpenAI) => refusal.status,
+            (None, Self::Anthropic) => anthropic::status(refusal),
         }
     }
 
@@ -85,6 +93,24 @@ impl Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_provider_said_goes_on_as_an_answer_and_as_an_event() {
+        let body = "{\"type\":\"error\",\r\n \"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n";
+        let said = ErrorBody::read(body.as_bytes())
+            .verbatim
+            .map(|said| Box::new(crate::Verbatim { status: Some(503), ..*said }));
+        let refusal = Refusal { verbatim: said, ..Refusal::new(503, crate::ErrorType::Overloaded, "x", "ours") };
+        for dialect in [Dialect::OpenAI, Dialect::Anthropic] {
+            assert_eq!((dialect.encode_error(&refusal, "req_1"), dialect.status(&refusal)), (body.into(), 503));
+            let event = dialect.encode_error_event(&refusal, "req_1");
+            let mut parser = crate::sse::Parser::new(1024);
+            parser.feed(event);
+            let data = parser.next_event().and_then(Result::ok).and_then(|event| event.data).expect("an event");
+            assert_eq!(ErrorBody::read(&data).error_type.as_deref(), Some("overloaded_error"));
+            assert!(parser.next_event().is_none(), "and no other");
+        }
+    }
 
     #[test]
     fn an_error_under_200_is_no_answer_t12() {

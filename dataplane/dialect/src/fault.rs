@@ -1,6 +1,7 @@
 //! What a provider's error says, whatever its dialect.
 
 use crate::rates::duration_ms;
+use crate::verbatim::Verbatim;
 use serde_json::Value;
 
 /// Members that hold an error's text; the others are of Zhipu, Baidu and MiniMax.
@@ -25,6 +26,8 @@ pub struct ErrorBody {
     pub retry_after_ms: Option<u64>,
     /// Whether a moderation flagged the request, as OpenRouter's `metadata` tells.
     pub flagged: bool,
+    /// The body as it came, if it is of the form that clients of both dialects read.
+    pub verbatim: Option<Box<Verbatim>>,
 }
 
 impl ErrorBody {
@@ -32,18 +35,20 @@ impl ErrorBody {
     /// `{detail:…}` of FastAPI, `{base_resp:…}` of MiniMax, and a list whose first element is one of these, as Gemini sends; anything else is empty.
     pub fn read(body: &[u8]) -> Self {
         let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        let is_list = value.is_array();
         if let Value::Array(list) = &mut value {
             value = list.first_mut().map(Value::take).unwrap_or_default();
         }
         let error =
             ["error", "detail", "base_resp"].iter().find_map(|name| value.get(name).filter(|error| !is_empty(error)));
-        match error.unwrap_or(&value) {
+        let read = match error.unwrap_or(&value) {
             Value::String(text) => {
                 Self { message: Some(text.clone()), code: text_of(&value, "code"), ..Self::default() }
             }
             Value::Array(list) => Self { message: all_messages(list), ..Self::default() },
             error @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_)) => Self::of_object(error),
-        }
+        };
+        Self { verbatim: if is_list { None } else { Verbatim::of(body, &value) }, ..read }
     }
 
     /// Reads an error that is no body of its own: an object, or a text.
@@ -74,6 +79,7 @@ impl ErrorBody {
             flagged: flags
                 .iter()
                 .any(|name| metadata.and_then(|held| held.get(name)).is_some_and(|said| !said.is_null())),
+            verbatim: None,
         }
     }
 }
@@ -147,6 +153,28 @@ mod tests {
             let body = format!(r#"{{"error":{{"details":[{{"retryDelay":"{nonsense}"}}]}}}}"#);
             assert_eq!(ErrorBody::read(body.as_bytes()).retry_after_ms, None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_body_is_kept_as_it_came_where_it_is_an_error_and_nothing_else() {
+        let kept = |body: &str| ErrorBody::read(body.as_bytes()).verbatim.map(|kept| kept.body.into_string());
+        let anthropic = "{\"type\": \"error\",\n \"error\": {\"type\":\"x\",\"message\":\"\\u0041\"}}";
+        assert_eq!(kept(anthropic).as_deref(), Some(anthropic));
+        for other in [
+            r#"{"error":"m"}"#,
+            r#"[{"error":{"message":"m"}}]"#,
+            r#"{"detail":"m"}"#,
+            r#"{"error":{"message":"m"},"choices":[{"finish_reason":"error"}]}"#,
+            "<html>",
+        ] {
+            assert_eq!(kept(other), None, "{other}");
+        }
+        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "x".repeat(64 * 1024));
+        assert_eq!(kept(&long), None);
+        let texts =
+            ErrorBody::read(br#"{"error":{"message":"\u0073k-x","n":{"a":["b"]},"none":null}}"#).verbatim.unwrap();
+        assert_eq!(&*texts.texts, "error\nmessage\nsk-x\nn\na\nb\nnone\n");
+        assert_eq!(*texts.names, ["error", "message", "n", "a"].map(str::to_owned));
     }
 
     #[test]

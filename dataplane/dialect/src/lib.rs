@@ -37,6 +37,7 @@ mod traits;
 mod translate;
 mod upstream;
 mod usage;
+mod verbatim;
 mod wire;
 mod write;
 
@@ -56,6 +57,7 @@ pub use tier::ServiceTier;
 pub use translate::{Translation, encode_request};
 pub use upstream::UpstreamModel;
 pub use usage::{Usage, UsageSource};
+pub use verbatim::Verbatim;
 pub use write::{Array, Object, object};
 
 /// Most bytes of one server-sent event (failure-semantics: larger is a broken upstream).

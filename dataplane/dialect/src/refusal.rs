@@ -1,5 +1,6 @@
 //! An answer that is an error, before it takes a dialect's form.
 
+use crate::Verbatim;
 use std::borrow::Cow;
 
 /// The kinds of errors that client SDKs tell apart.
@@ -34,6 +35,8 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// Whether the client's SDK may try again by itself; `None` leaves it to the status.
     pub should_retry: Option<bool>,
+    /// What the provider said, for a client of its own dialect, in the place of all else.
+    pub verbatim: Option<Box<Verbatim>>,
 }
 
 impl Refusal {
@@ -47,6 +50,7 @@ impl Refusal {
             param: None,
             retry_after_ms: None,
             should_retry: None,
+            verbatim: None,
         }
     }
 

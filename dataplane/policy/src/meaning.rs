@@ -6,7 +6,7 @@ use crate::kind::FailureKind::{
     self, CredentialRejected, ModelUnavailable, NotPermitted, Overloaded, Quota, RateLimited, Request, Server,
     TooCostly,
 };
-use weir_dialect::ErrorBody;
+use weir_dialect::{ErrorBody, Verbatim};
 
 /// Codes, types and reasons, whatever the status of 4xx and in errors inside an answer.
 const CODES: &[(FailureKind, &[&str])] = &[
@@ -140,6 +140,22 @@ const PRIVATE: &[&str] = &[
     "your current quota",
 ];
 
+/// Within the names of members whose values tell of an account, such as OpenRouter's `user_id`.
+const ACCOUNT_MEMBERS: &[&str] = &[
+    "account",
+    "organization",
+    "org_id",
+    "user_id",
+    "project",
+    "workspace",
+    "tenant",
+    "team",
+    "customer",
+    "consumer",
+    "api_key",
+    "apikey",
+];
+
 /// Beginnings of keys.
 const KEYS: &[&str] = &["sk-", "aiza", "gsk_", "xai-", "sess-", "eyj"];
 
@@ -195,6 +211,15 @@ fn of_words(body: &ErrorBody) -> Option<FailureKind> {
 pub(crate) fn is_private(text: &str) -> bool {
     let text = lower(text);
     PRIVATE.iter().any(|word| text.contains(word)) || holds_key(&text)
+}
+
+/// Whether a provider's error body may not be told as it is: a text in it may not, or a member is of an account.
+pub(crate) fn tells_of_account(said: &Verbatim) -> bool {
+    let of_account = |name: &String| {
+        let name = lower(name);
+        ACCOUNT_MEMBERS.iter().any(|word| name.contains(word))
+    };
+    is_private(&said.body) || is_private(&said.texts) || said.names.iter().any(of_account)
 }
 
 /// A word that may stand in logs and answers: short, of few characters, and no key.

@@ -1,12 +1,12 @@
 //! What a failed attempt means: whose fault it is, whether another may follow, what the client hears.
 //!
-//! A provider's text reaches the client alone, and only where it is about the client's own request; others may hold
+//! A provider's text reaches the client alone, and only where it speaks of no key and no account; others may hold
 //! account ids or parts of keys. Logs and status hold none: it may quote the request.
 
 use crate::kind::FailureKind;
 use crate::meaning;
 use std::borrow::Cow;
-use weir_dialect::{ErrorBody, ErrorType, Refusal};
+use weir_dialect::{ErrorBody, ErrorType, Refusal, Verbatim};
 use weir_snapshot::RetryOn;
 
 /// So many bytes of a secret in a row are a piece of it.
@@ -21,8 +21,10 @@ pub struct Failure {
     pub status: Option<u16>,
     /// What happened, for the log and for status, without any text of the provider.
     pub message: String,
-    /// What the provider said of the request, for its client alone.
+    /// What the provider said, for its client alone.
     pub said: Option<Box<str>>,
+    /// The body that it said so in, for a client of the same dialect.
+    pub verbatim: Option<Box<Verbatim>>,
     /// The provider's error code, if it is a short word.
     pub code: Option<Box<str>>,
     /// The parameter that the provider names.
@@ -47,17 +49,19 @@ impl Failure {
         if let Some(quote) = message.find(['"', '`']).filter(|_| kind == FailureKind::Malformed) {
             message.truncate(quote);
         }
-        Self { kind, status: None, message, said: None, code: None, param: None, retry_after_ms: None }
+        Self { kind, status: None, message, said: None, verbatim: None, code: None, param: None, retry_after_ms: None }
     }
 
     /// A request that one target cannot be asked, as its translation says.
     pub fn not_sent(refusal: Refusal) -> Self {
-        let Refusal { status, error_type: _, code, message, param, retry_after_ms, should_retry: _ } = refusal;
+        let Refusal { status, error_type: _, code, message, param, retry_after_ms, should_retry: _, verbatim: _ } =
+            refusal;
         Self {
             kind: FailureKind::NotSent,
             status: Some(status),
             message: format!("not sent ({code})"),
             said: Some(message.into()),
+            verbatim: None,
             code: Some(code.into()),
             param: param.map(Into::into),
             retry_after_ms,
@@ -75,10 +79,42 @@ impl Failure {
         for text in [&mut self.said, &mut self.code, &mut self.param] {
             *text = text.take().filter(|text| !leaks(text));
         }
+        self.verbatim = self.verbatim.take().filter(|said| !leaks(&said.body) && !leaks(&said.texts));
         if leaks(&self.message) {
             "the provider answered with an error".clone_into(&mut self.message);
         }
         self
+    }
+
+    /// The same for a client of that dialect or of another: what the provider said in its own form is for the same alone.
+    #[must_use]
+    pub fn told_in(mut self, same_dialect: bool) -> Self {
+        self.verbatim = self.verbatim.take().filter(|_| same_dialect);
+        self
+    }
+
+    /// Whether what the provider says of it may be told to the client, if it speaks of no key and no account: whatever is
+    /// about the request, the provider's load or the provider's own fault.
+    fn may_be_told(&self) -> bool {
+        match self.kind {
+            FailureKind::Request | FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::Server => true,
+            // Else the account lacks the model.
+            FailureKind::ModelUnavailable => self.status == Some(404),
+            FailureKind::Connect
+            | FailureKind::Forbidden
+            | FailureKind::Certificate
+            | FailureKind::Unprocessed
+            | FailureKind::Reset
+            | FailureKind::Timeout
+            | FailureKind::Quota
+            | FailureKind::TooCostly
+            | FailureKind::NotPermitted
+            | FailureKind::CredentialRejected
+            | FailureKind::NotSent
+            | FailureKind::Redirect
+            | FailureKind::Malformed
+            | FailureKind::NoMemory => false,
+        }
     }
 
     /// The word for logs and metrics.
@@ -195,6 +231,7 @@ impl Failure {
     /// What the client hears when no attempt succeeded and this failure says most.
     pub fn refusal(&self) -> Refusal {
         let new = |status, error_type, code, message: String| Refusal::new(status, error_type, code, message);
+        let said = |ours: &str| self.said.as_deref().unwrap_or(ours).to_owned();
         let target = "no target of the route could answer";
         let mut refusal = match self.kind {
             FailureKind::Request | FailureKind::NotSent => {
@@ -204,7 +241,7 @@ impl Failure {
                 Refusal {
                     code,
                     param: self.param.clone().map(|param| param.into_string().into()),
-                    ..new(status, error_type, "", self.said.as_deref().unwrap_or(&self.message).to_owned())
+                    ..new(status, error_type, "", said(&self.message))
                 }
             }
             FailureKind::NoMemory => {
@@ -220,11 +257,11 @@ impl Failure {
                 new(502, ErrorType::Server, "upstream_not_permitted", message)
             }
             FailureKind::ModelUnavailable => {
-                let message = "the provider does not know the model that this route sends to it".to_owned();
+                let message = said("the provider does not know the model that this route sends to it");
                 new(404, ErrorType::NotFound, "model_not_found", message)
             }
             FailureKind::RateLimited => {
-                let message = "the provider's rate limit is reached; try again later".to_owned();
+                let message = said("the provider's rate limit is reached; try again later");
                 new(429, ErrorType::RateLimit, "upstream_rate_limited", message)
             }
             FailureKind::Quota => {
@@ -235,7 +272,7 @@ impl Failure {
                 503,
                 ErrorType::Overloaded,
                 "upstream_overloaded",
-                "the provider is overloaded; try again later".to_owned(),
+                said("the provider is overloaded; try again later"),
             ),
             FailureKind::Timeout => {
                 new(504, ErrorType::Timeout, "upstream_timeout", format!("{target}: {}", self.message))
@@ -245,10 +282,10 @@ impl Failure {
                 new(502, ErrorType::Server, "upstream_credential_rejected", message)
             }
             FailureKind::Server => {
-                let message = match self.status {
+                let message = said(&match self.status {
                     Some(status) => format!("{target}: the provider answered {status}"),
                     None => format!("{target}: {}", self.public_message()),
-                };
+                });
                 new(502, ErrorType::Server, "upstream_error", message)
             }
             FailureKind::Connect
@@ -262,6 +299,10 @@ impl Failure {
             }
         };
         refusal.retry_after_ms = self.retry_after_ms;
+        refusal.verbatim.clone_from(&self.verbatim);
+        if let Some(status) = refusal.verbatim.as_ref().and_then(|said| said.status) {
+            refusal.status = status;
+        }
         refusal
     }
 
@@ -323,8 +364,8 @@ pub fn classify_error(body: ErrorBody) -> Failure {
 }
 
 fn failure(kind: FailureKind, status: Option<u16>, body: ErrorBody, retry_after_ms: Option<u64>) -> Failure {
-    let ErrorBody { message: said, error_type, code, param, reason, retry_after_ms: of_body, flagged: _ } = body;
-    let said = said.filter(|said| kind == FailureKind::Request && !meaning::is_private(said));
+    let ErrorBody { message: said, error_type, code, param, reason, retry_after_ms: of_body, flagged: _, verbatim } =
+        body;
     let param = param.filter(|param| meaning::is_word(param));
     let word = |text: &String| meaning::is_code(text);
     let code = code.filter(word).or(error_type.filter(word));
@@ -335,7 +376,13 @@ fn failure(kind: FailureKind, status: Option<u16>, body: ErrorBody, retry_after_
         (None, word) => format!("the provider answered with an error ({})", word.as_deref().unwrap_or("unnamed")),
     };
     let [said, code, param] = [said, code, param].map(|text| text.map(String::into_boxed_str));
-    Failure { kind, status, message, said, code, param, retry_after_ms: retry_after_ms.or(of_body) }
+    let verbatim = verbatim.map(|body| Box::new(Verbatim { status, ..*body }));
+    let mut failure =
+        Failure { kind, status, message, said, verbatim, code, param, retry_after_ms: retry_after_ms.or(of_body) };
+    let told = failure.may_be_told();
+    failure.said = failure.said.take().filter(|said| told && !meaning::is_private(said));
+    failure.verbatim = failure.verbatim.take().filter(|said| told && !meaning::tells_of_account(said));
+    failure
 }
 
 #[cfg(test)]

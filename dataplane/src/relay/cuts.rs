@@ -66,7 +66,7 @@ async fn of_ten_thousand_cuts_none_is_charged_below_what_passed_to_the_client() 
         }
         let source = Source::Mock(Box::new(ScriptedAnswer::scripted(chunks, draw.bool())));
         let hour = Duration::from_secs(3_600);
-        let limits = StreamLimits { idle: hour, semantic: hour, deadline: Instant::now() + hour };
+        let limits = StreamLimits { idle: hour, deadline: Instant::now() + hour };
         let mut account = Account::open(&telemetry, Memory::of(u64::MAX).hold(""), "/test");
         let reader = Reader::new(source, &translation, limits, account.held.beside());
         let (mut passed, mut ended) = (Vec::new(), false);

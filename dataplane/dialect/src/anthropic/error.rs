@@ -6,14 +6,10 @@ use serde_json::json;
 
 /// The body of an error answer.
 pub(crate) fn encode_error(refusal: &Refusal, request_id: &str) -> Bytes {
-    let Refusal { status: _, error_type, code: _, message, param: _, retry_after_ms: _, should_retry: _ } = refusal;
+    let Refusal { status: _, error_type, code: _, message, param: _, retry_after_ms: _, should_retry: _, verbatim: _ } =
+        refusal;
     let error = json!({"type": type_name(*error_type), "message": message});
     json!({"type": "error", "error": error, "request_id": request_id}).to_string().into()
-}
-
-/// The event that ends a stream with an error; nothing follows it, no block is closed.
-pub(crate) fn encode_error_event(refusal: &Refusal, request_id: &str) -> Bytes {
-    [b"event: error\ndata: ", &encode_error(refusal, request_id)[..], b"\n\n"].concat().into()
 }
 
 /// The status that the dialect's clients expect: 529 says overloaded.
@@ -41,12 +37,13 @@ const fn type_name(error_type: ErrorType) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dialect;
 
     #[test]
     fn an_error_has_the_dialects_form_and_the_request_id() {
         let refusal = Refusal::new(503, ErrorType::Overloaded, "no_healthy_target", "later");
         assert_eq!(
-            encode_error_event(&refusal, "req_1"),
+            Dialect::Anthropic.encode_error_event(&refusal, "req_1"),
             "event: error\ndata: {\"error\":{\"message\":\"later\",\"type\":\"overloaded_error\"},\"request_id\":\"req_1\",\"type\":\"error\"}\n\n"
         );
         assert_eq!(status(&refusal), 529);

@@ -209,9 +209,11 @@ impl Reader {
                 Kind::Text
             }
             "thinking" => {
-                if let Some(text) = Text::filled(block.thinking) {
-                    tell(Delta::Thinking { choice: 0, text });
-                }
+                // As a rule its text comes later, or never.
+                tell(match Text::filled(block.thinking) {
+                    Some(text) => Delta::Thinking { choice: 0, text },
+                    None => Delta::Begin { choice: 0 },
+                });
                 if let Some(signature) = Text::filled(block.signature) {
                     tell(Delta::Signature { choice: 0, signature });
                 }
@@ -232,6 +234,7 @@ impl Reader {
                 Kind::Call { call, whole: Some(input(block.input).into_owned()) }
             }
             kind => {
+                tell(Delta::Begin { choice: 0 });
                 tell(Delta::Lost(format!("content.{kind}").into()));
                 Kind::Lost
             }

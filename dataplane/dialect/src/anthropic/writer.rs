@@ -77,6 +77,7 @@ impl Writer {
                 self.finish = Some((*finish, stop_sequence.clone().map(Text::into_owned)));
             }
             Delta::BlockEnd { choice: 0 } => self.close(out),
+            Delta::Begin { choice: 0 } => self.begun(out),
             Delta::Text { choice: 0, text } => self.text(text, out),
             Delta::Refusal { choice: 0, text } => {
                 self.refused = true;
@@ -94,7 +95,8 @@ impl Writer {
             Delta::ToolCall { choice: 0, call, id, name, extra } => self.call(*call, id, name, extra.as_ref(), out),
             Delta::Arguments { choice: 0, call, fragment } => self.arguments(*call, fragment, out),
             // There is room for one choice.
-            Delta::Text { .. }
+            Delta::Begin { .. }
+            | Delta::Text { .. }
             | Delta::Refusal { .. }
             | Delta::Thinking { .. }
             | Delta::Signature { .. }

@@ -14,6 +14,10 @@ pub enum Delta<'a> {
         model: Option<Text<'a>>,
         service_tier: Option<Text<'a>>,
     },
+    /// The model thinks, though no text of that has come.
+    Begin {
+        choice: u64,
+    },
     Text {
         choice: u64,
         text: Text<'a>,
@@ -76,19 +80,20 @@ impl Delta<'_> {
             | Self::ToolCall { choice, .. }
             | Self::Arguments { choice, .. }
             | Self::BlockEnd { choice }
+            | Self::Begin { choice }
             | Self::Finish { choice, .. } => Some(*choice),
             Self::Start { .. } | Self::Usage(_) | Self::Lost(_) => None,
         }
     }
 
-    /// Bytes of content in it, as JSON has them; `None` where it is no content.
+    /// Bytes of content in it, as JSON has them; `None` where it is no sign of the answer.
     pub(crate) fn content_bytes(&self) -> Option<usize> {
         match self {
             Self::Text { text, .. } | Self::Refusal { text, .. } | Self::Thinking { text, .. } => {
                 Some(text.escaped().len())
             }
             Self::Arguments { fragment, .. } => Some(fragment.escaped().len()),
-            Self::RedactedThinking { .. } | Self::ToolCall { .. } => Some(0),
+            Self::Begin { .. } | Self::RedactedThinking { .. } | Self::ToolCall { .. } => Some(0),
             Self::Start { .. }
             | Self::Signature { .. }
             | Self::BlockEnd { .. }

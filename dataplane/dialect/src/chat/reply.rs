@@ -43,6 +43,7 @@ impl<'a> Reply<'a> {
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::BlockEnd { .. }
+            | Delta::Begin { .. }
             | Delta::Finish { .. }) => {
                 // The reader bounds the number.
                 let at = delta.choice().and_then(|choice| usize::try_from(choice).ok()).unwrap_or(0);
@@ -90,7 +91,11 @@ impl<'a> Choice<'a> {
             Delta::Finish { finish, stop_sequence, .. } => {
                 (self.finish, self.stop_sequence) = (Some(finish), stop_sequence);
             }
-            Delta::BlockEnd { .. } | Delta::Start { .. } | Delta::Usage(_) | Delta::Lost(_) => {}
+            Delta::BlockEnd { .. }
+            | Delta::Begin { .. }
+            | Delta::Start { .. }
+            | Delta::Usage(_)
+            | Delta::Lost(_) => {}
         }
     }
 

@@ -6,14 +6,10 @@ use serde_json::json;
 
 /// The body of an error answer.
 pub(crate) fn encode_error(refusal: &Refusal) -> Bytes {
-    let Refusal { status: _, error_type, code, message, param, retry_after_ms: _, should_retry: _ } = refusal;
+    let Refusal { status: _, error_type, code, message, param, retry_after_ms: _, should_retry: _, verbatim: _ } =
+        refusal;
     let body = json!({"error": {"message": message, "type": type_name(*error_type), "param": param, "code": code}});
     body.to_string().into()
-}
-
-/// The event that ends a stream with an error; nothing follows it, not even `[DONE]`.
-pub(crate) fn encode_error_event(refusal: &Refusal) -> Bytes {
-    [b"data: ", &encode_error(refusal)[..], b"\n\n"].concat().into()
 }
 
 const fn type_name(error_type: ErrorType) -> &'static str {
@@ -30,11 +26,13 @@ const fn type_name(error_type: ErrorType) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dialect;
     use serde_json::Value;
 
     #[test]
     fn an_error_names_the_field_and_ends_without_done() {
-        let event = encode_error_event(&Refusal::invalid("invalid_value", Some("tools"), "too many"));
+        let refusal = Refusal::invalid("invalid_value", Some("tools"), "too many");
+        let event = Dialect::OpenAI.encode_error_event(&refusal, "");
         let text = std::str::from_utf8(&event).expect("UTF-8");
         let body: Value =
             serde_json::from_str(text.strip_prefix("data: ").expect("a data line").trim_end()).expect("JSON");

@@ -20,7 +20,7 @@ mod writer;
 pub(crate) use answer::encode_reply;
 pub(crate) use decode::{decode_request, include_usage, sampling};
 pub(crate) use encode::encode_request;
-pub(crate) use error::{encode_error, encode_error_event};
+pub(crate) use error::encode_error;
 pub(crate) use models::{encode_model, encode_models};
 pub(crate) use reader::Reader;
 pub(crate) use stream::{read_chunk, read_whole, strip_usage};

@@ -114,6 +114,9 @@ impl Reader {
         let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.begun = true;
         if let Some(delta) = delta {
+            if delta.begins_to_think() {
+                tell(Delta::Begin { choice });
+            }
             let mut thinks = state.thinks;
             pieces(delta, &mut thinks, &mut |piece| {
                 tell(match piece {

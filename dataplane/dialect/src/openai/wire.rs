@@ -85,7 +85,7 @@ impl<'a> Choice<'a> {
 }
 
 impl Delta<'_> {
-    /// Whether it holds anything of an answer; the role alone is nothing.
+    /// Whether it is a sign of the answer; the role alone is none.
     pub(super) fn has_content(&self) -> bool {
         let Self { content, refusal, reasoning, reasoning_content, reasoning_details, .. } = self;
         let texts = [content, refusal, reasoning, reasoning_content, reasoning_details];
@@ -93,5 +93,13 @@ impl Delta<'_> {
             || !self.tool_calls.0.is_empty()
             || self.function_call.0.is_some()
             || !self.others.is_empty()
+            || self.begins_to_think()
+    }
+
+    /// Whether reasoning begins, as servers say that send an empty one in the place of content.
+    pub(super) fn begins_to_think(&self) -> bool {
+        let is_empty = |raw: &RawValue| raw.get() == "\"\"";
+        let no_content = self.content.is_none_or(|raw| raw.get() == "null");
+        no_content && [self.reasoning, self.reasoning_content].into_iter().flatten().any(is_empty)
     }
 }

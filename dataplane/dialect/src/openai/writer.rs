@@ -54,6 +54,7 @@ impl Writer {
             Delta::Lost(_) => {}
             Delta::BlockEnd { choice } if !self.thinking.is_empty() => self.thought(*choice, None, out),
             Delta::BlockEnd { .. } => {}
+            Delta::Begin { choice } => self.role(*choice, out),
             Delta::Text { choice, text } => self.chunk(*choice, out, |o| o.text("content", text)),
             Delta::Refusal { choice, text } => self.chunk(*choice, out, |o| o.text("refusal", text)),
             Delta::Thinking { choice, text } => {

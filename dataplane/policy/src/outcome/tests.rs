@@ -285,7 +285,9 @@ fn no_text_about_a_key_or_an_account_reaches_a_client_a_log_or_a_status() {
     for (provider, status, body, kind) in SEEN {
         let failure = answer(*status, body);
         let refusal = failure.refusal();
-        let told = [Some(refusal.message), refusal.param.map(Cow::into_owned), Some(refusal.code.into_owned())];
+        let verbatim = refusal.verbatim.map(|said| said.body.into_string());
+        let told =
+            [Some(refusal.message), refusal.param.map(Cow::into_owned), Some(refusal.code.into_owned()), verbatim];
         let kept = [Some(failure.message.clone()), failure.trouble().map(|trouble| trouble.message)];
         for text in told.into_iter().chain(kept).flatten().map(|text| text.to_lowercase()) {
             for secret in
@@ -294,7 +296,11 @@ fn no_text_about_a_key_or_an_account_reaches_a_client_a_log_or_a_status() {
                 assert!(!text.contains(secret), "{provider} {status}: {text}");
             }
         }
-        assert!(failure.said.is_none() || *kind == FailureKind::Request, "{provider} {status}");
+        let of_account = matches!(
+            kind,
+            FailureKind::CredentialRejected | FailureKind::Quota | FailureKind::TooCostly | FailureKind::NotPermitted
+        );
+        assert!((failure.said.is_none() && failure.verbatim.is_none()) || !of_account, "{provider} {status}");
         assert!(!failure.message.contains("too long") && !failure.message.contains("flagged"), "{}", failure.message);
     }
     let private = answer(
@@ -319,6 +325,46 @@ fn a_client_hears_what_its_own_request_did_wrong_and_the_log_does_not() {
     let flagged =
         answer(403, r#"{"error":{"code":403,"message":"Input flagged","metadata":{"reasons":["violence"]}}}"#);
     assert_eq!((flagged.refusal().status, &*flagged.refusal().message), (403, "Input flagged"));
+}
+
+#[test]
+fn a_provider_is_quoted_as_it_is_where_it_speaks_of_no_key_and_no_account() {
+    let anthropic = |kind: &str, text: &str| {
+        format!(
+            r#"{{"type":"error","error":{{"details":null,"type":"{kind}","message":"{text}"}},"request_id":"req_011"}}"#
+        )
+    };
+    let long = "prompt is too long: 208310 tokens > 200000 maximum";
+    for (status, body) in [
+        (400, anthropic("invalid_request_error", long)),
+        (400, anthropic("invalid_request_error", "context_management: Extra inputs are not permitted")),
+        (404, anthropic("not_found_error", "model: claude-x")),
+        (413, anthropic("request_too_large", "Request exceeds the maximum size")),
+        (429, anthropic("rate_limit_error", "Number of request tokens has exceeded the per-minute rate limit")),
+        (500, anthropic("api_error", "Internal server error")),
+        (503, anthropic("overloaded_error", "Overloaded")),
+        (529, anthropic("overloaded_error", "Overloaded")),
+    ] {
+        let refusal = answer(status, &body).refusal();
+        let said = refusal.verbatim.expect("it may be told");
+        assert_eq!((refusal.status, said.status, &*said.body), (status, Some(status), &*body));
+        assert_eq!(answer(status, &body).told_in(false).refusal().verbatim, None, "{body}");
+    }
+    let kept = answer(529, &anthropic("overloaded_error", "Overloaded for sk-secret-piece"));
+    assert_eq!(kept.verbatim, None, "a key");
+    let piece = answer(529, &anthropic("overloaded_error", "Overloaded for xy-secret-piece"));
+    assert!(piece.verbatim.is_some() && piece.without("1-secret-1").verbatim.is_none(), "a piece of the key");
+    for private in [
+        anthropic("rate_limit_error", "This request would exceed your organization's rate limit of 40,000 tokens"),
+        r#"{"error":{"message":"Rate limit reached for m in organization org-x on tokens","type":"tokens"}}"#
+            .to_owned(),
+        r#"{"error":{"message":"Rate limited","code":429},"user_id":"user_2abc"}"#.to_owned(),
+        r#"{"error":{"message":"m","details":[{"metadata":{"consumer":"x/1"}}]}}"#.to_owned(),
+        r#"{"error":{"message":"m","note":"y\u006fur api k\u0065y"}}"#.to_owned(),
+    ] {
+        assert_eq!(answer(429, &private).verbatim, None, "{private}");
+    }
+    assert_eq!(answer(429, &anthropic("rate_limit_error", "slow down")).told_in(false).refusal().message, "slow down");
 }
 
 #[test]
@@ -361,6 +407,7 @@ fn no_body_panics_or_brings_a_key_to_a_client_or_a_log() {
                     &*refusal.message,
                     &*refusal.code,
                     refusal.param.as_deref().unwrap_or(""),
+                    refusal.verbatim.as_ref().map_or("", |said| &said.texts),
                     &failure.message,
                     &trouble,
                 ] {

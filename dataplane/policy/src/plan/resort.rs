@@ -68,7 +68,7 @@ impl<'t> Plan<'t> {
                 Refusal::new(503, ErrorType::Overloaded, "no_healthy_target", message)
             }
         };
-        if matches!(refusal.status, 429 | 503) {
+        if matches!(refusal.status, 429 | 503 | 529) {
             refusal.retry_after_ms = refusal.retry_after_ms.or(wait);
         }
         // An SDK's own retry helps where Weir left it to the SDK, or waits for a moment that is near.
