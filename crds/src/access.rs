@@ -134,10 +134,13 @@ pub struct KeyNamespaces {
 /// is accounted to, in the place of what the caller's own identity says, and never open anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("has(self.user) || has(self.team) || has(self.project) || has(self.costCenter)")
-        .message("trustedHeaders names no header: name one for user, team, project or costCenter, or remove it"),
+    validation = Rule::new("has(self.user) || has(self.team) || has(self.project) || has(self.costCenter) \
+        || has(self.session) || has(self.agent)")
+        .message("trustedHeaders names no header: name one for user, team, project, costCenter, session or agent, \
+            or remove it"),
     validation = Rule::new(format!("![has(self.user) ? self.user : '', has(self.team) ? self.team : '', \
-        has(self.project) ? self.project : '', has(self.costCenter) ? self.costCenter : '']\
+        has(self.project) ? self.project : '', has(self.costCenter) ? self.costCenter : '', \
+        has(self.session) ? self.session : '', has(self.agent) ? self.agent : '']\
         .exists(name, name in {})", own()))
         .message("trustedHeaders names a header that carries a credential or frames the message: name another")
 )]
@@ -159,4 +162,12 @@ pub struct TrustedHeaders {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
     pub cost_center: Option<String>,
+    /// The header that names the session, such as x-claude-code-session-id of Claude Code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub session: Option<String>,
+    /// The header that names the agent within a session, such as x-claude-code-agent-id of Claude Code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = headers::NAME_LENGTH), regex(pattern = headers::NAME))]
+    pub agent: Option<String>,
 }

@@ -210,16 +210,18 @@ pub struct Backoff {
     .message("a time limit must be longer than 0s and at most 24h"))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteTimeouts {
-    /// The caller's request, all attempts together.
+    /// The caller's request, all attempts together, a streamed answer to its end; 10m when absent, 1h for a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<GoDuration>,
-    /// One attempt.
+    /// One attempt, a streamed answer to its end; as long as the request may take when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<GoDuration>,
-    /// To the first event of a streamed answer.
+    /// To the first sign of a streamed answer: content, a tool call, or that the model begins to think. Pings and comments of
+    /// the provider are none. 60s when absent. Another target may still take over until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token: Option<GoDuration>,
-    /// Between two reads of a streamed answer.
+    /// Between two reads of a streamed answer after that. Whatever the provider sends shows that it lives, pings and
+    /// comments too, however long the model thinks. 60s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_idle: Option<GoDuration>,
 }

@@ -305,13 +305,16 @@ pub struct Timeouts {
     /// To a connection, TLS included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<GoDuration>,
-    /// To the first event of a streamed answer.
+    /// To the first sign of a streamed answer: content, a tool call, or that the model begins to think. Pings and comments of
+    /// the provider are none. 60s when absent. Another target may still take over until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token: Option<GoDuration>,
-    /// Between two reads of a streamed answer.
+    /// Between two reads of a streamed answer after that. Whatever the provider sends shows that it lives, pings and
+    /// comments too, however long the model thinks. 60s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_idle: Option<GoDuration>,
-    /// The whole attempt.
+    /// The whole attempt, a streamed answer to its end: what ends a provider that pings for ever. As long as the caller's
+    /// request may take when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<GoDuration>,
 }

@@ -70,6 +70,8 @@ impl Account {
             time_ms: u64::try_from(unix().as_millis()).unwrap_or(u64::MAX),
             request_id: new_request_id(),
             path,
+            unserved: None,
+            peer: 0,
             status: CLIENT_CLOSED,
             error_type: None,
             error_in_stream: false,

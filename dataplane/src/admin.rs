@@ -9,7 +9,7 @@ use crate::shares::{Holder, Shares};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -33,10 +33,21 @@ const LIFE: Duration = Duration::from_secs(60);
 /// What an admin port answers: its status, content type and text.
 pub type AdminAnswer = (StatusCode, &'static str, String);
 
-/// Serves an admin port for ever. `answer` gets the path and who asks.
+/// What is asked of an admin port.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminRequest<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// Who asks.
+    pub peer: IpAddr,
+    /// The one `host` header.
+    pub host: Option<&'a str>,
+}
+
+/// Serves an admin port for ever.
 pub async fn serve_admin(
     listener: TcpListener,
-    answer: impl Fn(&str, IpAddr) -> AdminAnswer + Clone + Send + Sync + 'static,
+    answer: impl Fn(AdminRequest<'_>) -> AdminAnswer + Clone + Send + Sync + 'static,
 ) {
     let connections = Arc::new(Shares::of(CONNECTIONS));
     loop {
@@ -53,7 +64,11 @@ pub async fn serve_admin(
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
                 let answer = match *request.method() {
-                    Method::GET | Method::HEAD => answer(request.uri().path(), peer),
+                    Method::GET | Method::HEAD => {
+                        let mut hosts = request.headers().get_all(HOST).iter();
+                        let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+                        answer(AdminRequest { path: request.uri().path(), peer, host })
+                    }
                     _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned()),
                 };
                 async move { Ok::<_, Infallible>(response(answer)) }
@@ -82,7 +97,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<SocketAddr, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let served = runtime.and_then(|runtime| {
             runtime.block_on(async move {
-                serve_admin(TcpListener::from_std(socket)?, move |path, peer| answer(&gateway, path, peer)).await;
+                serve_admin(TcpListener::from_std(socket)?, move |request| answer(&gateway, request)).await;
                 Ok(())
             })
         });
@@ -94,7 +109,7 @@ pub(crate) fn start(gateway: &Arc<Gateway>) -> Result<SocketAddr, StartError> {
     Ok(bound)
 }
 
-fn answer(gateway: &Gateway, path: &str, peer: IpAddr) -> AdminAnswer {
+fn answer(gateway: &Gateway, AdminRequest { path, peer, host }: AdminRequest<'_>) -> AdminAnswer {
     let unavailable = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, TEXT, text.to_owned());
     match path {
         "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
@@ -109,13 +124,26 @@ fn answer(gateway: &Gateway, path: &str, peer: IpAddr) -> AdminAnswer {
             let text = metrics.text(&live.table, now.saturating_sub(live.since), now);
             (StatusCode::OK, "text/plain; version=0.0.4", text)
         }
-        "/config" if peer.to_canonical().is_loopback() => (StatusCode::OK, "application/json", dump(gateway)),
+        "/config" if peer.to_canonical().is_loopback() && host.is_some_and(is_local) => {
+            (StatusCode::OK, "application/json", dump(gateway))
+        }
         "/config" => {
-            let text = "the config names every tenant's routes and callers; read it through kubectl port-forward\n";
+            let text = "the config names every tenant's routes and callers; read it through kubectl port-forward, as localhost\n";
             (StatusCode::FORBIDDEN, TEXT, text.to_owned())
         }
         _ => (StatusCode::NOT_FOUND, TEXT, "/healthz, /readyz, /metrics or /config\n".to_owned()),
     }
+}
+
+/// Whether a `host` header names this machine. A page in a browser whose own name was made to lead here names another.
+fn is_local(host: &str) -> bool {
+    let is_port =
+        |port: &str| port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let names = ["localhost", "127.0.0.1", "[::1]"];
+    names.iter().any(|name| {
+        let begins = host.get(..name.len()).is_some_and(|held| held.eq_ignore_ascii_case(name));
+        begins && host.get(name.len()..).is_some_and(is_port)
+    })
 }
 
 fn response((status, kind, text): AdminAnswer) -> Response<Full<Bytes>> {
@@ -174,7 +202,10 @@ mod tests {
     #[tokio::test]
     async fn the_config_is_shown_on_the_loopback_address_alone() {
         let gateway = Gateway::new(Flags::parse_from(["test"]).config);
-        let status = |path: &str, peer: &str| answer(&gateway, path, peer.parse().unwrap()).0;
+        let asked = |path: &str, peer: &str, host: Option<&str>| {
+            answer(&gateway, AdminRequest { path, peer: peer.parse().unwrap(), host }).0
+        };
+        let status = |path: &str, peer: &str| asked(path, peer, Some("localhost:9090"));
         for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(status("/config", peer), StatusCode::OK, "{peer}");
         }
@@ -182,13 +213,33 @@ mod tests {
             assert_eq!(status("/config", peer), StatusCode::FORBIDDEN, "{peer}");
             assert_eq!(status("/metrics", peer), StatusCode::OK, "{peer}");
         }
+        for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9090", "[::1]", "[::1]:9090"] {
+            assert_eq!(asked("/config", "127.0.0.1", Some(host)), StatusCode::OK, "{host}");
+        }
+        let strangers = [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.nip.io",
+            "localhost:",
+            "127.0.0.1:x",
+            "",
+            "@localhost",
+        ];
+        for host in strangers.map(Some).into_iter().chain([None]) {
+            assert_eq!(
+                asked("/config", "127.0.0.1", host),
+                StatusCode::FORBIDDEN,
+                "{host:?}: no page in a browser reads it"
+            );
+            assert_eq!(asked("/metrics", "127.0.0.1", host), StatusCode::OK, "{host:?}");
+        }
     }
 
     #[tokio::test]
     async fn a_peer_that_holds_connections_fails_no_probe_of_another() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve_admin(listener, |_, _| (StatusCode::OK, TEXT, "ok".to_owned())));
+        let server = tokio::spawn(serve_admin(listener, |_| (StatusCode::OK, TEXT, "ok".to_owned())));
         let mut held = Vec::new();
         for _ in 0..CONNECTIONS * 2 {
             held.push(tokio::net::TcpStream::connect(address).await.unwrap());

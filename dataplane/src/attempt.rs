@@ -179,6 +179,7 @@ impl<'a> Attempts<'a> {
             credential,
             headers: &target.provider.data.headers,
             caller: self.headers,
+            caller_dialect: self.call.dialect,
         };
         let translation = Translation {
             from: model.dialect,

@@ -51,6 +51,8 @@ impl Costs {
             team: of_caller(|caller| caller.team.as_ref()),
             project: of_caller(|caller| caller.project.as_ref()),
             cost_center: of_caller(|caller| caller.cost_center.as_ref()),
+            session: of_caller(|caller| caller.session.as_ref()),
+            agent: of_caller(|caller| caller.agent.as_ref()),
             route: route.as_ref().map_or(&NONE, |route| &route.id),
             provider: provider.as_ref().map_or(&NONE, |provider| &provider.id),
             provider_type: provider.as_ref().map_or("", |provider| provider.data.provider_type.as_str()),

@@ -38,10 +38,11 @@ mod start;
 mod surface;
 mod tally;
 mod telemetry;
+mod turn_away;
 mod upstream;
 mod verifier;
 
-pub use admin::{AdminAnswer, serve_admin};
+pub use admin::{AdminAnswer, AdminRequest, serve_admin};
 pub use config::{Config, Limits, StartError};
 pub use drain::Drain;
 pub use explain::explain;

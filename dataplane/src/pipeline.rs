@@ -2,7 +2,7 @@
 //!
 //! The table is loaded once and held to the end; each stage needs what the one before it gave.
 
-use crate::account::{Account, new_request_id};
+use crate::account::Account;
 use crate::attempt::Attempts;
 use crate::authenticate::{authenticate, has_credential};
 use crate::body::Body;
@@ -19,6 +19,7 @@ use crate::refusal;
 use crate::relay::{Answered, Job, Listener, Stream};
 use crate::shares::Holder;
 use crate::surface::{Surface, dialect_of, tell_request_id};
+use crate::turn_away::{nothing, turn_away, turn_away_method, turn_away_upgrade, wants_websocket};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -39,27 +40,32 @@ const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 
 /// Answers any request; `peer` is who sent it.
 pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Holder) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let refuse = |status, error_type, code, message: String| {
-        let refusal = Refusal::new(status, error_type, code, message);
-        refusal::respond(&refusal, dialect_of(path, &head.headers), &new_request_id())
-    };
-    if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > Limits::URI_BYTES) {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > Limits::URI_BYTES) {
         let message = format!("the request target is over {} bytes", Limits::URI_BYTES);
-        return refuse(414, ErrorType::InvalidRequest, "uri_too_long", message);
+        let refusal = Refusal::new(414, ErrorType::InvalidRequest, "uri_too_long", message);
+        return turn_away(&gateway, request, &refusal, peer);
     }
-    match (&head.method, Surface::at(path), path.strip_prefix("/v1/models")) {
-        (&Method::POST, Some(surface), _) => generate(gateway, surface, head, body, peer).await,
-        (&Method::GET, None, Some("")) => models(&gateway, &head, None, peer),
-        (&Method::GET, None, Some(id)) if id.starts_with('/') => models(&gateway, &head, id.strip_prefix('/'), peer),
-        (_, Some(_), _) | (_, _, Some("")) => {
-            let message = format!("{path} does not answer {}; use POST to generate, GET for models", head.method);
-            refuse(405, ErrorType::InvalidRequest, "method_not_allowed", message)
+    if wants_websocket(request.headers()) {
+        return turn_away_upgrade(&gateway, request, peer);
+    }
+    let path = request.uri().path();
+    if let Some(surface) = Surface::at(path) {
+        if request.method() != Method::POST {
+            return turn_away_method(&gateway, request, "POST", peer);
         }
-        _ => {
+        let (head, body) = request.into_parts();
+        return generate(gateway, surface, head, body, peer).await;
+    }
+    let is_model = path.strip_prefix("/v1/models").is_some_and(|id| id.is_empty() || id.starts_with('/'));
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match (is_model || path == "/", reads) {
+        (true, true) if is_model => models(&gateway, &request.into_parts().0, peer),
+        (true, true) => nothing(&gateway, &request.into_parts().0, peer),
+        (true, false) => turn_away_method(&gateway, request, "GET, HEAD", peer),
+        (false, _) => {
             let message = "there is nothing at this path; Weir answers POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models and GET /v1/models/{id}";
-            refuse(404, ErrorType::NotFound, "not_found", message.to_owned())
+            let refusal = Refusal::new(404, ErrorType::NotFound, "not_found", message);
+            turn_away(&gateway, request, &refusal, peer)
         }
     }
 }
@@ -72,13 +78,15 @@ async fn generate(
     peer: Holder,
 ) -> Response<Body> {
     let lot = fastrand::u32(..);
+    let mut account = Account::open(&gateway.telemetry, gateway.memory.hold(""), surface.path());
+    account.record.peer = peer.number();
     if let Err(refusal) = overload::admit(&gateway, Priority::High, lot, Sender::Peer(peer.number())) {
         // Whoever sends it.
         discard(body, overload::READ_BYTES).await;
         gateway.telemetry.metrics.load.unread.inc();
-        return refusal::respond(&refusal, surface.dialect(), &new_request_id());
+        account.refused(&refusal);
+        return refusal::respond(&refusal, surface.dialect(), &account.record.request_id);
     }
-    let account = Account::open(&gateway.telemetry, gateway.memory.hold(""), surface.path());
     let listener = Listener { dialect: surface.dialect(), request_id: account.record.request_id.clone() };
     let streams = Arc::new(AtomicBool::new(false));
     let mut job: Job = Box::pin(work(Arc::clone(&gateway), surface, head, body, lot, account, Arc::clone(&streams)));
@@ -237,9 +245,11 @@ fn answered(mut headers: HeaderMap, content_type: &'static str, body: Body) -> R
 }
 
 /// `GET /v1/models` and, with an id, `GET /v1/models/{id}`.
-fn models(gateway: &Gateway, head: &Parts, id: Option<&str>, peer: Holder) -> Response<Body> {
+fn models(gateway: &Gateway, head: &Parts, peer: Holder) -> Response<Body> {
     let dialect = dialect_of(head.uri.path(), &head.headers);
+    let id = head.uri.path().strip_prefix("/v1/models/");
     let mut account = Account::open(&gateway.telemetry, gateway.memory.hold(""), "/v1/models");
+    account.record.peer = peer.number();
     let live = gateway.live.load();
     let answer = authenticate(head, &live, &gateway.config.trust_domain, unix_s()).map(Arc::new).and_then(|caller| {
         account.called_by(&caller);

@@ -1,5 +1,7 @@
 //! What is kept of one request, in the form of its log line. Prompts and answers are not in it.
 
+use hyper::header::USER_AGENT;
+use hyper::http::request::Parts;
 use std::sync::Arc;
 use weir_dialect::{Loss, Object, Usage, UsageSource};
 use weir_policy::{Caller, Cost, Provider, Route};
@@ -9,7 +11,12 @@ pub(crate) struct Record {
     /// Unix milliseconds of its arrival.
     pub(crate) time_ms: u64,
     pub(crate) request_id: String,
+    /// Of what is served; see [`Unserved`] for other paths.
     pub(crate) path: &'static str,
+    /// What was asked that is not served.
+    pub(crate) unserved: Option<Box<Unserved>>,
+    /// Number of the sender's address, by which lines are bounded.
+    pub(crate) peer: u64,
     pub(crate) status: u16,
     pub(crate) error_type: Option<String>,
     /// Whether the error came after the answer had begun.
@@ -40,6 +47,25 @@ pub(crate) struct Record {
     pub(crate) duration_us: u64,
     /// To the first content of a stream.
     pub(crate) time_to_first_token_us: Option<u64>,
+}
+
+/// What a client asked that is not served, as far as the log keeps texts of clients: cut, and without the query, which may
+/// hold a key.
+pub(crate) struct Unserved {
+    method: String,
+    path: String,
+    user_agent: Option<String>,
+}
+
+impl Unserved {
+    /// Most bytes of each text.
+    const MOST: usize = 128;
+
+    pub(crate) fn of(head: &Parts) -> Self {
+        let cut = |text: &str| text.get(..text.floor_char_boundary(Self::MOST)).unwrap_or_default().to_owned();
+        let user_agent = head.headers.get(USER_AGENT).map(|value| cut(&String::from_utf8_lossy(value.as_bytes())));
+        Self { method: cut(head.method.as_str()), path: cut(head.uri.path()), user_agent }
+    }
 }
 
 /// An attempt that gave no answer.
@@ -79,7 +105,15 @@ impl Record {
     pub(crate) fn write(&self, o: &mut Object<'_>) {
         o.count("time_ms", self.time_ms);
         o.str("request_id", &self.request_id);
-        o.str("path", self.path);
+        match &self.unserved {
+            Some(unserved) => {
+                let Unserved { method, path, user_agent } = &**unserved;
+                o.str("method", method);
+                o.str("path", path);
+                o.str_if("user_agent", user_agent.as_deref());
+            }
+            None => o.str_if("path", filled(self.path)),
+        }
         o.count("status", self.status);
         o.str_if("error_type", self.error_type.as_deref());
         if self.error_in_stream {
@@ -138,6 +172,8 @@ fn write_caller(o: &mut Object<'_>, caller: &Caller) {
     o.str_if("team", caller.team.as_deref());
     o.str_if("project", caller.project.as_deref());
     o.str_if("cost_center", caller.cost_center.as_deref());
+    o.str_if("session", caller.session.as_deref());
+    o.str_if("agent", caller.agent.as_deref());
     if !caller.groups.is_empty() {
         o.strs("groups", caller.groups.iter().map(String::as_str));
     }

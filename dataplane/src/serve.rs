@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::shares::{Holder, Shares};
 use crate::surface::dialect_of;
 use crate::telemetry::{Lines, Telemetry};
+use crate::turn_away::{note_unread_head, turn_away};
 use crate::{memory, open_files, pipeline, refusal};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -219,6 +220,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     };
     if let Err(e) = ended {
         tracing::debug!(error = %e, "a connection ended early");
+        let unread = e.downcast_ref::<hyper::Error>().filter(|e| e.is_parse() && matches!(version, Version::H1));
+        if let Some(e) = unread {
+            note_unread_head(&gateway, peer, e.is_parse_too_large());
+        }
     }
 }
 
@@ -227,7 +232,7 @@ async fn answer(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Holder)
     let telemetry = Arc::clone(&gateway.telemetry);
     let dialect = dialect_of(request.uri().path(), request.headers());
     let mut response = match amiss(&request) {
-        Some(refusal) => refusal::respond(&refusal, dialect, &new_request_id()),
+        Some(refusal) => turn_away(&gateway, request, &refusal, peer),
         None => contain(&telemetry, dialect, pipeline::answer(gateway, request, peer)).await,
     };
     if draining {

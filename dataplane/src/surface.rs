@@ -45,9 +45,14 @@ impl Surface {
     }
 }
 
-/// The dialect that a client speaks, where its path is of both: Anthropic's say which version they mean.
+/// The dialect that a client speaks: that of its path, and where the path is of both or of none, by its headers. Anthropic's
+/// clients say which version and betas they mean.
 pub(crate) fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
-    if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
+    if let Some(surface) = Surface::at(path) {
+        return surface.dialect();
+    }
+    let is_anthropics = |name: &str| name.starts_with("anthropic-") || name.starts_with("x-claude-code-");
+    if path.starts_with("/v1/messages") || headers.keys().any(|name| is_anthropics(name.as_str())) {
         Dialect::Anthropic
     } else {
         Dialect::OpenAI

@@ -16,7 +16,7 @@ pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sy
 
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Readiness) {
-    serve_admin(listener, move |path, _| answer(path, &metrics, &ready)).await;
+    serve_admin(listener, move |request| answer(request.path, &metrics, &ready)).await;
 }
 
 fn answer(path: &str, metrics: &Metrics, ready: &Readiness) -> AdminAnswer {

@@ -155,12 +155,14 @@ impl Row<'_> {
     }
 
     fn tags(&self) -> String {
-        let Key { user, team, project, cost_center, provider, .. } = self.key;
+        let Key { user, team, project, cost_center, session, agent, provider, .. } = self.key;
         let provider = provider.to_string();
         let tags = [
+            ("agent", agent),
             ("cost-center", cost_center),
             ("project", project),
             ("provider", &provider),
+            ("session", session),
             ("team", team),
             ("user", user),
         ];

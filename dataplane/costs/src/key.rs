@@ -26,6 +26,10 @@ pub struct Key {
     pub project: String,
     /// Cost centre.
     pub cost_center: String,
+    /// Session.
+    pub session: String,
+    /// Agent within the session.
+    pub agent: String,
     /// Route.
     pub route: Name,
     /// Provider.
@@ -48,6 +52,8 @@ pub struct KeyRef<'a> {
     pub team: &'a str,
     pub project: &'a str,
     pub cost_center: &'a str,
+    pub session: &'a str,
+    pub agent: &'a str,
     pub route: &'a Name,
     pub provider: &'a Name,
     pub provider_type: &'a str,
@@ -61,7 +67,8 @@ impl KeyRef<'_> {
         (self.hour, self.hours, self.route, self.provider) == (*hour, *hours, route, provider)
             && [self.currency, self.namespace, self.user, self.team, self.project, self.cost_center]
                 == [currency, namespace, user, team, project, cost_center]
-            && [self.provider_type, self.model] == [&key.provider_type, &key.model]
+            && [self.session, self.agent, self.provider_type, self.model]
+                == [&key.session, &key.agent, &key.provider_type, &key.model]
     }
 
     pub(crate) fn to_key(self) -> Key {
@@ -74,6 +81,8 @@ impl KeyRef<'_> {
             team: self.team.to_owned(),
             project: self.project.to_owned(),
             cost_center: self.cost_center.to_owned(),
+            session: self.session.to_owned(),
+            agent: self.agent.to_owned(),
             route: self.route.clone(),
             provider: self.provider.clone(),
             provider_type: self.provider_type.to_owned(),
@@ -86,7 +95,7 @@ impl Key {
     /// The same, borrowed.
     pub fn borrowed(&self) -> KeyRef<'_> {
         let Self { hour, hours, currency, namespace, user, team, project, cost_center, .. } = self;
-        let Self { route, provider, provider_type, model, .. } = self;
+        let Self { session, agent, route, provider, provider_type, model, .. } = self;
         KeyRef {
             hour: *hour,
             hours: *hours,
@@ -96,6 +105,8 @@ impl Key {
             team,
             project,
             cost_center,
+            session,
+            agent,
             route,
             provider,
             provider_type,
@@ -105,10 +116,11 @@ impl Key {
 
     /// How many bytes its texts have.
     pub(crate) fn text_bytes(&self) -> usize {
-        let Self { currency, namespace, user, team, project, cost_center, provider_type, model, .. } = self;
-        let texts = [currency, namespace, user, team, project, cost_center, provider_type, model];
+        let Self { currency, namespace, user, team, project, cost_center, session, agent, .. } = self;
+        let texts = [currency, namespace, user, team, project, cost_center, session, agent];
+        let texts = texts.into_iter().chain([&self.provider_type, &self.model]);
         let names = [&self.route, &self.provider].map(|name| name.namespace.len() + name.name.len());
-        texts.iter().map(|text| text.len()).chain(names).sum()
+        texts.map(|text| text.len()).chain(names).sum()
     }
 
     /// The day of its hour, since the Unix epoch.
@@ -121,9 +133,15 @@ impl Key {
         Self { hour: self.day() * HOURS_A_DAY, hours: HOURS_A_DAY, ..self.clone() }
     }
 
-    /// The same for whatever user.
+    /// The same for whatever session and agent, of which there are many.
+    pub(crate) fn of_other_session(&self) -> Self {
+        let other = |name: &str| if name.is_empty() { String::new() } else { OTHER.to_owned() };
+        Self { session: other(&self.session), agent: other(&self.agent), ..self.clone() }
+    }
+
+    /// The same for whatever user as well.
     pub(crate) fn of_other_user(&self) -> Self {
-        Self { user: OTHER.to_owned(), ..self.clone() }
+        Self { user: OTHER.to_owned(), ..self.of_other_session() }
     }
 
     /// What is told apart in any case: the hour and the currency.
@@ -138,6 +156,8 @@ impl Key {
             team: other(),
             project: other(),
             cost_center: other(),
+            session: other(),
+            agent: other(),
             route: Name::new(OTHER, OTHER),
             provider: Name::new(OTHER, OTHER),
             provider_type: other(),

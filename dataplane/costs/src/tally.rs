@@ -27,8 +27,8 @@ struct Held {
 }
 
 impl Tally {
-    /// An empty one that tells up to so many keys apart: above three quarters of them new users become one, and in
-    /// the end all that is new does, by hour and currency.
+    /// An empty one that tells up to so many keys apart: above half of them new sessions become one, above three quarters new
+    /// users do, and in the end all that is new does, by hour and currency.
     pub fn new(most: usize) -> Self {
         Self { most, sums: HashTable::new(), hasher: DefaultHashBuilder::default(), version: 0, open_from: 0 }
     }
@@ -37,17 +37,24 @@ impl Tally {
     /// back, counts in the first open one.
     pub fn add(&mut self, key: KeyRef<'_>, amounts: &Amounts) -> bool {
         let key = KeyRef { hour: key.hour.max(self.open_from), ..key };
-        let whole = self.sums.len() < self.most - self.most / 4 || self.find(key).is_some();
+        let has_session = !(key.session.is_empty() && key.agent.is_empty());
+        let room = if has_session { self.most / 2 } else { self.most - self.most / 4 };
+        let whole = self.sums.len() < room || self.find(key).is_some();
         if whole {
             self.sum(key, amounts);
-        } else {
-            let mut key = key.to_key().of_other_user();
-            if self.sums.len() >= self.most && self.find(key.borrowed()).is_none() {
-                key = key.of_others();
-            }
-            self.sum(key.borrowed(), amounts);
+            return true;
         }
-        whole
+        let mut key = key.to_key().of_other_session();
+        let fits =
+            |tally: &Self, key: &Key, most: usize| tally.sums.len() < most || tally.find(key.borrowed()).is_some();
+        if !fits(self, &key, self.most - self.most / 4) {
+            key = key.of_other_user();
+        }
+        if !fits(self, &key, self.most) {
+            key = key.of_others();
+        }
+        self.sum(key.borrowed(), amounts);
+        false
     }
 
     fn find(&self, key: KeyRef<'_>) -> Option<&Held> {

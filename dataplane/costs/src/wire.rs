@@ -34,10 +34,11 @@ impl Report {
 }
 
 impl Book {
-    /// As bytes, of which `most` are wanted at most: to that end closed hours become their day, then users one user,
-    /// then all names one.
+    /// As bytes, of which `most` are wanted at most: to that end sessions become one, then closed hours their day, then users
+    /// one user, then all names one.
     pub fn encode(&mut self, most: usize) -> Vec<u8> {
-        let coarser: [fn(&Key) -> Key; 3] = [Key::of_its_day, Key::of_other_user, Key::of_others];
+        let coarser: [fn(&Key) -> Key; 4] =
+            [Key::of_other_session, Key::of_its_day, Key::of_other_user, Key::of_others];
         let mut bytes = bytes(self);
         for coarser in coarser {
             if bytes.len() <= most {
@@ -108,6 +109,8 @@ fn row(key: &Key, amounts: &Amounts, texts: &mut Texts) -> CostRow {
         &key.provider.name,
         &key.provider_type,
         &key.model,
+        &key.session,
+        &key.agent,
     ];
     let whole = |sum: &Sum| u64::try_from(sum.pico / PICO_A_NANO).unwrap_or(u64::MAX);
     let rest = |sum: &Sum| u32::try_from(sum.pico % PICO_A_NANO).unwrap_or_default();
@@ -126,7 +129,7 @@ fn row(key: &Key, amounts: &Amounts, texts: &mut Texts) -> CostRow {
 fn sum(row: &CostRow, texts: &[String]) -> Option<(Key, Amounts)> {
     let mut places = row.texts.iter();
     let mut next = || texts.get(usize::try_from(*places.next()?).ok()?).cloned();
-    let key = Key {
+    let mut key = Key {
         hour: row.hour,
         hours: row.hours,
         currency: next()?,
@@ -135,11 +138,17 @@ fn sum(row: &CostRow, texts: &[String]) -> Option<(Key, Amounts)> {
         team: next()?,
         project: next()?,
         cost_center: next()?,
+        session: String::new(),
+        agent: String::new(),
         route: Name::new(&next()?, &next()?),
         provider: Name::new(&next()?, &next()?),
         provider_type: next()?,
         model: next()?,
     };
+    // Rows of releases that knew no sessions end here.
+    if let (Some(session), Some(agent)) = (next(), next()) {
+        (key.session, key.agent) = (session, agent);
+    }
     let mut amounts = Amounts { unpriced: row.unpriced, nano: row.nano, ..Amounts::default() };
     let classes = row.counts.iter().zip(&row.nano_of_classes).zip(&row.pico_of_classes);
     for (sum, ((count, nano), pico)) in amounts.sums.iter_mut().zip(classes) {

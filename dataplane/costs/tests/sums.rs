@@ -23,6 +23,8 @@ fn key(hour: u64, user: &str, currency: &str) -> Key {
         team: "search".to_owned(),
         project: String::new(),
         cost_center: "4711".to_owned(),
+        session: String::new(),
+        agent: String::new(),
         route: Name::new("shop", "chat"),
         provider: Name::new("platform", "openai"),
         provider_type: "OpenAI".to_owned(),
@@ -264,4 +266,30 @@ proptest! {
         let counted = totals.values().flat_map(Amounts::used).filter(|(class, _)| *class != Class::Request);
         prop_assert_eq!(counted.map(|(_, sum)| sum.count).sum::<u64>(), tokens);
     }
+}
+
+#[test]
+fn sessions_are_told_apart_while_there_is_room_and_are_the_first_to_become_one() {
+    let in_session = |session: &str, user: &str| Key { session: session.to_owned(), ..key(HOUR, user, "USD") };
+    let mut tally = Tally::new(8);
+    let whole: Vec<_> =
+        (0..6).map(|n| tally.add(in_session(&n.to_string(), "ann").borrowed(), &request(1, 1))).collect();
+    assert_eq!(whole, [true, true, true, true, false, false]);
+    assert!(tally.add(key(HOUR, "bob", "USD").borrowed(), &request(1, 1)), "users without sessions have more room");
+    let report = tally.report(0, 100, usize::MAX);
+    let sessions: Vec<_> = report.sums.iter().map(|(key, _)| (&*key.user, &*key.session)).collect();
+    assert_eq!(sessions, [("ann", "0"), ("ann", "1"), ("ann", "2"), ("ann", "3"), ("ann", OTHER), ("bob", "")]);
+    let mut books = Books::default();
+    books.take("p", &report);
+    let totals = books.totals();
+    assert_eq!(totals.len(), 6, "they go over the wire");
+    assert!(json(&totals, &account()).contains(r#""session":"0""#));
+    let mut book = books.0.into_values().next().unwrap();
+    book.fold();
+    let bytes = book.encode(usize::MAX).len();
+    let coarser = Book::decode(&book.encode(bytes - 1)).unwrap();
+    let mut totals = BTreeMap::new();
+    coarser.add_to(&mut totals);
+    let users: Vec<_> = totals.into_keys().map(|key| (key.user, key.session)).collect();
+    assert_eq!(users, [("ann", OTHER), ("bob", "")].map(|(user, session)| (user.to_owned(), session.to_owned())));
 }

@@ -56,6 +56,10 @@ pub struct Caller {
     pub project: Option<String>,
     /// In the same way.
     pub cost_center: Option<String>,
+    /// The session that it asks in, from a header that the route trusts.
+    pub session: Option<String>,
+    /// The agent within that session, in the same way.
+    pub agent: Option<String>,
     /// The team that the label of its namespace names; every Budget believes it.
     pub namespace_team: Option<String>,
     /// Who said what of its user and team, a later one over an earlier one.
@@ -106,6 +110,8 @@ impl Caller {
             team: None,
             project: None,
             cost_center: None,
+            session: None,
+            agent: None,
             namespace_team: None,
             statements: Vec::new(),
             priority: Priority::default(),
@@ -177,9 +183,10 @@ impl Caller {
         trusted: &TrustedHeaders,
         header: impl Fn(&str) -> Option<String>,
     ) {
-        let TrustedHeaders { user, team, project, cost_center } = trusted;
+        let TrustedHeaders { user, team, project, cost_center, session, agent } = trusted;
         let said = |name: &Option<String>| fact(header(name.as_deref()?)?.trim());
         self.take(namespace, [user, team, project, cost_center].map(said));
+        [self.session, self.agent] = [session, agent].map(said);
     }
 
     /// Takes over user, team, project and cost centre as a namespace says them.

@@ -144,6 +144,9 @@ impl Table {
     pub(crate) fn candidates(&self, facts: &Facts<'_>) -> Vec<Candidate> {
         let chosen = self.matching(facts);
         let why = |route: &Route| {
+            if chosen.as_ref().is_ok_and(|chosen| chosen.id == route.id) {
+                return "serves it";
+            }
             if !route.admits(facts.caller) {
                 return "does not admit this caller";
             }
@@ -157,10 +160,10 @@ impl Table {
                     "is of a namespace that the caller's does not accept; weir.dev/accept-routes-from says which it does"
                 };
             }
-            match &chosen {
-                Ok(chosen) if chosen.id == route.id => "serves it",
-                Ok(_) => "comes after the one that serves it",
-                Err(_) => "admits the caller, but not to this model",
+            if chosen.is_ok() {
+                "comes after the one that serves it"
+            } else {
+                "admits the caller, but not to this model"
             }
         };
         self.naming(facts.model).map(|route| Candidate { route: route.id.to_string(), why: why(route) }).collect()

@@ -94,7 +94,8 @@ impl Caller {
         Some(Self::of_secret(table, table.key_of(secret)?))
     }
 
-    /// The caller of a ServiceAccount token whose signature is good, at this Unix time.
+    /// The caller of a ServiceAccount token whose signature is good, at this Unix time. The token of an account that no route
+    /// admits is no credential where routes are open to everybody.
     pub fn of_token(table: &Table, claims: &TokenClaims, unix_s: i64) -> Result<Self, Refusal> {
         let KubernetesClaims { namespace, serviceaccount } = &claims.kubernetes;
         let issuer = table.issuer().is_some_and(|issuer| issuer.issuer == claims.iss);
@@ -102,11 +103,17 @@ impl Caller {
         let time = claims.exp.saturating_add(LEEWAY_S) > unix_s
             && claims.iat.saturating_sub(LEEWAY_S) <= unix_s
             && claims.exp.saturating_sub(claims.iat) <= MAX_TOKEN_LIFE_S;
-        let account = table.account(namespace, &serviceaccount.name).is_some_and(|held| held.uid == serviceaccount.uid);
-        if !(issuer && audience && time && account) {
+        if !(issuer && audience && time) {
             return Err(unauthenticated());
         }
-        Ok(Self::of_account(table, namespace, &serviceaccount.name, Some(serviceaccount.uid.clone())))
+        match table.account(namespace, &serviceaccount.name) {
+            Some(held) if held.uid == serviceaccount.uid => {
+                Ok(Self::of_account(table, namespace, &serviceaccount.name, Some(serviceaccount.uid.clone())))
+            }
+            // No route admits this account, or the account is gone; what is open to everybody stays open to both.
+            None if table.has_open_route() => Ok(Self::anonymous()),
+            Some(_) | None => Err(unauthenticated()),
+        }
     }
 
     /// A ServiceAccount.

@@ -299,8 +299,17 @@ impl Table {
     /// The route that serves a request. Trust before precision: the caller's own namespace, the platform's,
     /// then those that its namespace accepts; within each, exact host over none, exact model over the longest
     /// prefix, the oldest. A caller without a namespace accepts the platform's, else the one whose route is the oldest, so
-    /// that no newer route of another namespace takes its prompts.
+    /// that no newer route of another namespace takes its prompts. Whom none of these serves is served as a caller without
+    /// a credential would be, so that a credential never makes less of its caller than none.
     pub fn matching(&self, facts: &Facts<'_>) -> Result<&Arc<Route>, Refusal> {
+        let as_anybody = || self.nearest(&Facts { caller: &Caller::anonymous(), ..*facts });
+        let route = self.nearest(facts).or_else(as_anybody).ok_or_else(|| unknown_model(facts.model))?;
+        let may =
+            facts.caller.may_name(facts.model) && facts.caller.may_use(&route.id.namespace, &route.access, facts.model);
+        if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
+    }
+
+    fn nearest(&self, facts: &Facts<'_>) -> Option<&Arc<Route>> {
         let mut best: Option<((u8, bool), &Arc<Route>)> = None;
         for route in self.naming(facts.model).filter(|route| route.answers_for(facts.hostname)) {
             let Some(tier) = self.tier(facts, route) else { continue };
@@ -310,10 +319,7 @@ impl Table {
                 best = Some((rank, route));
             }
         }
-        let (_, route) = best.ok_or_else(|| unknown_model(facts.model))?;
-        let may =
-            facts.caller.may_name(facts.model) && facts.caller.may_use(&route.id.namespace, &route.access, facts.model);
-        if may { Ok(route) } else { Err(not_for_this_caller(facts.model)) }
+        best.map(|(_, route)| route)
     }
 
     /// The routes that have the model: the exact ones before those of a prefix, the longest first; the oldest first.
@@ -356,6 +362,11 @@ impl Table {
     /// Whether a caller without a credential may use anything at that host.
     pub fn admits_anonymous(&self, hostname: Option<&str>) -> bool {
         self.anonymous.iter().any(|route| route.answers_for(hostname))
+    }
+
+    /// Whether it may at any host.
+    pub(crate) fn has_open_route(&self) -> bool {
+        !self.anonymous.is_empty()
     }
 
     /// The flags of the operator.

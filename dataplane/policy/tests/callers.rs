@@ -85,6 +85,7 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         "x-user" => text(" ann "),
         "x-team" => text(""),
         "x-project" => text(&"p".repeat(256)),
+        "x-session" => text("s-1"),
         _ => None,
     };
     let learnt = |trusted: TrustedHeaders| {
@@ -104,11 +105,14 @@ fn only_headers_that_a_route_trusts_count_and_they_fill_in_nothing_else() {
         team: text("x-team"),
         project: text("x-project"),
         cost_center: text("x-absent"),
+        session: text("x-session"),
+        agent: text("x-absent"),
     };
     let expected = Caller {
         user: text("ann"),
         team: text("reds"),
         project: Some("p".repeat(256)),
+        session: text("s-1"),
         namespace: "a".into(),
         statements: vec![Statement { by: "a".into(), user: text("ann"), team: None }],
         ..Caller::anonymous()

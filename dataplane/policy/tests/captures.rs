@@ -9,8 +9,10 @@
 )]
 
 use std::sync::Arc;
-use weir_policy::Caller;
-use weir_snapshot::{Access, Consent, Kind, Name, Namespace, Resource, ResourceId, Resources, Route, Settings};
+use weir_policy::{Caller, CallerKind, TokenClaims};
+use weir_snapshot::{
+    Access, Consent, Issuer, Kind, Name, Namespace, Resource, ResourceId, Resources, Route, ServiceAccount, Settings,
+};
 
 mod objects;
 
@@ -89,6 +91,50 @@ fn a_tenants_more_exact_route_captures_nobody_elses_traffic() {
         "trust before precision"
     );
     assert_eq!(served_by(&table, &in_namespace("other"), "claude").unwrap_err().status, 404);
+}
+
+#[test]
+fn a_credential_that_no_route_admits_opens_what_is_open_to_everybody_and_nothing_else() {
+    let mut resources = Resources::new();
+    put(&mut resources, "", "", Settings { platform_namespace: "platform".into(), ..Settings::default() });
+    put(&mut resources, "", "kubernetes", Issuer { issuer: "https://k".into(), jwks: String::new() });
+    route(&mut resources, "first", "r", "m", vec![]);
+    route(&mut resources, "own", "r", "mine", vec![]);
+    put(&mut resources, "own", "r", Access { api_key_namespaces: vec!["own".into()], ..Access::default() });
+    let key = |models: &[&str]| Caller {
+        kind: CallerKind::ApiKey,
+        key_id: Some("k".into()),
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        ..in_namespace("own")
+    };
+    let held = table(&resources);
+    assert_eq!(served_by(&held, &key(&[]), "m"), Ok(&Name::new("first", "r")));
+    assert_eq!(served_by(&held, &key(&[]), "mine"), Ok(&Name::new("own", "r")), "its own comes first");
+    assert_eq!(served_by(&held, &key(&["mine"]), "m").unwrap_err().status, 403, "a key's own bounds stay");
+    assert_eq!(served_by(&held, &in_namespace("stranger"), "mine").unwrap_err().status, 404);
+    let listed: Vec<_> = held.models(&key(&[]), None).into_iter().map(|model| model.id).collect();
+    assert_eq!(listed, ["m", "mine"], "the list says the same");
+    // Where two namespaces are open to everybody, the oldest keeps the model, as for callers without a credential.
+    route(&mut resources, "second", "r", "m", vec![]);
+    let id = ResourceId::new(Kind::Route, "second", "r");
+    let Resource::Route(made) = &resources[&id] else { panic!("a route") };
+    resources.insert(Arc::new(id), Route { created_at: 9, ..Route::clone(made) }.into());
+    assert_eq!(served_by(&table(&resources), &key(&[]), "m"), Ok(&Name::new("first", "r")));
+
+    let claims: TokenClaims = serde_json::from_value(serde_json::json!({
+        "iss": "https://k", "aud": ["weir"], "iat": 0, "exp": 3_600,
+        "kubernetes.io": {"namespace": "own", "serviceaccount": {"name": "app", "uid": "u1"}}
+    }))
+    .unwrap();
+    let unknown = Caller::of_token(&held, &claims, 10).expect("it counts as none");
+    assert_eq!((unknown.kind, &*unknown.namespace), (CallerKind::Anonymous, ""));
+    let mut closed = resources.clone();
+    for namespace in ["first", "second"] {
+        put(&mut closed, namespace, "r", Access::default());
+    }
+    assert_eq!(Caller::of_token(&table(&closed), &claims, 10).unwrap_err().status, 401, "nothing is open");
+    put(&mut resources, "own", "app", ServiceAccount { uid: "u2".into() });
+    assert_eq!(Caller::of_token(&table(&resources), &claims, 10).unwrap_err().status, 401, "another account's name");
 }
 
 #[test]

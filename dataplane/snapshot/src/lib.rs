@@ -60,6 +60,7 @@ pub const FEATURES: &[&str] = &[
     "rate-limits",
     "provider.limits",
     "trusted-headers",
+    "trusted-headers.session",
     "explain",
     "access.models",
     "access.jwt",

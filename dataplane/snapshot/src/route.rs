@@ -59,6 +59,9 @@ impl Route {
         if !self.trusted_headers.is_empty() {
             needs.push("trusted-headers");
         }
+        if self.trusted_headers.session.is_some() || self.trusted_headers.agent.is_some() {
+            needs.push("trusted-headers.session");
+        }
         if self.explain {
             needs.push("explain");
         }
@@ -99,6 +102,12 @@ pub struct TrustedHeaders {
     /// The cost centre.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_center: Option<String>,
+    /// The session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The agent within a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 impl TrustedHeaders {

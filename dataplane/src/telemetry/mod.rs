@@ -5,12 +5,15 @@ mod ledger;
 mod lines;
 mod load;
 mod metrics;
+mod quota;
 mod registered;
 mod series;
 
 use crate::costs::Costs;
 use crate::record::Record;
+use quota::Quota;
 use std::sync::Arc;
+use tokio::time::Instant;
 use weir_dialect::Usage;
 use weir_snapshot::Quote;
 
@@ -25,12 +28,20 @@ const LINE: usize = 1024;
 pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     lines: &'static Lines,
+    quota: Quota,
+    began: Instant,
     pub(crate) costs: Arc<Costs>,
 }
 
 impl Telemetry {
     pub(crate) fn start(costs: Arc<Costs>) -> Arc<Self> {
-        Arc::new(Self { metrics: Metrics::new(), lines: Lines::of_process(), costs })
+        Arc::new(Self {
+            metrics: Metrics::new(),
+            lines: Lines::of_process(),
+            quota: Quota::new(),
+            began: Instant::now(),
+            costs,
+        })
     }
 
     /// Takes what an answered request used.
@@ -40,9 +51,13 @@ impl Telemetry {
         }
     }
 
-    /// Takes one settled request.
+    /// Takes one settled request. Those that no route took have so many lines a sender, and are counted beyond.
     pub(crate) fn settle(&self, record: &Record) {
         self.metrics.settled(record);
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if record.route.is_none() && !self.quota.take(record.peer, now_ms) {
+            return self.metrics.load.lines_left_out.inc();
+        }
         let mut line = Vec::with_capacity(LINE);
         weir_dialect::object(&mut line, |o| {
             o.str("log", "access");

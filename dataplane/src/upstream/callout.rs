@@ -34,6 +34,7 @@ impl Callout {
             credential: None,
             headers: &headers,
             caller: &HeaderMap::new(),
+            caller_dialect: Dialect::OpenAI,
         };
         let answer = send(&Arc::new(Origin::Network(Box::new(network))), &outgoing, rules, CONNECT, 0, || {}).await;
         answer.map(|answer| answer.status).map_err(|failure| failure.message)

@@ -46,8 +46,9 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) credential: Option<&'a Credential>,
     /// The provider's changes to the head.
     pub(crate) headers: &'a Headers,
-    /// The caller's head.
+    /// The caller's head, and what the caller speaks.
     pub(crate) caller: &'a HeaderMap,
+    pub(crate) caller_dialect: Dialect,
 }
 
 /// The head of an upstream's answer, its body yet to be read.
@@ -131,7 +132,9 @@ fn request(network: &Network, outgoing: &Outgoing<'_>, h2: bool) -> Result<Reque
         }
     }
     if outgoing.dialect == Dialect::Anthropic {
-        headers.insert(VERSION.0, VERSION.1);
+        // Whoever speaks this dialect says of which version its request is.
+        let said = outgoing.caller.get(VERSION.0).filter(|_| outgoing.caller_dialect == Dialect::Anthropic);
+        headers.insert(VERSION.0, said.cloned().unwrap_or(VERSION.1));
         for betas in outgoing.caller.get_all(BETAS) {
             headers.append(BETAS, betas.clone());
         }

@@ -45,7 +45,7 @@ pub(crate) fn build(spec: &LLMRouteSpec, scene: &Scene<'_>, findings: &mut Findi
 
 /// Headers that say whom a request is for.
 pub(crate) fn trusted_headers(spec: Option<&weir_crds::TrustedHeaders>) -> TrustedHeaders {
-    let Some(weir_crds::TrustedHeaders { user, team, project, cost_center }) = spec else {
+    let Some(weir_crds::TrustedHeaders { user, team, project, cost_center, session, agent }) = spec else {
         return TrustedHeaders::default();
     };
     TrustedHeaders {
@@ -53,6 +53,8 @@ pub(crate) fn trusted_headers(spec: Option<&weir_crds::TrustedHeaders>) -> Trust
         team: team.clone(),
         project: project.clone(),
         cost_center: cost_center.clone(),
+        session: session.clone(),
+        agent: agent.clone(),
     }
 }
 

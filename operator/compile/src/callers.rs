@@ -1,6 +1,6 @@
 //! The ServiceAccounts, API keys and namespaces that some route admits; pods learn of no others.
 //!
-//! What is left out here is refused there.
+//! What is left out here is refused there. A route that is open to everybody admits every API key.
 
 use crate::index::Index;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,8 @@ struct Admitted {
     accounts: BTreeMap<String, BTreeSet<String>>,
     /// Namespaces whose API keys are admitted.
     key_namespaces: BTreeSet<String>,
+    /// Whether a route admits everybody, holders of any API key too.
+    everybody: bool,
     /// Ids of API keys by namespace.
     keys: BTreeMap<String, BTreeSet<String>>,
     /// Namespaces whose routes take tokens of other issuers or certificates, whose holders count as theirs.
@@ -53,7 +55,7 @@ impl Admitted {
         let mut all = Self::default();
         for (name, access) in accesses {
             let Access {
-                anonymous: _,
+                anonymous,
                 service_accounts,
                 api_key_namespaces,
                 api_keys,
@@ -61,6 +63,7 @@ impl Admitted {
                 jwt,
                 certificates,
             } = access;
+            all.everybody |= *anonymous;
             if !(jwt.is_empty() && certificates.is_empty()) {
                 all.foreign_namespaces.insert(name.namespace.clone());
             }
@@ -80,7 +83,7 @@ impl Admitted {
     }
 
     fn resources(&self, index: &Index) -> Vec<(ResourceId, Arc<Sealed>)> {
-        let Self { accounts, key_namespaces, keys, foreign_namespaces } = self;
+        let Self { accounts, key_namespaces, everybody, keys, foreign_namespaces } = self;
         let mut resources = Vec::new();
         let mut namespaces: BTreeSet<&str> = foreign_namespaces.iter().map(String::as_str).collect();
         let has_account = |name: &Name| {
@@ -95,7 +98,7 @@ impl Admitted {
         }
         for (name, key) in &index.keys {
             let by_id = || keys.get(&name.namespace).is_some_and(|ids| ids.contains(&key.id));
-            if key_namespaces.contains(&name.namespace) || by_id() {
+            if *everybody || key_namespaces.contains(&name.namespace) || by_id() {
                 resources.push((ResourceId { kind: Kind::ApiKey, name: name.clone() }, Arc::clone(&key.sealed)));
                 namespaces.insert(name.namespace.as_str());
             }

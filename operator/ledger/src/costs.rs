@@ -191,6 +191,8 @@ mod tests {
             team: text("search"),
             project: text(""),
             cost_center: text(""),
+            session: text(""),
+            agent: text(""),
             route: Name::new("shop", "chat"),
             provider: Name::new("shop", "openai"),
             provider_type: text("OpenAI"),
