@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::telemetry::Telemetry;
 use std::sync::Arc;
 use tokio::time::Instant;
-use weir_dialect::{Call, Loss, Refusal, ServiceTier, Usage, UsageSource};
+use weir_dialect::{Call, Dialect, Loss, Refusal, ServiceTier, Usage, UsageSource};
 use weir_policy::{Asked, Bound, Caller, Came, Failure, FailureKind, Route, Target, cost};
 use weir_snapshot::{OnLoss, Quote};
 
@@ -211,10 +211,11 @@ impl Account {
         &mut self.tally
     }
 
-    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+    /// The client hears of a refusal in its dialect.
+    pub(crate) fn refused(&mut self, refusal: &Refusal, dialect: Dialect) {
         self.record.error_in_stream = self.record.status == 200;
         if !self.record.error_in_stream {
-            self.record.status = refusal.status;
+            self.record.status = dialect.status(refusal);
         }
         self.record.error_type = Some(refusal.code.clone().into_owned());
     }

@@ -56,7 +56,9 @@ mod tests {
     fn of(headers: &[(&'static str, &'static str)]) -> Vec<String> {
         let map = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let mut held = HeaderMap::new();
-        map.for_each(|(name, value)| drop(held.append(name, value)));
+        for (name, value) in map {
+            held.append(name, value);
+        }
         presented(&held).map(str::to_owned).collect()
     }
 

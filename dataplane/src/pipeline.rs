@@ -84,7 +84,7 @@ async fn generate(
         // Whoever sends it.
         discard(body, overload::READ_BYTES).await;
         gateway.telemetry.metrics.load.unread.inc();
-        account.refused(&refusal);
+        account.refused(&refusal, surface.dialect());
         return refusal::respond(&refusal, surface.dialect(), &account.record.request_id);
     }
     let listener = Listener { dialect: surface.dialect(), request_id: account.record.request_id.clone() };
@@ -201,7 +201,7 @@ fn finish(
     account.told.degraded_by.iter().for_each(|budget| tell(&mut told, DEGRADED_BY, &budget.to_string()));
     match outcome {
         Err(refusal) => {
-            account.refused(&refusal);
+            account.refused(&refusal, listener.dialect);
             let mut response = refusal::respond(&refusal, listener.dialect, &listener.request_id);
             response.headers_mut().extend(told);
             response
@@ -274,7 +274,7 @@ fn models(gateway: &Gateway, head: &Parts, peer: Holder) -> Response<Body> {
             json(HeaderMap::new(), Body::whole(bytes))
         }
         Err(refusal) => {
-            account.refused(&refusal);
+            account.refused(&refusal, dialect);
             refusal::respond(&refusal, dialect, &account.record.request_id)
         }
     };

@@ -409,7 +409,7 @@ impl Stream {
 
     /// The error event that ends the stream.
     fn fail(&mut self, mut account: Box<Account>, refusal: &Refusal) -> Bytes {
-        account.refused(refusal);
+        account.refused(refusal, self.listener.dialect);
         self.state = State::Ended;
         self.error_event(refusal)
     }

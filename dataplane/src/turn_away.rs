@@ -17,7 +17,7 @@ use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use std::sync::Arc;
-use weir_dialect::{ErrorType, Refusal};
+use weir_dialect::{Dialect, ErrorType, Refusal};
 use weir_policy::Sender;
 use weir_snapshot::Priority;
 
@@ -31,11 +31,12 @@ pub(crate) fn turn_away(
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut account = open(gateway, &head, peer);
-    account.refused(refusal);
+    let dialect = dialect_of(head.uri.path(), &head.headers);
+    account.refused(refusal, dialect);
     if !body.is_end_stream() {
         tokio::spawn(discard(body, overload::READ_BYTES));
     }
-    refusal::respond(refusal, dialect_of(head.uri.path(), &head.headers), &account.record.request_id)
+    refusal::respond(refusal, dialect, &account.record.request_id)
 }
 
 /// The same for a method that the path does not answer; `methods` are those that it does.
@@ -85,7 +86,7 @@ pub(crate) fn note_unread_head(gateway: &Gateway, peer: Holder, too_large: bool)
     } else {
         Refusal::new(400, ErrorType::InvalidRequest, "invalid_head", "")
     };
-    account.refused(&refusal);
+    account.refused(&refusal, Dialect::OpenAI);
 }
 
 /// The account of such a request: what it asked, and who asked, unless there is too much to do to find out.

@@ -314,7 +314,9 @@ async fn converse(client: Dialect, upstream: Dialect, streamed: bool) {
                 same_bytes(&agent, if fails.is_some() { &second } else { &first }, body.as_bytes(), &reply.body).await;
             }
             let answer = read(client, streamed, &reply.body);
-            assert!(answer.thought, "{which}: it says that it thought");
+            // What another provider thought is no good here, and the model cannot think on without it amid a call.
+            let unthought = FAILOVERS.contains(&turn) && reply.header("x-weir-loss").contains("reasoning_effort");
+            assert!(answer.thought || unthought, "{which}: it says that it thought");
             if works && part == 0 {
                 let cities: Vec<_> = answer.calls.iter().map(|(_, input)| input["city"].clone()).collect();
                 assert_eq!(cities, CITIES, "{which}");

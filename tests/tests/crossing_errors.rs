@@ -16,7 +16,8 @@ const SDKS: [Library; 4] =
 /// A class of exception and the status that it tells.
 type Raised = (&'static str, u16);
 
-/// What a provider answers: status and kind; and what an SDK of OpenAI and one of Anthropic raise.
+/// What a provider answers: status and kind; and what an SDK of OpenAI and one of Anthropic raise that crosses, or that may not
+/// be told what the provider said. Else one of the provider's own dialect raises what it does without a gateway.
 const ERRORS: [(u16, &str, Raised, Raised); 9] = [
     (400, "invalid_request_error", ("BadRequestError", 400), ("BadRequestError", 400)),
     // The gateway's own credential at the provider is never the caller's problem.
@@ -29,6 +30,19 @@ const ERRORS: [(u16, &str, Raised, Raised); 9] = [
     (503, "api_error", ("InternalServerError", 502), ("InternalServerError", 502)),
     (529, "overloaded_error", ("InternalServerError", 503), ("OverloadedError", 529)),
 ];
+
+/// Statuses by which a provider speaks of the gateway's account, of which nothing is told.
+const OF_ACCOUNT: [u16; 2] = [401, 403];
+
+/// What a library raises of that error where it asks a provider itself.
+async fn directly(library: Library, (status, kind, ..): (u16, &'static str, Raised, Raised)) -> Value {
+    let provider = Provider::start().await;
+    let body = json!({"type": "error", "error": {"type": kind, "message": "so it is"}});
+    let headers = [("content-type", "application/json"), ("x-should-retry", "false")];
+    provider.always(Script::whole(status, &headers, body.to_string()));
+    let mut talk = library.start(&format!("http://{}", provider.address()), "unused");
+    block_in_place(|| talk.ask(&json!({"case": "text", "model": "m", "stream": false})))
+}
 
 /// A provider of that dialect behind a route of its own, whose model has that name.
 async fn add(objects: &mut Vec<Value>, name: &str, dialect: Dialect) -> Provider {
@@ -49,7 +63,7 @@ async fn a_providers_error_is_the_class_for_it_over_each_crossing_and_is_not_mul
                 let name = format!("{number}-{upstream:?}-{}", error.0).to_lowercase();
                 let provider = add(&mut objects, &name, upstream).await;
                 provider.always(upstream.error(error.0, error.1, "so it is"));
-                cells.push((library, name, provider, error));
+                cells.push((library, name, provider, error, upstream));
             }
         }
     }
@@ -57,16 +71,20 @@ async fn a_providers_error_is_the_class_for_it_over_each_crossing_and_is_not_mul
     let mut wrong = Vec::new();
     for library in SDKS {
         let mut talk = library.start(gateway.url().trim_end_matches("/v1"), "unused");
-        for (_, name, provider, (_, _, openai, anthropic)) in cells.iter().filter(|cell| cell.0 == library) {
+        for (_, name, provider, error, upstream) in cells.iter().filter(|cell| cell.0 == library) {
+            let (status, _, openai, anthropic) = error;
+            let told = *upstream == library.1 && !OF_ACCOUNT.contains(status);
             let (class, status) = match library.1 {
                 // The one for Node has no class of its own for it.
                 Dialect::OpenAI if library == library::OPENAI_NODE && openai.1 == 413 => &("APIError", 413),
                 Dialect::OpenAI => openai,
                 Dialect::Anthropic => anthropic,
             };
+            let expected =
+                if told { directly(library, *error).await } else { json!({"raised": class, "status": status}) };
             let seen = block_in_place(|| talk.ask(&json!({"case": "text", "model": name, "stream": false})));
             let asked = provider.requests().len();
-            if seen != json!({"raised": class, "status": status}) || asked != 1 {
+            if seen != expected || asked != 1 {
                 wrong.push(format!("{library:?} {name}: {seen} after {asked} requests"));
             }
         }
