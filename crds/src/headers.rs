@@ -28,7 +28,8 @@ pub struct Headers {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub set: Vec<Header>,
-    /// Names of headers that Weir would send by itself and leaves out, such as `user-agent` or `traceparent`.
+    /// Names of headers that Weir would send by itself and leaves out, such as `user-agent` or `traceparent`. With
+    /// `anthropic-beta` go the members of requests that betas alone allow, such as `context_management`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use weir_dialect::chat::Request;
 use weir_dialect::{
     Call, Dialect, ErrorBody, Loss, NoEvent, Refusal, Translation, UpstreamModel, Whole, encode_request,
+    without_betas,
 };
 use weir_policy::{
     Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,
@@ -240,8 +241,15 @@ impl<'a> Attempts<'a> {
         } else {
             None
         };
-        if let Some(pieces) = self.call.patched(self.body, to, tuned.as_ref().map(|(asked, tuned)| (asked, tuned))) {
-            return Ok((pieces, Loss::default()));
+        let patched = self.call.patched(self.body, to, tuned.as_ref().map(|(asked, tuned)| (asked, tuned)));
+        let untold = to.dialect == Dialect::Anthropic && target.provider.is_not_told("anthropic-beta");
+        if let Some(pieces) = patched {
+            // Betas and what they allow go together.
+            let left = if untold { without_betas(&pieces.concat().into()) } else { None };
+            let Some((pieces, names)) = left else { return Ok((pieces, Loss::default())) };
+            let mut loss = Loss::default();
+            names.into_iter().for_each(|name| loss.add(name));
+            return self.lossy(pieces, loss);
         }
         let request = self.decoded.get_or_init(|| self.call.decode()).as_ref();
         let request = request.map_err(|refusal| Failure::not_sent(refusal.clone()))?;
@@ -250,6 +258,11 @@ impl<'a> Attempts<'a> {
         if to.dialect != Dialect::Anthropic && self.headers.contains_key("anthropic-beta") {
             loss.add("anthropic-beta");
         }
+        self.lossy(vec![body], loss)
+    }
+
+    /// A body that says less than the caller's, where the route lets that be.
+    fn lossy(&self, pieces: Vec<Bytes>, loss: Loss) -> Result<(Vec<Bytes>, Loss), Failure> {
         if self.route.data.on_loss == OnLoss::Refuse
             && let Some(first) = loss.names().next()
         {
@@ -259,7 +272,7 @@ impl<'a> Attempts<'a> {
             let refusal = Refusal::invalid("translation_loss", None, message);
             return Err(Failure::not_sent(Refusal { param: Some(first.to_owned().into()), ..refusal }));
         }
-        Ok((vec![body], loss))
+        Ok((pieces, loss))
     }
 
     /// What the count comes to by size, where the provider does not count.

@@ -72,6 +72,29 @@ async fn what_an_agent_sends_reaches_a_provider_of_its_dialect_as_it_is() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_told_of_no_beta_is_sent_none_of_their_members() {
+    let upstream = Provider::start().await;
+    vendor::be(&upstream, Dialect::Anthropic, "signature-first");
+    let mut plain = vendor::manifest("only", Dialect::Anthropic, &upstream);
+    plain["spec"]["headers"] = json!({"remove": ["anthropic-beta"]});
+    let mut strict = open_route("default", "strict", "strict", &["only"]);
+    strict["spec"]["translation"] = json!({"onLoss": "Refuse"});
+    let objects = [plain, vendor::secret(), open_route("default", "agent", MODEL, &["only"]), strict];
+    let gateway = Gateway::up(&file(&objects)).await;
+    let mut body = chat(MODEL);
+    body["max_tokens"] = json!(9);
+    body["context_management"] = json!({"edits": []});
+    let client = gateway.client().with_header("anthropic-beta", BETAS);
+    let told = client.post(path(Dialect::Anthropic), &body).await;
+    assert_eq!(told.status, 200, "the provider knows no such member: {:?}", told.body);
+    assert_eq!(told.header("x-weir-loss"), "context_management");
+    assert!(upstream.request(0).await.headers.get("anthropic-beta").is_none());
+    body["model"] = json!("strict");
+    let refused = client.post(path(Dialect::Anthropic), &body).await;
+    assert_eq!(refused.status, 400, "where nothing may be lost: {:?}", refused.body);
+}
+
 /// Errors as Anthropic writes them, with what its client looks for in them.
 fn errors() -> Vec<(u16, &'static str, &'static str)> {
     vec![

@@ -184,7 +184,7 @@ fn read(dialect: Dialect, streamed: bool, bytes: &[u8]) -> Answer {
         (Dialect::OpenAI, true) => {
             assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
             let mut message = json!({"role": "assistant", "content": null});
-            let mut calls: Vec<Value> = Vec::new();
+            let (mut calls, mut details): (Vec<Value>, Vec<Value>) = Default::default();
             for event in events(text) {
                 let delta = &event["choices"][0]["delta"];
                 for name in ["content", "reasoning_content"] {
@@ -192,6 +192,8 @@ fn read(dialect: Dialect, streamed: bool, bytes: &[u8]) -> Answer {
                         message[name] = json!(message[name].as_str().unwrap_or_default().to_owned() + more);
                     }
                 }
+                // Each comes whole; it is sent back as it came.
+                details.extend(delta["reasoning_details"].as_array().into_iter().flatten().cloned());
                 for call in delta["tool_calls"].as_array().into_iter().flatten() {
                     let at = call["index"].as_u64().and_then(|at| usize::try_from(at).ok()).expect("an index");
                     if at == calls.len() {
@@ -207,6 +209,9 @@ fn read(dialect: Dialect, streamed: bool, bytes: &[u8]) -> Answer {
             }
             if !calls.is_empty() {
                 message["tool_calls"] = json!(calls);
+            }
+            if !details.is_empty() {
+                message["reasoning_details"] = json!(details);
             }
             of_choice(message)
         }

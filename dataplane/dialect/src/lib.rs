@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod base64;
+mod betas;
 mod call;
 pub mod chat;
 mod codec;
@@ -41,6 +42,7 @@ mod verbatim;
 mod wire;
 mod write;
 
+pub use betas::without_betas;
 pub use call::Call;
 pub use dialect::Dialect;
 pub use fault::ErrorBody;

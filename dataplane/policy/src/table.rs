@@ -206,6 +206,11 @@ impl Provider {
         self.prices.as_ref()?.find(model)
     }
 
+    /// Whether its owner leaves that header out of its requests.
+    pub fn is_not_told(&self, header: &str) -> bool {
+        self.data.headers.remove.iter().any(|name| name == header)
+    }
+
     /// Whether it has limits of its own.
     pub const fn has_limits(&self) -> bool {
         !self.pots.is_empty()
