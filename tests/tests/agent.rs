@@ -235,21 +235,29 @@ async fn bytes(gateway: &Gateway, head: &str, body: &[u8]) -> String {
     Raw::exchange(gateway.listen(), [head.as_bytes(), body].concat()).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_log() {
+/// A gateway for the holders of one key, and a client that says who it is.
+async fn in_vain() -> (Provider, Gateway, Client, String) {
     let upstream = Provider::start().await;
     let (key, stored) = api_key("default", "app", &json!({}));
     let objects =
         [provider("default", "only", &upstream.url(), MODEL), route("default", "agent", MODEL, &["only"]), stored];
     let gateway = Gateway::up(&file(&objects)).await;
     let client = gateway.client().with_header("user-agent", "codex_cli_rs/1.2 (an agent)");
-    let mut lines = 0;
-    let mut line = async |what: &str| {
-        lines += 1;
-        let held = gateway.access_log(lines).await;
-        assert_eq!(held.len(), lines, "{what}: one line an answer");
-        held.last().expect("a line").clone()
-    };
+    (upstream, gateway, client, key)
+}
+
+/// Gives the line of the last of so many answers, each of which has one.
+async fn line_of(gateway: &Gateway, answers: &mut usize, what: &str) -> Value {
+    *answers += 1;
+    let held = gateway.access_log(*answers).await;
+    assert_eq!(held.len(), *answers, "{what}: one line an answer");
+    held.last().expect("a line").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_log() {
+    let (upstream, gateway, client, key) = in_vain().await;
+    let mut answers = 0;
     for (method, path, headers, status, anthropic) in [
         (Method::POST, "/v1/responses", None, 404, false),
         (Method::POST, "/v1/embeddings?key=sk-hidden", None, 404, false),
@@ -270,7 +278,7 @@ async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_l
         let told = asker.send(method.clone(), path, body.into()).await.whole().await;
         assert_eq!((told.status.as_u16(), told.json().get("type").is_some()), (status, anthropic), "{what}");
         assert_eq!(told.header("allow").is_empty(), status != 405, "{what}");
-        let line = line(&what).await;
+        let line = line_of(&gateway, &mut answers, &what).await;
         let (held, _) = path.split_once('?').unwrap_or((path, ""));
         assert_eq!(
             (&line["method"], &line["path"], &line["status"]),
@@ -281,10 +289,17 @@ async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_l
         assert_eq!(line["request_id"], told.header("x-weir-request-id"));
         assert!(!line.to_string().contains("sk-hidden"), "a query may hold a key: {line}");
     }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_lists_upgrades_and_heads_that_cannot_be_read_are_answered_and_logged() {
+    let (upstream, gateway, client, key) = in_vain().await;
+    let mut answers = 0;
     for (method, path) in [(Method::HEAD, "/"), (Method::GET, "/")] {
         let told = client.send(method.clone(), path, Default::default()).await.whole().await;
         assert_eq!((told.status.as_u16(), told.body.len()), (200, 0));
-        let line = line("a look").await;
+        let line = line_of(&gateway, &mut answers, "a look").await;
         assert_eq!(
             (&line["method"], &line["path"], &line["status"]),
             (&json!(method.as_str()), &json!("/"), &json!(200))
@@ -298,17 +313,17 @@ async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_l
             assert_eq!(told.json()["data"][0]["id"], MODEL, "in Anthropic's form");
             assert_eq!(told.json()["has_more"], false);
         }
-        assert_eq!(line("a list").await["path"], "/v1/models");
+        assert_eq!(line_of(&gateway, &mut answers, "a list").await["path"], "/v1/models");
     }
     for path in ["/v1/responses", "/v1/chat/completions"] {
         let upgrade = format!("GET {path} HTTP/1.1\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n");
         let told = bytes(&gateway, &upgrade, b"").await;
         assert_eq!(raw::status(&told), 426, "{told}");
-        assert_eq!(line("an upgrade").await["error_type"], "upgrade_not_supported");
+        assert_eq!(line_of(&gateway, &mut answers, "an upgrade").await["error_type"], "upgrade_not_supported");
     }
     let h2c = bytes(&gateway, "GET /v1/models HTTP/1.1\r\nupgrade: h2c\r\n", b"").await;
     assert_eq!(raw::status(&h2c), 200, "an offer that may be passed over: {h2c}");
-    line("an offer").await;
+    line_of(&gateway, &mut answers, "an offer").await;
     for (head, status, kind) in [
         ("GET /x y HTTP/1.1\r\n", 400, "invalid_head"),
         ("GET / HTTP/1.1\r\nbad header\r\n", 400, "invalid_head"),
@@ -316,15 +331,15 @@ async fn whoever_asks_in_vain_is_told_at_once_in_its_dialect_and_stands_in_the_l
     ] {
         let told = bytes(&gateway, head, b"").await;
         assert_eq!(raw::status(&told), status, "{head}: {told}");
-        let line = line(head).await;
+        let line = line_of(&gateway, &mut answers, head).await;
         assert_eq!((&line["status"], &line["error_type"]), (&json!(status), &json!(kind)), "{line}");
     }
     let many = "GET / HTTP/1.1\r\n".to_owned() + &"a: b\r\n".repeat(101);
     assert_eq!(raw::status(&bytes(&gateway, &many, b"").await), 431);
-    assert_eq!(line("many headers").await["status"], 431);
+    assert_eq!(line_of(&gateway, &mut answers, "many headers").await["status"], 431);
     let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(9_000));
     assert_eq!(raw::status(&bytes(&gateway, &long, b"").await), 414);
-    let line = line("a long target").await;
+    let line = line_of(&gateway, &mut answers, "a long target").await;
     assert_eq!((&line["status"], line["path"].as_str().map(str::len)), (&json!(414), Some(128)), "cut: {line}");
     assert!(upstream.requests().is_empty());
 }

@@ -145,84 +145,88 @@ impl Agent {
 fn read(dialect: Dialect, streamed: bool, bytes: &[u8]) -> Answer {
     let text = std::str::from_utf8(bytes).expect("text");
     match (dialect, streamed) {
-        (Dialect::Anthropic, false) => of_message(serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"))),
+        (Dialect::Anthropic, false) => of_message(&serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"))),
         (Dialect::OpenAI, false) => {
             let whole: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{text}"));
             of_choice(whole["choices"][0]["message"].clone())
         }
-        (Dialect::Anthropic, true) => {
-            let (mut blocks, mut arguments, mut ended) = (Vec::<Value>::new(), Vec::<String>::new(), false);
-            for event in events(text) {
-                let at = event["index"].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
-                match event["type"].as_str().unwrap_or_default() {
-                    "content_block_start" => {
-                        assert_eq!(at, blocks.len(), "blocks come in order: {text}");
-                        blocks.push(event["content_block"].clone());
-                        arguments.push(String::new());
-                    }
-                    "content_block_delta" => {
-                        for name in ["text", "thinking", "signature"] {
-                            if let Some(more) = event["delta"][name].as_str() {
-                                blocks[at][name] =
-                                    json!(blocks[at][name].as_str().unwrap_or_default().to_owned() + more);
-                            }
-                        }
-                        arguments[at] += event["delta"]["partial_json"].as_str().unwrap_or_default();
-                    }
-                    "message_stop" => ended = true,
-                    "error" => panic!("{text}"),
-                    _ => {}
-                }
+        (Dialect::Anthropic, true) => of_anthropics_events(text),
+        (Dialect::OpenAI, true) => of_openais_chunks(text),
+    }
+}
+
+/// The answer of a stream of events of Anthropic.
+fn of_anthropics_events(text: &str) -> Answer {
+    let (mut blocks, mut arguments, mut ended) = (Vec::<Value>::new(), Vec::<String>::new(), false);
+    for event in events(text) {
+        let at = event["index"].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
+        match event["type"].as_str().unwrap_or_default() {
+            "content_block_start" => {
+                assert_eq!(at, blocks.len(), "blocks come in order: {text}");
+                blocks.push(event["content_block"].clone());
+                arguments.push(String::new());
             }
-            assert!(ended, "{text}");
-            for (block, arguments) in blocks.iter_mut().zip(arguments).filter(|(block, _)| block["type"] == "tool_use")
-            {
-                block["input"] = serde_json::from_str(&arguments).expect("arguments are JSON");
-            }
-            of_message(json!({"content": blocks}))
-        }
-        (Dialect::OpenAI, true) => {
-            assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-            let mut message = json!({"role": "assistant", "content": null});
-            let (mut calls, mut details): (Vec<Value>, Vec<Value>) = Default::default();
-            for event in events(text) {
-                let delta = &event["choices"][0]["delta"];
-                for name in ["content", "reasoning_content"] {
-                    if let Some(more) = delta[name].as_str().filter(|more| !more.is_empty()) {
-                        message[name] = json!(message[name].as_str().unwrap_or_default().to_owned() + more);
+            "content_block_delta" => {
+                for name in ["text", "thinking", "signature"] {
+                    if let Some(more) = event["delta"][name].as_str() {
+                        blocks[at][name] = json!(blocks[at][name].as_str().unwrap_or_default().to_owned() + more);
                     }
                 }
-                // Each comes whole; it is sent back as it came.
-                details.extend(delta["reasoning_details"].as_array().into_iter().flatten().cloned());
-                for call in delta["tool_calls"].as_array().into_iter().flatten() {
-                    let at = call["index"].as_u64().and_then(|at| usize::try_from(at).ok()).expect("an index");
-                    if at == calls.len() {
-                        let mut call = call.clone();
-                        call.as_object_mut().expect("a call").remove("index");
-                        calls.push(call);
-                    } else {
-                        let held = &mut calls[at]["function"]["arguments"];
-                        let more = call["function"]["arguments"].as_str().unwrap_or_default();
-                        *held = json!(held.as_str().unwrap_or_default().to_owned() + more);
-                    }
-                }
+                arguments[at] += event["delta"]["partial_json"].as_str().unwrap_or_default();
             }
-            if !calls.is_empty() {
-                message["tool_calls"] = json!(calls);
-            }
-            if !details.is_empty() {
-                message["reasoning_details"] = json!(details);
-            }
-            of_choice(message)
+            "message_stop" => ended = true,
+            "error" => panic!("{text}"),
+            _ => {}
         }
     }
+    assert!(ended, "{text}");
+    for (block, arguments) in blocks.iter_mut().zip(arguments).filter(|(block, _)| block["type"] == "tool_use") {
+        block["input"] = serde_json::from_str(&arguments).expect("arguments are JSON");
+    }
+    of_message(&json!({"content": blocks}))
+}
+
+/// The answer of a stream of chunks of OpenAI.
+fn of_openais_chunks(text: &str) -> Answer {
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    let mut message = json!({"role": "assistant", "content": null});
+    let (mut calls, mut details): (Vec<Value>, Vec<Value>) = Default::default();
+    for event in events(text) {
+        let delta = &event["choices"][0]["delta"];
+        for name in ["content", "reasoning_content"] {
+            if let Some(more) = delta[name].as_str().filter(|more| !more.is_empty()) {
+                message[name] = json!(message[name].as_str().unwrap_or_default().to_owned() + more);
+            }
+        }
+        // Each comes whole; it is sent back as it came.
+        details.extend(delta["reasoning_details"].as_array().into_iter().flatten().cloned());
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let at = call["index"].as_u64().and_then(|at| usize::try_from(at).ok()).expect("an index");
+            if at == calls.len() {
+                let mut call = call.clone();
+                call.as_object_mut().expect("a call").remove("index");
+                calls.push(call);
+            } else {
+                let held = &mut calls[at]["function"]["arguments"];
+                let more = call["function"]["arguments"].as_str().unwrap_or_default();
+                *held = json!(held.as_str().unwrap_or_default().to_owned() + more);
+            }
+        }
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = json!(calls);
+    }
+    if !details.is_empty() {
+        message["reasoning_details"] = json!(details);
+    }
+    of_choice(message)
 }
 
 fn events(text: &str) -> impl Iterator<Item = Value> {
     text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
 }
 
-fn of_message(message: Value) -> Answer {
+fn of_message(message: &Value) -> Answer {
     let blocks = message["content"].as_array().cloned().unwrap_or_default();
     let of = |kind: &'static str| blocks.iter().filter(move |block| block["type"] == kind);
     Answer {

@@ -56,7 +56,7 @@ fn script(mood: Mood, _: &Record) -> Script {
 
 async fn ask(client: &Client, number: usize) -> Reply {
     let mut body = chat(MODEL);
-    body["stream"] = json!(number % 2 == 0);
+    body["stream"] = json!(number.is_multiple_of(2));
     body["max_tokens"] = json!(9);
     let dialect = Dialect::ALL[number / 2 % 2];
     let path = if dialect == Dialect::OpenAI { "/v1/chat/completions" } else { "/v1/messages" };

@@ -230,10 +230,20 @@ impl Failure {
 
     /// What the client hears when no attempt succeeded and this failure says most.
     pub fn refusal(&self) -> Refusal {
+        let mut refusal = self.in_own_words();
+        refusal.retry_after_ms = self.retry_after_ms;
+        refusal.verbatim.clone_from(&self.verbatim);
+        if let Some(status) = refusal.verbatim.as_ref().and_then(|said| said.status) {
+            refusal.status = status;
+        }
+        refusal
+    }
+
+    fn in_own_words(&self) -> Refusal {
         let new = |status, error_type, code, message: String| Refusal::new(status, error_type, code, message);
         let said = |ours: &str| self.said.as_deref().unwrap_or(ours).to_owned();
         let target = "no target of the route could answer";
-        let mut refusal = match self.kind {
+        match self.kind {
             FailureKind::Request | FailureKind::NotSent => {
                 let status = self.status.filter(|status| (400..500).contains(status)).unwrap_or(400);
                 let error_type = if status == 413 { ErrorType::TooLarge } else { ErrorType::InvalidRequest };
@@ -297,13 +307,7 @@ impl Failure {
             | FailureKind::Malformed => {
                 new(502, ErrorType::Server, "upstream_unreachable", format!("{target}: {}", self.public_message()))
             }
-        };
-        refusal.retry_after_ms = self.retry_after_ms;
-        refusal.verbatim.clone_from(&self.verbatim);
-        if let Some(status) = refusal.verbatim.as_ref().and_then(|said| said.status) {
-            refusal.status = status;
         }
-        refusal
     }
 
     /// Without names of hosts or addresses.
