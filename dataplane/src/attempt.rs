@@ -21,8 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weir_dialect::chat::Request;
 use weir_dialect::{
-    Call, Dialect, ErrorBody, Loss, NoEvent, Refusal, Translation, UpstreamModel, Whole, encode_request,
-    without_betas,
+    Call, Dialect, ErrorBody, Loss, NoEvent, Refusal, Translation, UpstreamModel, Whole, encode_request, without_betas,
 };
 use weir_policy::{
     Asked, Credential, Failure, FailureKind, Needs, Plan, Route, Step, Taken, Target, classify_error, classify_status,

@@ -123,26 +123,6 @@ fn readable() -> Vec<Form> {
     let unfinished = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"wx","arguments":"{}"}}]}}]}"#;
     let list =
         r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"Hello"}]},"finish_reason":"stop"}]}"#;
-    let thinking = r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
-    let named = |data: &str| {
-        let kind = serde_json::from_str::<Value>(data).expect("JSON")["type"].clone();
-        format!("event: {}\ndata: {data}\n\n", kind.as_str().expect("a type"))
-    };
-    let interleaved: String = [
-        r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#,
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t1","name":"f","input":{}}}"#,
-        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t2","name":"g","input":{}}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"x\":1}"}}"#,
-        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"y\":2}"}}"#,
-        r#"{"type":"content_block_stop","index":0}"#,
-        r#"{"type":"content_block_stop","index":1}"#,
-        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":2}}"#,
-        r#"{"type":"message_stop"}"#,
-    ]
-    .map(named)
-    .concat();
-    let two = says("", "tool_calls", &json!([["f", {"x": 1}], ["g", {"y": 2}]]));
-    let claude = |form: Form| Form { upstream: Dialect::Anthropic, ..form };
     vec![
         // The SDK of the same dialect puts both into one, as it does without a gateway.
         form(
@@ -185,6 +165,33 @@ fn readable() -> Vec<Form> {
             as_text("MAX_TOKENS"),
             as_text("length"),
         ),
+    ]
+}
+
+/// Forms of the Anthropic dialect that say something.
+fn readable_of_claude() -> Vec<Form> {
+    let hello = says("Hello", "stop", &json!([]));
+    let thinking = r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let named = |data: &str| {
+        let kind = serde_json::from_str::<Value>(data).expect("JSON")["type"].clone();
+        format!("event: {}\ndata: {data}\n\n", kind.as_str().expect("a type"))
+    };
+    let interleaved: String = [
+        r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t1","name":"f","input":{}}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t2","name":"g","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"x\":1}"}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"y\":2}"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":2}}"#,
+        r#"{"type":"message_stop"}"#,
+    ]
+    .map(named)
+    .concat();
+    let two = says("", "tool_calls", &json!([["f", {"x": 1}], ["g", {"y": 2}]]));
+    let claude = |form: Form| Form { upstream: Dialect::Anthropic, ..form };
+    vec![
         claude(form("thinking-without-a-signature", false, script(thinking, false), hello.clone(), hello.clone())),
         claude(form("a-whole-message-to-a-stream-request", true, script(thinking, false), hello.clone(), hello)),
         claude(form("blocks-in-turn", true, script(&interleaved, true), two.clone(), two)),
@@ -231,7 +238,7 @@ fn trouble() -> Vec<Form> {
 async fn each_kind_of_answer_is_for_each_sdk_what_it_says() {
     let mut objects = vec![vendor::secret()];
     let mut cells = Vec::new();
-    for form in readable().into_iter().chain(trouble()) {
+    for form in readable().into_iter().chain(readable_of_claude()).chain(trouble()) {
         for (library, expected) in [(OPENAI_PYTHON, form.openai.clone()), (ANTHROPIC_PYTHON, form.anthropic.clone())] {
             if expected.is_null() {
                 continue;

@@ -3,7 +3,7 @@
 //! A request can be what makes a target fail. So failures that came to one namespace alone put the target out of service
 //! for that namespace; once they came to a second one, it is out for all.
 
-use crate::{FailureKind, Millis, Standing};
+use crate::{FailureKind, Millis};
 use weir_snapshot::Health;
 
 /// The window of the success rate, and the requests that it needs to count.
@@ -15,6 +15,17 @@ const REQUESTS_OF_OTHERS: u32 = 5;
 const MOST_CALLERS: usize = 8;
 /// Service after which one ejection is forgotten.
 const FORGET_MS: u64 = 60_000;
+
+/// Whether a target may be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Yes.
+    Ready,
+    /// By one request, whose success ends the ejection.
+    Probe,
+    /// Not before that time.
+    Out(Millis),
+}
 
 /// Whom a target is out of service for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

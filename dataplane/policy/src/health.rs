@@ -3,7 +3,7 @@
 //! State belongs to a target's identity and outlives every config swap. One failure is no outage: a target is left alone
 //! after several in a row, or where its provider says so.
 
-use crate::ejection::{Ejections, WINDOW_MS};
+use crate::ejection::{Ejections, Standing, WINDOW_MS};
 use crate::{Failure, FailureKind, Millis, Rates, Trouble};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_snapshot::Health;
@@ -21,17 +21,6 @@ const FAILING: u32 = 3;
 const PROBE_MS: u64 = 5_000;
 /// Credentials whose cooldowns are kept; of more, the one that cooled down longest ago is forgotten.
 const MOST_CREDENTIALS: usize = 64;
-
-/// Whether a target may be used now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Yes.
-    Ready,
-    /// By one request, whose success ends the ejection.
-    Probe,
-    /// Not before that time.
-    Out(Millis),
-}
 
 /// Health of one target.
 #[derive(Debug, Default)]

@@ -91,11 +91,7 @@ impl<'a> Choice<'a> {
             Delta::Finish { finish, stop_sequence, .. } => {
                 (self.finish, self.stop_sequence) = (Some(finish), stop_sequence);
             }
-            Delta::BlockEnd { .. }
-            | Delta::Begin { .. }
-            | Delta::Start { .. }
-            | Delta::Usage(_)
-            | Delta::Lost(_) => {}
+            Delta::BlockEnd { .. } | Delta::Begin { .. } | Delta::Start { .. } | Delta::Usage(_) | Delta::Lost(_) => {}
         }
     }
 
