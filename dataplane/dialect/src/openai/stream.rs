@@ -90,6 +90,7 @@ pub(super) fn trouble(choice: &Choice<'_>) -> Option<ErrorBody> {
     }
     ended(&reason(choice.finish_reason)?, false).err().map(ErrorBody::from)
 }
+
 /// The event without the usage that the caller did not ask for: nothing of a chunk that has only that,
 /// the chunk with `usage: null` otherwise.
 pub(crate) fn strip_usage(event: &Bytes, data: &Bytes, part: &Part) -> Option<Bytes> {
