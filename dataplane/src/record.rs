@@ -101,6 +101,11 @@ pub(crate) const fn usage_record(usage: &Usage, source: UsageSource) -> UsageRec
 }
 
 impl Record {
+    /// Whether no route took it and nothing else served it.
+    pub(crate) const fn is_in_vain(&self) -> bool {
+        self.route.is_none() && (self.unserved.is_some() || self.status >= 400)
+    }
+
     /// Writes its members; those that say nothing are left out.
     pub(crate) fn write(&self, o: &mut Object<'_>) {
         o.count("time_ms", self.time_ms);

@@ -24,7 +24,10 @@ impl Tally {
     pub(crate) fn add(&mut self, part: Part) {
         self.newest = part.usage.is_some() || (self.newest && !part.content);
         self.finished |= part.finish;
-        self.usage = part.usage.or(self.usage);
+        self.usage = match (self.usage, part.usage) {
+            (Some(before), Some(said)) => Some(said.over(&before)),
+            (before, said) => said.or(before),
+        };
         if !part.service_tier.is_unsaid() {
             self.service_tier = part.service_tier.or(&self.service_tier);
         }
@@ -97,6 +100,9 @@ mod tests {
             (vec![said(9, 1)], 20, vec![], (9, 20, Estimated)),
             (vec![said(9, 1)], 20, vec![Part { finish: true, ..said(9, 17) }], (9, 17, Reported)),
             (vec![said(9, 1)], 20, vec![finish(), finish()], (9, 20, Estimated)),
+            // A side that the later count leaves at nothing.
+            (vec![said(9, 1)], 20, vec![Part { finish: true, ..said(0, 17) }], (9, 17, Reported)),
+            (vec![Part { finish: true, ..said(9, 17) }], 0, vec![said(0, 0)], (9, 17, Reported)),
             (vec![said(0, 0)], 20, vec![], (50, 20, Estimated)),
             // OpenAI: usage with the finish or after it, or never.
             (vec![], 20, vec![finish()], (50, 20, Estimated)),

@@ -189,7 +189,7 @@ async fn what_is_wrong_with_a_request_is_said() {
         ("/v1/chat/completions", r#"{"model":"demo"}"#, "`messages` must be"),
         ("/v1/chat/completions", "{", "not valid JSON"),
         ("/v2/x", "", "POST /v1/chat/completions"),
-        ("/v1/chat/completions", "", "use POST"),
+        ("/v1/chat/completions", "", "it answers POST"),
     ] {
         let answer = ask(&gateway, path, body).await;
         assert!(answer.contains(expected), "{path} {body}: {answer}");

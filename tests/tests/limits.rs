@@ -45,6 +45,7 @@ async fn f67_no_header_and_no_field_moves_a_request_or_its_credential() {
             "host",
             "content-type",
             "accept",
+            "accept-encoding",
             "user-agent",
             "authorization",
             "content-length",

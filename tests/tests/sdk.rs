@@ -96,7 +96,7 @@ async fn a_providers_error_is_the_class_for_it_and_the_sdk_does_not_multiply_it(
     let busy = Script::error(429, "rate_limit_error", Some("rate_limit_exceeded"), "slow down");
     let broken = Script::error(500, "server_error", None, "oops");
     for (answer, raised, status, most_attempts) in
-        [(bad, "BadRequestError", 400, 1), (busy, "RateLimitError", 429, 2), (broken, "InternalServerError", 502, 2)]
+        [(bad, "BadRequestError", 400, 1), (busy, "RateLimitError", 429, 2), (broken, "InternalServerError", 500, 2)]
     {
         for sdk in sdk::ALL {
             let setup = Setup::new().await;

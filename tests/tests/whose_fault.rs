@@ -186,7 +186,7 @@ async fn no_caller_whose_requests_make_the_provider_fail_takes_the_target_from_a
         upstream.respond(move |record| if is_evil(record) { failing.clone() } else { hello() });
         let (_gateway, [alpha, bravo]) = two_tenants(&upstream).await;
         for _ in 0..30 {
-            assert!(matches!(evil(&alpha).await.status.as_u16(), 502 | 503));
+            assert!(matches!(evil(&alpha).await.status.as_u16(), 500 | 502 | 503));
             assert_eq!(bravo.chat(MODEL).await.text(), "Hello");
         }
         for _ in 0..30 {
@@ -211,7 +211,7 @@ async fn no_caller_takes_the_credential_from_another_and_to_count_tokens_takes_n
     });
     let (_gateway, [alpha, bravo]) = two_tenants(&upstream).await;
     for _ in 0..5 {
-        assert!(matches!(evil(&alpha).await.status.as_u16(), 502 | 503));
+        assert!(matches!(evil(&alpha).await.status.as_u16(), 500 | 502 | 503));
         assert_eq!(bravo.chat(MODEL).await.text(), "Hello");
     }
     for _ in 0..5 {

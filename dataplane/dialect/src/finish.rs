@@ -33,14 +33,29 @@ const REASONS: &[(Meaning, &[&str])] = &[
     ),
     (
         Meaning::Finished(Finish::Filtered),
-        &["spii", "image_safety", "image_prohibited_content", "model_armor", "sensitive", "guardrail_intervened"],
+        &[
+            "policy_violation",
+            "spii",
+            "image_safety",
+            "image_prohibited_content",
+            "model_armor",
+            "sensitive",
+            "guardrail_intervened",
+        ],
     ),
     (Meaning::Finished(Finish::Paused), &["pause_turn"]),
     (Meaning::Trouble, &["error", "abort", "aborted", "cancelled", "canceled", "failed", "failure", "timeout"]),
     (Meaning::Trouble, &["insufficient_system_resource", "network_error", "server_error", "engine_error"]),
+    (Meaning::Trouble, &["engine_overloaded", "overloaded", "rate_limit", "rate_limited", "malformed_response"]),
     (
         Meaning::Trouble,
-        &["malformed_function_call", "malformed_tool_use", "malformed_model_output", "unexpected_tool_call"],
+        &[
+            "function_call_filter",
+            "malformed_function_call",
+            "malformed_tool_use",
+            "malformed_model_output",
+            "unexpected_tool_call",
+        ],
     ),
     (Meaning::Trouble, &["too_many_tool_calls", "error_toxic", "error_limit", "user_cancel"]),
 ];
@@ -81,7 +96,9 @@ pub(crate) fn reason(raw: Option<&RawValue>) -> Option<Text<'_>> {
 /// stopped where tools are called, and some say that tools are called where none is.
 pub(crate) fn ended(reason: &Text<'_>, calls: bool) -> Result<Ended, Broken> {
     let word = reason.plain().to_ascii_lowercase();
-    let meaning = REASONS.iter().find(|(_, words)| words.contains(&&*word)).map(|(meaning, _)| *meaning);
+    let of = |word: &str| REASONS.iter().find(|(_, words)| words.contains(&word)).map(|(meaning, _)| *meaning);
+    // Gemini's OpenAI endpoint: `content_filter: PROHIBITED_CONTENT`.
+    let meaning = of(&word).or_else(|| of(word.split_once(':')?.0));
     let unknown = meaning.is_none();
     let finish = match meaning {
         Some(Meaning::Trouble) => return Err(Broken(word)),
@@ -130,6 +147,7 @@ mod tests {
             (r#""MAX_TOKENS""#, Finish::Length),
             (r#""model_length""#, Finish::ContextFull),
             (r#""SAFETY""#, Finish::Filtered),
+            (r#""content_filter: PROHIBITED_CONTENT""#, Finish::Filtered),
             (r#"{"type":"length","length":16}"#, Finish::Length),
             (r#""tool_use""#, Finish::Stop),
         ] {
@@ -139,7 +157,13 @@ mod tests {
             assert_eq!(of(json, true), Ok(Ended { finish, unknown: false }), "{json}");
         }
         assert_eq!(of(r#""brand_new""#, false), Ok(Ended { finish: Finish::Stop, unknown: true }));
-        for json in [r#""error""#, r#""abort""#, r#"{"type":"abort"}"#, r#""insufficient_system_resource""#] {
+        for json in [
+            r#""error""#,
+            r#""abort""#,
+            r#"{"type":"abort"}"#,
+            r#""insufficient_system_resource""#,
+            r#""function_call_filter: MALFORMED_FUNCTION_CALL""#,
+        ] {
             assert!(of(json, true).is_err(), "{json}");
         }
         for none in ["null", "\"\"", "{}", "[]", "false", "{\"type\":7}"] {

@@ -28,10 +28,13 @@ pub(crate) fn seal(origin: &str, signature: Option<&Text<'_>>) -> Text<'static> 
     )
 }
 
-/// Opens a signature for the provider `origin`; one that was never sealed is taken for its own.
-pub(crate) fn open<'a>(origin: &str, signature: &Text<'a>) -> Opened<'a> {
+/// Opens a signature for the provider `origin`. One that was never sealed is taken for its own where the caller speaks
+/// the provider's dialect (`own`): it did not cross. From any other dialect it is nobody knows whose.
+pub(crate) fn open<'a>(origin: &str, signature: &Text<'a>, own: bool) -> Opened<'a> {
     let plain = signature.plain();
-    let Some(sealed) = plain.strip_prefix(MARK) else { return Opened::Own(signature.clone()) };
+    let Some(sealed) = plain.strip_prefix(MARK) else {
+        return if own { Opened::Own(signature.clone()) } else { Opened::Foreign };
+    };
     match sealed.split_once('.') {
         Some((of, own)) if of == origin && !own.is_empty() => Opened::Own(Text::of(own)),
         _ => Opened::Foreign,
@@ -62,10 +65,12 @@ mod tests {
         let given = Text::of("Eq/+=");
         let sealed = seal("ab12", Some(&given));
         assert_eq!(sealed.plain(), "weir1.ab12.Eq/+=");
-        assert_eq!(open("ab12", &sealed), Opened::Own(given.clone()));
-        assert_eq!(open("cd34", &sealed), Opened::Foreign);
-        assert_eq!(open("cd34", &given), Opened::Own(given));
-        assert_eq!(open("ab12", &seal("ab12", None)), Opened::Foreign, "unsigned reasoning has nothing to give back");
+        assert_eq!(open("ab12", &sealed, false), Opened::Own(given.clone()));
+        assert_eq!(open("cd34", &sealed, true), Opened::Foreign);
+        assert_eq!(open("cd34", &given, true), Opened::Own(given.clone()));
+        assert_eq!(open("cd34", &given, false), Opened::Foreign, "it came from a provider of another dialect");
+        let unsigned = seal("ab12", None);
+        assert_eq!(open("ab12", &unsigned, true), Opened::Foreign, "unsigned reasoning has nothing to give back");
         assert!(is_sealed(format!("{{\"signature\":{}}}", sealed.as_json()).as_bytes()));
     }
 }

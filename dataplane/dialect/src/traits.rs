@@ -33,6 +33,8 @@ pub(crate) struct Traits {
     pub(crate) top_k: bool,
     /// Whether it takes stop sequences.
     pub(crate) stop: bool,
+    /// Whether it takes an effort beside tools; else it takes tools where it is told not to reason.
+    pub(crate) effort_beside_tools: bool,
     /// When it can be made to call a tool.
     pub(crate) forced_tools: When,
     /// Whether it answers by a JSON schema.
@@ -105,6 +107,7 @@ impl Default for Traits {
             top_p_beside_temperature: true,
             top_k: true,
             stop: true,
+            effort_beside_tools: true,
             forced_tools: When::Always,
             schemas: true,
             strict_tools: true,

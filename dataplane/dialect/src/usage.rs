@@ -52,6 +52,14 @@ impl Usage {
         }
     }
 
+    /// A later count over an earlier one; a side of which the later one says nothing stays as it was.
+    #[must_use]
+    pub const fn over(self, before: &Self) -> Self {
+        let Self { output, reasoning, .. } = if self.output_total() == 0 { *before } else { self };
+        let input = if self.input_total() == 0 { *before } else { self };
+        Self { output, reasoning, ..input }
+    }
+
     /// All output tokens.
     pub const fn output_total(&self) -> u64 {
         self.output.saturating_add(self.reasoning)

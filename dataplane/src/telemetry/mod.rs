@@ -51,11 +51,11 @@ impl Telemetry {
         }
     }
 
-    /// Takes one settled request. Those that no route took have so many lines a sender, and are counted beyond.
+    /// Takes one settled request. Those in vain have so many lines a sender, and are counted beyond.
     pub(crate) fn settle(&self, record: &Record) {
         self.metrics.settled(record);
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if record.route.is_none() && !self.quota.take(record.peer, now_ms) {
+        if record.is_in_vain() && !self.quota.take(record.peer, now_ms) {
             return self.metrics.load.lines_left_out.inc();
         }
         let mut line = Vec::with_capacity(LINE);

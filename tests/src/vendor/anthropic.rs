@@ -27,7 +27,11 @@ const CALL: &str = "toolu_";
 pub(super) fn understood(record: &Record) -> Result<Asked, String> {
     header(record, "x-api-key", Some(SECRET))?;
     header(record, "authorization", None)?;
-    header(record, "anthropic-version", Some("2023-06-01"))?;
+    // Clients of the dialect say one themselves, and SDKs of its vendor newer ones.
+    let version = record.headers.get("anthropic-version").and_then(|version| version.to_str().ok()).unwrap_or_default();
+    if version.len() != "2023-06-01".len() || !version.starts_with("20") {
+        return Err(format!("there is no version {version:?}"));
+    }
     let body = read(record, "/v1/messages", &KNOWN)?;
     if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {
         return Err("max_tokens: field required".to_owned());

@@ -144,7 +144,7 @@ impl Blocks<'_> {
     }
 
     fn opened(&self, sealed: &Text<'_>) -> Option<Text<'static>> {
-        match open(self.origin, sealed) {
+        match open(self.origin, sealed, self.own) {
             Opened::Own(own) => Some(own.into_owned()),
             Opened::Foreign => None,
         }

@@ -41,7 +41,12 @@ impl<'a> Asked<'_, 'a> {
         let tuned = sampling.effort != request.sampling.effort;
         if own && (!tuned || request.thinking.is_some()) {
             let effort = if tuned { self.effort(sampling.effort, loss) } else { sampling.effort };
-            return Ok(Thought { thinking: request.thinking.clone(), effort, ..plain });
+            // With a budget the API wants the reasoning before the calls; where that was another provider's, it is left
+            // out, and the model goes on without.
+            let budgeted = matches!(request.thinking, Some(Thinking::Enabled { .. }));
+            let left_out = loss.names().any(|name| name == "thinking");
+            let stays = !(budgeted && left_out && calls_without_thinking(&merged.turns));
+            return Ok(Thought { thinking: request.thinking.clone().filter(|_| stays), effort, ..plain });
         }
         if !own && request.forces_a_tool() && traits.forced_tools == When::Never {
             return Err(untranslatable("tool_choice", "the model cannot be made to call a tool; send `auto`"));

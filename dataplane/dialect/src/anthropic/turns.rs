@@ -48,7 +48,10 @@ pub(super) fn merged<'r, 'a>(
     for turn in rest {
         let taken = taken(turn, own, origin, loss);
         if own {
-            merged.turns.push(taken);
+            // A turn of reasoning alone that nobody but another provider may see says nothing.
+            if !taken.blocks.is_empty() || turn.content.is_empty() {
+                merged.turns.push(taken);
+            }
         } else if !taken.blocks.is_empty() {
             match merged.turns.last_mut().filter(|last| last.role == taken.role) {
                 Some(last) => {
@@ -96,7 +99,7 @@ fn begin(merged: &mut Merged<'_, '_>, loss: &mut Loss) -> Result<(), Refusal> {
 fn taken<'r, 'a>(turn: &'r Turn<'a>, own: bool, origin: &str, loss: &mut Loss) -> MergedTurn<'r, 'a> {
     let mut blocks: Vec<Cow<'r, Block<'a>>> = Vec::with_capacity(turn.content.len());
     for block in &turn.content {
-        if is_foreign_reasoning(block, origin) {
+        if is_foreign_reasoning(block, origin, own) {
             loss.add("thinking");
         } else if own || !is_empty(block) {
             blocks.push(Cow::Borrowed(block));
@@ -131,9 +134,9 @@ pub(super) fn is_empty(block: &Block<'_>) -> bool {
     matches!(&block.content, Content::Text(text) | Content::Refusal(text) if text.is_blank())
 }
 
-fn is_foreign_reasoning(block: &Block<'_>, origin: &str) -> bool {
+fn is_foreign_reasoning(block: &Block<'_>, origin: &str, own: bool) -> bool {
     if let Content::Thinking { signature: Some(sealed), .. } | Content::RedactedThinking(sealed) = &block.content {
-        return open(origin, sealed) == Opened::Foreign;
+        return open(origin, sealed, own) == Opened::Foreign;
     }
     matches!(block.content, Content::Thinking { signature: None, .. })
 }

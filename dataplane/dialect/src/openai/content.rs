@@ -26,7 +26,7 @@ pub(super) struct Parts<'b, 'a> {
 }
 
 impl<'b, 'a> Parts<'b, 'a> {
-    pub(super) fn sorted(blocks: &[&'b Block<'a>], assistant: bool, origin: &str) -> Self {
+    pub(super) fn sorted(blocks: &[&'b Block<'a>], assistant: bool, origin: &str, own: bool) -> Self {
         let (content, calls) = (Vec::with_capacity(blocks.len()), Vec::new());
         let mut parts = Self { content, calls, refusal: None, thinking: Vec::new(), foreign_thinking: false };
         let mut members = None;
@@ -37,14 +37,16 @@ impl<'b, 'a> Parts<'b, 'a> {
                     parts.calls.push((block, None))
                 }
                 Content::Refusal(text) if assistant => parts.refusal = Some(text),
-                Content::Thinking { thinking, signature } => match signature.as_ref().map(|held| open(origin, held)) {
-                    Some(Opened::Foreign) => parts.foreign_thinking = true,
-                    Some(Opened::Own(own)) => parts.thinking.push((thinking, Some(own))),
-                    None => parts.thinking.push((thinking, None)),
-                },
+                Content::Thinking { thinking, signature } => {
+                    match signature.as_ref().map(|held| open(origin, held, own)) {
+                        Some(Opened::Foreign) => parts.foreign_thinking = true,
+                        Some(Opened::Own(own)) => parts.thinking.push((thinking, Some(own))),
+                        None => parts.thinking.push((thinking, None)),
+                    }
+                }
                 Content::RedactedThinking(sealed) => {
-                    if let Opened::Own(own) = open(origin, sealed) {
-                        members = call_members(&own);
+                    if let Opened::Own(opened) = open(origin, sealed, own) {
+                        members = call_members(&opened);
                     }
                     parts.foreign_thinking |= members.is_none();
                 }

@@ -124,7 +124,7 @@ impl Encoder<'_> {
     }
 
     fn message(&mut self, o: &mut Object<'_>, turn: &Turn<'_>, blocks: &[&Block<'_>]) -> Result<(), Refusal> {
-        let mut parts = Parts::sorted(blocks, turn.role == Role::Assistant, self.to.origin);
+        let mut parts = Parts::sorted(blocks, turn.role == Role::Assistant, self.to.origin, self.own);
         o.str(
             "role",
             match turn.role {

@@ -4,6 +4,7 @@
 
 use super::answer::{read_usage, tier};
 use super::wire::{Choice, Delta, Wire};
+use crate::chat::Finish;
 use crate::finish::{ended, reason};
 use crate::json::Members;
 use crate::peek::{NoEvent, Whole, text_bytes, written_in};
@@ -57,7 +58,7 @@ pub(crate) fn read_whole(body: &[u8]) -> Result<Whole, NoEvent> {
     if let Some(error) = choices.iter().find_map(trouble) {
         return Ok(Whole::Error(error));
     }
-    if !choices.iter().any(|choice| choice.all().is_some()) {
+    if !choices.iter().any(|choice| choice.all().is_some() || is_filtered(choice)) {
         return said(body).map(Whole::Error).ok_or_else(|| NoEvent("it holds no choice with a message".to_owned()));
     }
     let usage = wire.usage.and_then(|raw| read_usage(raw.get()));
@@ -81,6 +82,12 @@ pub(super) fn error(data: &[u8], wire: Option<&Wire<'_>>) -> Option<ErrorBody> {
 /// What a body says that is no answer.
 fn said(data: &[u8]) -> Option<ErrorBody> {
     Some(ErrorBody::read(data)).filter(ErrorBody::says_why)
+}
+
+/// Whether a choice ended before anything was written, since the provider let nothing through.
+fn is_filtered(choice: &Choice<'_>) -> bool {
+    let reason = reason(choice.finish_reason);
+    reason.and_then(|reason| ended(&reason, false).ok()).is_some_and(|ended| ended.finish == Finish::Filtered)
 }
 
 /// The error that a choice ended with.

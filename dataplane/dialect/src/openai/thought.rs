@@ -32,6 +32,15 @@ impl Asked<'_, '_> {
         if self.own() {
             return sampling.effort;
         }
+        if !traits.effort_beside_tools && self.to.vendor && !request.tools.is_empty() {
+            if matches!(request.thinking, Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. })) {
+                loss.add("thinking");
+            }
+            if sampling.effort.is_some_and(|effort| effort != Effort::None) {
+                loss.add("output_config.effort");
+            }
+            return Some(Effort::None);
+        }
         let shown = match &request.thinking {
             Some(Thinking::Enabled { display, .. } | Thinking::Adaptive { display }) => display.as_ref(),
             Some(Thinking::Disabled | Thinking::BetweenTools) | None => None,
